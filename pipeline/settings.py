@@ -1,0 +1,166 @@
+"""Settings: one TOML file and the environment, every one documented in `docs/settings.md`.
+
+Order of strength: environment (`CLAIMPIPE_SECTION__KEY`), then the TOML file (`CLAIMPIPE_CONFIG`, else `claimpipe.toml` in
+the home folder), then the defaults below, which are the embedded night: SQLite, local folders, the payer in a box.
+Secrets (passwords, database URLs with a password, key passphrases) come from the environment or an Airflow connection
+only: in the file they are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy.engine import make_url
+
+from pipeline.errors import Terminal
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StoreSettings(_Section):
+    """Where the register, the archive and the lake stand."""
+
+    url: str = Field("", description="Database URL; empty: SQLite at HOME/claimpipe.db")
+    archive: str = Field("", description="Folder or fsspec URL of the archive; empty: HOME/archive")
+    lake: str = Field("", description="Folder of the lake; empty: HOME/lake")
+    lock_timeout_seconds: float = Field(30.0, description="How long to wait for a locked database")
+
+
+class SubmitterSettings(_Section):
+    """Who sends: 1000A and the interchange's sender."""
+
+    name: str = Field("CLAIMPIPE DEMO PRACTICE", description="1000A NM103")
+    id: str = Field("CLAIMPIPE", description="1000A NM109 and default GS02")
+    contact: str = Field("BILLING OFFICE", description="1000A PER02")
+    phone: str = Field("6175550100", description="1000A PER04, digits")
+    interchange_qualifier: str = Field("ZZ", description="ISA05")
+    interchange_id: str = Field("CLAIMPIPE", description="ISA06, at most 15 characters")
+    usage: Literal["T", "P"] = Field("T", description="ISA15: T test or P production")
+
+
+class CodingSettings(_Section):
+    visit_minutes_are_practitioner_time: bool = Field(
+        True,
+        description="The practice attests that an extract's visit length is the practitioner's own time, so that office "
+        "visits from 2021 on may be coded by time",
+    )
+
+
+class InboxSettings(_Section):
+    wait_seconds: float = Field(
+        120.0,
+        description="How long the night waits for the payer in a box to answer; real payers are never waited for",
+    )
+    stable_seconds: float = Field(0.0, description="A remote file is taken when its size has not changed for so long")
+    max_file_bytes: int = Field(2_000_000_000, description="Larger files are left and reported")
+
+
+class TransportSettings(_Section):
+    attempts: int = Field(4, description="Tries of a transport error before the run gives up")
+    backoff_seconds: float = Field(0.5, description="First pause between tries; doubles each time")
+    timeout_seconds: float = Field(20.0, description="Of connecting and of each reply")
+
+
+class PayerBoxSettings(_Section):
+    port: int = Field(0, description="Port of the payer in a box; 0: any free one")
+    seed: int = Field(27, description="Seed of the adjudication table")
+    faults: str = Field("", description="TOML file of faults to inject")
+
+
+class Settings(BaseSettings):
+    """All settings. `home` holds everything that claimpipe writes unless a section says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CLAIMPIPE_", env_nested_delimiter="__", extra="forbid", validate_default=True
+    )
+
+    home: Path = Field(Path(".claimpipe"), description="Folder of the register, archive, lake, reports, keys")
+    timezone: str = Field("America/New_York", description="The practice's time zone: a night's date is a date there")
+    store: StoreSettings = StoreSettings()
+    submitter: SubmitterSettings = SubmitterSettings()
+    coding: CodingSettings = CodingSettings()
+    inbox: InboxSettings = InboxSettings()
+    transport: TransportSettings = TransportSettings()
+    payer_box: PayerBoxSettings = PayerBoxSettings()
+    payers_dir: str = Field("", description="Folder of payer profiles; empty: schemas/payers")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file.get("path"))
+
+    @property
+    def database_url(self) -> str:
+        return self.store.url or f"sqlite:///{self.home.resolve() / 'claimpipe.db'}"
+
+    @property
+    def archive_place(self) -> str:
+        return self.store.archive or str(self.home.resolve() / "archive")
+
+    @property
+    def lake_place(self) -> Path:
+        return Path(self.store.lake) if self.store.lake else self.home.resolve() / "lake"
+
+    @property
+    def payer_box_dir(self) -> Path:
+        """The payer's own folder: its keys, its record, its SFTP tree. Another party's house; we read only its endpoint."""
+        return self.home.resolve() / "payer_in_a_box"
+
+
+_config_file: dict[str, Path | None] = {"path": None}
+#: variables with our prefix that are no settings
+_OTHER_VARIABLES = {"CLAIMPIPE_CONFIG", "CLAIMPIPE_SCHEMAS", "CLAIMPIPE_FAIL_AT", "CLAIMPIPE_FAIL_LOG"}
+
+
+def load(home: Path | str | None = None, config: Path | str | None = None, **overrides: Any) -> Settings:
+    """Read the settings. Terminal, with the name of each bad setting, where they cannot be used."""
+    named = config or os.environ.get("CLAIMPIPE_CONFIG")
+    start = Path(home or os.environ.get("CLAIMPIPE_HOME") or ".claimpipe")
+    path = Path(named) if named else start / "claimpipe.toml"
+    if named and not path.is_file():
+        raise Terminal(f"The settings file {path} does not exist.", fix="Create it or unset CLAIMPIPE_CONFIG.")
+    if path.is_file():
+        _refuse_secrets(path)
+    _config_file["path"] = path if path.is_file() else None
+    if home is not None:
+        overrides["home"] = Path(home)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise Terminal(f"The settings cannot be used: {places}.", fix="See docs/settings.md.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Terminal(f"The settings file {path} is not TOML: {error}.") from None
+    finally:
+        _config_file["path"] = None
+
+
+def _refuse_secrets(path: Path) -> None:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Terminal(f"The settings file {path} is not TOML: {error}.") from None
+    url = data.get("store", {}).get("url", "") if isinstance(data.get("store"), dict) else ""
+    if url and make_url(url).password:
+        raise Terminal(
+            f"The settings file {path} holds a database password.",
+            fix="Give the URL in CLAIMPIPE_STORE__URL instead.",
+        )

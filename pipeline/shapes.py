@@ -1,0 +1,91 @@
+"""The shapes of the tables between stages, read from `schemas/tables/*.toml`.
+
+A stage hands on Arrow tables, and the shape is checked at the border: names, order, types and the columns that may not
+be null. A table that does not fit is a defect in the stage (bad data was set aside long before), so it raises Terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import Terminal
+
+MONEY = pa.decimal128(18, 2)
+QUANTITY = pa.decimal128(18, 4)
+TYPES: dict[str, pa.DataType] = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "money": MONEY,
+    "quantity": QUANTITY,
+    "date": pa.date32(),
+    "boolean": pa.bool_(),
+}
+
+
+@cache
+def schemas_dir() -> Path:
+    """The folder `schemas/`: `CLAIMPIPE_SCHEMAS`, else beside the package (installed), else of the checkout."""
+    named = os.environ.get("CLAIMPIPE_SCHEMAS")
+    here = Path(__file__).resolve().parent
+    for place in ([Path(named)] if named else []) + [here / "_schemas", here.parent / "schemas"]:
+        if (place / "tables").is_dir():
+            return place
+    raise Terminal("The folder of schemas is missing.", fix="Reinstall claimpipe or set CLAIMPIPE_SCHEMAS.")
+
+
+@cache
+def schema(name: str) -> pa.Schema:
+    """The Arrow schema of the shape `name`, for example `encounters` or `835.payments`."""
+    path = schemas_dir() / "tables" / f"{name}.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Terminal(f"There is no table shape named {name}.") from error
+    fields = [
+        pa.field(column, TYPES[spec["type"]], nullable=not spec.get("required", False))
+        for column, spec in data["columns"].items()
+    ]
+    return pa.schema(fields)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    return tuple(sorted(p.stem for p in (schemas_dir() / "tables").glob("*.toml")))
+
+
+def empty(name: str) -> pa.Table:
+    return schema(name).empty_table()
+
+
+def from_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows (dicts; missing keys are null) → a table of the shape."""
+    listed = list(rows)
+    shape = schema(name)
+    columns = [pa.array([row.get(field.name) for row in listed], type=field.type) for field in shape]
+    return check(pa.Table.from_arrays(columns, schema=shape), name)
+
+
+def check(table: pa.Table, name: str) -> pa.Table:
+    """The table itself, in the shape's column order, if it fits; Terminal otherwise."""
+    shape = schema(name)
+    missing = [f.name for f in shape if f.name not in table.column_names]
+    extra = [c for c in table.column_names if c not in shape.names]
+    if missing or extra:
+        raise Terminal(f"Table {name} does not fit its shape: missing {missing}, not known {extra}.")
+    table = table.select(shape.names)
+    for field in shape:
+        have = table.schema.field(field.name).type
+        if have != field.type:
+            raise Terminal(f"Table {name}, column {field.name}: type {have}, the shape asks {field.type}.")
+        if not field.nullable and table.column(field.name).null_count:
+            raise Terminal(
+                f"Table {name}, column {field.name}: {table.column(field.name).null_count} nulls, none allowed."
+            )
+    return table.cast(shape) if table.schema != shape else table

@@ -1,0 +1,104 @@
+"""The archive: every byte sent or received, under its sha256, synced to the disk before anything reads it.
+
+A name is the content, so writing twice is writing once, and nothing is ever changed or removed. Local folders are
+written to a temporary name, synced, renamed, and the folder synced, so a power cut leaves either nothing or the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import fsspec
+
+from pipeline.errors import Terminal, Transient
+from pipeline.failpoints import failpoint
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Archive:
+    """Bytes by their sha256, in a local folder or any fsspec store."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._local = (
+            None if "://" in place and not place.startswith("file://") else Path(place.removeprefix("file://"))
+        )
+
+    def put(self, data: bytes) -> str:
+        """Store and sync the bytes; returns their sha256. Transient where the disk refuses (full, I/O error)."""
+        file_id = sha256(data)
+        if self.has(file_id):
+            return file_id
+        failpoint("archive.before_write")
+        try:
+            if self._local is None:
+                with fsspec.open(self._url(file_id), "wb") as file:
+                    file.write(data)
+            else:
+                self._put_local(self._local, file_id, data)
+        except OSError as error:
+            raise Transient(
+                f"The archive at {self.place} refused a file ({error.strerror or type(error).__name__}).",
+                fix="Free some space or mend the disk, then run again: nothing was lost.",
+            ) from error
+        failpoint("archive.after_write")
+        return file_id
+
+    def get(self, file_id: str) -> bytes:
+        """The bytes, hashed again: Terminal where they are missing or no longer what their name says."""
+        try:
+            if self._local is None:
+                with fsspec.open(self._url(file_id), "rb") as file:
+                    data: bytes = file.read()
+            else:
+                data = self._path(self._local, file_id).read_bytes()
+        except FileNotFoundError as error:
+            raise Terminal(f"The archive has no file {file_id}.", fix="Restore the archive from its backup.") from error
+        if sha256(data) != file_id:
+            raise Terminal(f"The archived file {file_id} was altered.", fix="Restore the archive from its backup.")
+        return data
+
+    def has(self, file_id: str) -> bool:
+        if self._local is None:
+            fs, path = fsspec.core.url_to_fs(self._url(file_id))
+            return bool(fs.exists(path))
+        return self._path(self._local, file_id).is_file()
+
+    def _url(self, file_id: str) -> str:
+        return f"{self.place.rstrip('/')}/{file_id[:2]}/{file_id}"
+
+    @staticmethod
+    def _path(root: Path, file_id: str) -> Path:
+        return root / file_id[:2] / file_id
+
+    def _put_local(self, root: Path, file_id: str, data: bytes) -> None:
+        path = self._path(root, file_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(path, data)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write to a temporary name beside `path`, sync, rename, sync the folder."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

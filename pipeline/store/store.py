@@ -1,0 +1,159 @@
+"""Opening the store, and the few writes that all stages share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pipeline.errors import Terminal, Transient
+from pipeline.failpoints import failpoint
+from pipeline.findings import Finding
+from pipeline.settings import Settings
+from pipeline.store import register as r
+from pipeline.store.archive import Archive
+from pipeline.store.lake import Lake
+
+_CHUNK = 500  # rows a statement: SQLite allows 32,766 variables
+
+
+@dataclass(frozen=True)
+class Store:
+    """Register, archive and lake together. Give it to a stage; never keep a connection beyond `begin()`."""
+
+    settings: Settings
+    engine: sa.Engine
+    archive: Archive
+    lake: Lake
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """One register transaction. A locked or lost database is Transient: nothing of the block stands."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+                failpoint("register.before_commit")
+            failpoint("register.after_commit")
+        except sa.exc.OperationalError as error:
+            raise Transient(
+                f"The register did not answer ({type(error.orig).__name__}).",
+                fix="Another run may hold it, or the database is down; run again.",
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading only."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise Transient(f"The register did not answer ({type(error.orig).__name__}).", fix="Run again.") from error
+
+
+def open_store(settings: Settings, *, migrate: bool = True) -> Store:
+    """Open (and bring up to date) the store that the settings name. Terminal where it cannot be used."""
+    url = sa.make_url(settings.database_url)
+    is_sqlite = url.get_backend_name() == "sqlite"
+    try:
+        if is_sqlite:
+            settings.home.mkdir(parents=True, exist_ok=True)
+            settings.home.chmod(0o700)
+            arguments: dict[str, Any] = {"timeout": settings.store.lock_timeout_seconds}
+        else:
+            arguments = {}
+        engine = sa.create_engine(url, connect_args=arguments)
+    except OSError as error:
+        raise Terminal(
+            f"The home folder {settings.home} cannot be used ({error.strerror}).",
+            fix="Choose another with --home.",
+        ) from error
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise Terminal(
+            "The database URL cannot be used.", fix="See CLAIMPIPE_STORE__URL in docs/settings.md."
+        ) from error
+    if is_sqlite:
+        _prepare_sqlite(engine)
+    if migrate:
+        from pipeline.store.migrate import upgrade
+
+        upgrade(engine)
+    return Store(settings, engine, Archive(settings.archive_place), Lake(settings.lake_place))
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    """WAL, full sync, and transactions that take the write lock when they begin, so that readers never upgrade."""
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if connection.get_execution_options().get("write", True) else "BEGIN"
+        )
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Insert rows whose key is not there yet; returns how many were new. Any unique key counts."""
+    listed = list(rows)
+    if not listed:
+        return 0
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    new = 0
+    for start in range(0, len(listed), _CHUNK):
+        chunk = listed[start : start + _CHUNK]
+        statement = dialect.insert(table).on_conflict_do_nothing().values(chunk)
+        new += connection.execute(statement).rowcount
+    return new
+
+
+def update_rows(
+    connection: sa.Connection,
+    table: sa.Table,
+    key: str,
+    values: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+) -> None:
+    """Set `columns` on the rows named by `key`, one executemany."""
+    if not values:
+        return
+    statement = (
+        sa.update(table)
+        .where(table.c[key] == sa.bindparam("b_key"))
+        .values({name: sa.bindparam(f"b_{name}") for name in columns})
+    )
+    connection.execute(statement, [{"b_key": v[key], **{f"b_{c}": v[c] for c in columns}} for v in values])
+
+
+def record_findings(connection: sa.Connection, stage: str, on: date, findings: Iterable[Finding]) -> int:
+    """Keep findings; the same one again is not kept twice."""
+    return insert_new(
+        connection,
+        r.findings,
+        ({"finding_id": f.finding_id, "logical_date": on, "stage": stage, **f.as_dict()} for f in findings),
+    )
+
+
+def record_stage(connection: sa.Connection, stage: str, on: date, counts: Mapping[str, Any], subject: str = "") -> None:
+    """Keep a stage's counts for its date; unchanged counts write nothing."""
+    text = json.dumps(dict(counts), sort_keys=True)
+    key = (r.stage_runs.c.logical_date == on) & (r.stage_runs.c.stage == stage) & (r.stage_runs.c.subject == subject)
+    before = connection.execute(sa.select(r.stage_runs.c.counts).where(key)).scalar()
+    if before == text:
+        return
+    if before is None:
+        connection.execute(sa.insert(r.stage_runs).values(logical_date=on, stage=stage, subject=subject, counts=text))
+    else:
+        connection.execute(sa.update(r.stage_runs).where(key).values(counts=text))

@@ -1,0 +1,59 @@
+"""Work items: what a person has to do. One open item a cause and subject; the same cause again is the same item."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import sqlalchemy as sa
+
+from pipeline.store import register as r
+from pipeline.store.store import insert_new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkItem:
+    """`reference` makes items distinct that share queue, subject and cause (for example the file of a second rejection)."""
+
+    queue: str
+    subject: str
+    cause: str
+    title: str
+    reason: str
+    action: str
+    opened_on: date
+    cents: int = 0
+    claim_id: str | None = None
+    payer_key: str | None = None
+    due_on: date | None = None
+    reference: str = ""
+
+    @property
+    def item_id(self) -> str:
+        text = "\x1f".join([self.queue, self.subject, self.cause, self.reference])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def open_items(connection: sa.Connection, items: Iterable[WorkItem]) -> int:
+    """Open items that are not there yet; returns how many were new."""
+    rows = []
+    for item in items:
+        row = asdict(item)
+        row.pop("reference")
+        rows.append({"item_id": item.item_id, "state": "open", "resolution": "", "owner": None, **row})
+    return insert_new(connection, r.work_items, rows)
+
+
+def close_items(connection: sa.Connection, queue: str, subjects: Iterable[str], resolution: str) -> int:
+    """Close open items of a queue whose cause is gone; returns how many."""
+    listed, closed = list(subjects), 0
+    for start in range(0, len(listed), 500):
+        closed += connection.execute(
+            sa.update(r.work_items)
+            .where(r.work_items.c.queue == queue, r.work_items.c.state == "open",
+                   r.work_items.c.subject.in_(listed[start : start + 500]))
+            .values(state="done", resolution=resolution)
+        ).rowcount  # fmt: skip
+    return closed
