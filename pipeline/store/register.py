@@ -20,7 +20,7 @@ def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
 
 
 #: states of an encounter before it has a claim; `claimed` hands over to the claim's state
-ENCOUNTER_STATES = ("quarantined", "extracted", "coder_list", "not_billable", "held", "claimed")
+ENCOUNTER_STATES = ("quarantined", "extracted", "coder_list", "not_billable", "coded", "held", "claimed")
 #: states of a claim. unknown: the upload's outcome is not known · received: TA1/999 accepted · accepted: 277CA accepted
 CLAIM_STATES = (
     "ready", "batched", "sent", "unknown", "received", "accepted", "rejected", "paid", "denied", "reversed",
@@ -72,6 +72,13 @@ encounters = _table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("reason", sa.Text, nullable=False, default="", comment="rule that decided the state"),
     sa.Column("claim_id", sa.String(20), index=True),
+    sa.Column(
+        "lake_part",
+        sa.String(40),
+        nullable=False,
+        comment="part of encounters/date=logical_date that holds this version",
+    ),
+    sa.Column("coded_part", sa.String(40), comment="part of coded_claims/date=logical_date that holds its claim"),
     sa.Column("source_file", sa.Text, nullable=False),
     sa.Column("source_row", sa.Integer, nullable=False),
 )
