@@ -48,6 +48,8 @@ def schema(name: str) -> pa.Schema:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Terminal(f"There is no table shape named {name}.") from error
+    if "same_as" in data:  # the same shape at a later stage of the way
+        return schema(data["same_as"])
     fields = [
         pa.field(column, TYPES[spec["type"]], nullable=not spec.get("required", False))
         for column, spec in data["columns"].items()
