@@ -1,0 +1,305 @@
+"""Quality checkpoints: which rows are looked at after each stage, and where a row goes that fails.
+
+`quality/` knows how to hold a frame against a suite of Great Expectations; this module knows the way of the data: what
+the fresh rows of a stage are, and how one that fails is set aside with its reason so that its neighbours go on. Above
+the suite's threshold the whole stage stops: then the fault is in the source, and a person should look first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from pipeline import transactions
+from pipeline.quality import engine
+from pipeline.store import Store
+from pipeline.store import register as r
+from pipeline.store.events import Move, move_claims
+from pipeline.store.store import record_findings
+from pipeline.store.work import WorkItem, open_items
+
+#: keys that failed → the first reason of each
+Failed = dict[str, engine.Reason]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`frame` gives the fresh rows (one column is `key`); `set_aside` moves failed rows out of the way."""
+
+    suite: str
+    key: str
+    frame: Callable[[Store, date], pd.DataFrame]
+    set_aside: Callable[[sa.Connection, date, Failed], None]
+
+
+def run(store: Store, on: date, suite: str) -> dict[str, int]:
+    """Hold the fresh rows of a stage against its suite. Terminal where the share of failed rows passes the threshold."""
+    point = CHECKPOINTS[suite]
+    frame = point.frame(store, on)
+    if frame.empty:
+        return {"checked": 0, "failed": 0}
+    result = engine.check(suite, frame, point.key)
+    with store.begin() as connection:
+        engine.record(connection, on, result)
+        if not result.stops:
+            if result.failed:
+                point.set_aside(connection, on, result.failed)
+            record_findings(connection, f"quality.{suite}", on, result.findings())
+    result.raise_if_stopped()
+    return {"checked": result.rows, "failed": len(result.failed)}
+
+
+def _of_lake(store: Store, table: str, pairs: Sequence[tuple[date, str]], key: str, keys: set[str]) -> pd.DataFrame:
+    tables = [store.lake.read(table, on, part) for on, part in sorted(set(pairs))]
+    if not tables:
+        return pd.DataFrame()
+    rows = pa.concat_tables(tables)
+    return rows.filter(pa.compute.is_in(rows.column(key), pa.array(sorted(keys)))).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _encounters(store: Store, on: date) -> pd.DataFrame:
+    e = r.encounters.c
+    with store.read() as connection:
+        fresh = connection.execute(
+            sa.select(e.encounter_key, e.logical_date, e.lake_part).where(e.state == "extracted", e.logical_date <= on)
+        ).all()
+    return _of_lake(store, "encounters", [(f.logical_date, f.lake_part) for f in fresh], "encounter_key",
+                    {f.encounter_key for f in fresh})  # fmt: skip
+
+
+def _coded(store: Store, on: date) -> pd.DataFrame:
+    e = r.encounters.c
+    with store.read() as connection:
+        fresh = connection.execute(
+            sa.select(e.claim_id, e.logical_date, e.coded_part).where(e.state == "coded", e.coded_part.is_not(None))
+        ).all()
+    return _of_lake(store, "coded_claims", [(f.logical_date, f.coded_part) for f in fresh], "claim_id",
+                    {f.claim_id for f in fresh})  # fmt: skip
+
+
+def _scrubbed(store: Store, on: date) -> pd.DataFrame:
+    c, e = r.claims.c, r.encounters.c
+    with store.read() as connection:
+        fresh = connection.execute(
+            sa.select(c.claim_id, e.logical_date, c.scrubbed_part)
+            .join_from(r.claims, r.encounters, c.encounter_key == e.encounter_key)
+            .where(c.state == "ready", c.scrubbed_part.is_not(None))
+        ).all()
+    return _of_lake(store, "scrubbed_claims", [(f.logical_date, f.scrubbed_part) for f in fresh], "claim_id",
+                    {f.claim_id for f in fresh})  # fmt: skip
+
+
+def _batches(store: Store, on: date) -> pd.DataFrame:
+    """One row a file that is built and not sent: what the register means against what the archived bytes say."""
+    s = r.sendings.c
+    with store.read() as connection:
+        fresh = connection.execute(sa.select(r.sendings).where(s.state == "built")).mappings().all()
+    rows = []
+    for sending in fresh:
+        data = store.archive.get(sending["file_id"])
+        tables = transactions.read(data, file=sending["file_id"], mode="strict").tables
+        claims = tables["837.claims"]
+        total = pa.compute.sum(claims.column("charge")).as_py() or 0
+        rows.append(
+            {
+                "sending_id": sending["sending_id"],
+                "usage": sending["usage"],
+                "size": sending["size"],
+                "bytes_archived": len(data),
+                "claims_meant": sending["claim_count"],
+                "claims_in_file": claims.num_rows,
+                "cents_meant": sending["charge_cents"],
+                "cents_in_file": int(total * 100),
+                "interchange_control": sending["interchange_control"],
+                "largest_claim_count_of_a_set": max(
+                    claims.column("set_number").value_counts().field(1).to_pylist() or [0]
+                ),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _inbound(store: Store, kinds: Sequence[str]) -> list[str]:
+    f = r.files.c
+    with store.read() as connection:
+        return list(
+            connection.execute(
+                sa.select(f.file_id)
+                .where(f.direction == "in", f.state == "archived", f.kind.in_(kinds))
+                .order_by(f.file_id)
+            ).scalars()
+        )
+
+
+def _acknowledgments(store: Store, on: date) -> pd.DataFrame:
+    """One row a fact of an acknowledgment that has not been worked yet."""
+    rows: list[dict[str, object]] = []
+    for file_id in _inbound(store, ("TA1", "999", "277CA", "mixed")):
+        tables = transactions.read(store.archive.get(file_id), file=file_id).tables
+        for kind, table, code in (
+            ("TA1", "TA1.interchanges", "code"),
+            ("999", "999.sets", "code"),
+            ("277CA", "277CA.statuses", "category"),
+        ):
+            if table in tables:
+                rows += [
+                    {"file_id": file_id, "kind": kind, "code": value}
+                    for value in tables[table].column(code).to_pylist()
+                ]
+    return pd.DataFrame(rows)
+
+
+def _remittances(store: Store, on: date) -> pd.DataFrame:
+    """One row a claim payment, with what its transaction set says; a set without claims is one row as well."""
+    frames = []
+    for file_id in _inbound(store, ("835", "mixed")):
+        tables = transactions.read(store.archive.get(file_id), file=file_id).tables
+        if "835.payments" not in tables:
+            continue
+        payments = tables["835.payments"].select(["set_number", "amount", "method", "payment_date", "trace", "origin"])
+        claims = tables["835.claims"].select(["set_number", "claim_id", "status", "charge", "paid"])
+        frames.append(
+            payments.to_pandas(types_mapper=pd.ArrowDtype)
+            .merge(claims.to_pandas(types_mapper=pd.ArrowDtype), on="set_number", how="left")
+            .assign(file_id=file_id)
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _postings(store: Store, on: date) -> pd.DataFrame:
+    """One row a ledger transaction: its kind, its sum, its number of entries."""
+    t, e = r.ledger_transactions.c, r.ledger_entries.c
+    with store.read() as connection:
+        rows = (
+            connection.execute(
+                sa.select(
+                    t.transaction_id, t.kind, sa.func.sum(e.cents).label("sum_cents"), sa.func.count().label("entries")
+                )
+                .join_from(r.ledger_transactions, r.ledger_entries, t.transaction_id == e.transaction_id)
+                .group_by(t.transaction_id, t.kind)
+            )
+            .mappings()
+            .all()
+        )
+    return pd.DataFrame([dict(row) for row in rows])
+
+
+def _deposits(store: Store, on: date) -> pd.DataFrame:
+    d = r.deposits.c
+    with store.read() as connection:
+        rows = connection.execute(
+            sa.select(d.deposit_id, d.amount_cents, d.type_code, d.deposit_date, d.account)
+        ).mappings().all()  # fmt: skip
+    return pd.DataFrame([dict(row) for row in rows])
+
+
+def _aside_encounters(connection: sa.Connection, on: date, failed: Failed) -> None:
+    _encounter_state(connection, on, failed, "quarantined", "encounter_key")
+
+
+def _aside_coded(connection: sa.Connection, on: date, failed: Failed) -> None:
+    _encounter_state(connection, on, failed, "held", "claim_id")
+
+
+def _encounter_state(connection: sa.Connection, on: date, failed: Failed, state: str, column: str) -> None:
+    keys = sorted(failed)
+    for start in range(0, len(keys), 500):
+        some = keys[start : start + 500]
+        where = r.encounters.c[column].in_(some)
+        rows = connection.execute(sa.select(r.encounters).where(where)).mappings().all()
+        for row in rows:
+            reason = failed[row[column]]
+            connection.execute(
+                sa.update(r.encounters)
+                .where(r.encounters.c.encounter_key == row["encounter_key"])
+                .values(state=state, reason=reason.rule)
+            )
+        open_items(
+            connection,
+            [
+                WorkItem(
+                    queue="held", subject=row["encounter_key"], cause=failed[row[column]].rule,
+                    title="A visit failed a quality check", reason=failed[row[column]].message,
+                    action=failed[row[column]].fix, opened_on=on, cents=row["charge_cents"], payer_key=row["payer_key"],
+                )
+                for row in rows
+            ],
+        )  # fmt: skip
+
+
+def _aside_scrubbed(connection: sa.Connection, on: date, failed: Failed) -> None:
+    """A claim that is ready and fails goes back to its encounter as held: its claim row is withdrawn, its events stay."""
+    move_claims(connection, on, [Move(c, "quality_failed", "ready", detail=failed[c].rule) for c in sorted(failed)])
+    for claim_id in sorted(failed):
+        connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id == claim_id))
+    _encounter_state(connection, on, failed, "held", "claim_id")
+
+
+def _aside_batches(connection: sa.Connection, on: date, failed: Failed) -> None:
+    for sending_id in sorted(failed):
+        row = connection.execute(sa.select(r.sendings).where(r.sendings.c.sending_id == sending_id)).mappings().one()
+        connection.execute(
+            sa.update(r.sendings)
+            .where(r.sendings.c.sending_id == sending_id)
+            .values(state="failed", reason=failed[sending_id].rule)
+        )
+        open_items(
+            connection,
+            [
+                WorkItem(
+                    queue="sending", subject=row["file_id"], cause=failed[sending_id].rule,
+                    title="A claim file was stopped before sending", reason=failed[sending_id].message,
+                    action=failed[sending_id].fix, opened_on=on, cents=row["charge_cents"], payer_key=row["payer_key"],
+                )
+            ],
+        )  # fmt: skip
+
+
+def _aside_files(connection: sa.Connection, on: date, failed: Failed) -> None:
+    for file_id in sorted(failed):
+        connection.execute(
+            sa.update(r.files)
+            .where(r.files.c.file_id == file_id)
+            .values(state="quarantined", reason=failed[file_id].rule)
+        )
+        open_items(
+            connection,
+            [
+                WorkItem(
+                    queue="file", subject=file_id, cause=failed[file_id].rule, title="A received file was set aside",
+                    reason=failed[file_id].message, action=failed[file_id].fix, opened_on=on,
+                )
+            ],
+        )  # fmt: skip
+
+
+def _only_report(connection: sa.Connection, on: date, failed: Failed) -> None:
+    """What is posted is never unposted: a person looks."""
+    open_items(
+        connection,
+        [
+            WorkItem(queue="remittance", subject=key, cause=reason.rule, title="A posted row failed a quality check",
+                     reason=reason.message, action=reason.fix, opened_on=on)
+            for key, reason in sorted(failed.items())
+        ],
+    )  # fmt: skip
+
+
+CHECKPOINTS = {
+    point.suite: point
+    for point in (
+        Checkpoint("encounters", "encounter_key", _encounters, _aside_encounters),
+        Checkpoint("coded_claims", "claim_id", _coded, _aside_coded),
+        Checkpoint("scrubbed_claims", "claim_id", _scrubbed, _aside_scrubbed),
+        Checkpoint("batches", "sending_id", _batches, _aside_batches),
+        Checkpoint("acknowledgments", "file_id", _acknowledgments, _aside_files),
+        Checkpoint("remittances", "file_id", _remittances, _aside_files),
+        Checkpoint("postings", "transaction_id", _postings, _only_report),
+        Checkpoint("deposits", "deposit_id", _deposits, _only_report),
+    )
+}
