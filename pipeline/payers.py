@@ -43,6 +43,10 @@ class Claims(_Section):
     accepts_dependents: bool = True  # false: the patient is always the subscriber (Medicare)
     filing_days: int = 365
     charset: Literal["basic", "extended"] = "basic"
+    # what the practice agreed with this payer, where the encounter does not say otherwise
+    assignment: Literal["A", "B", "C"] = "A"  # CLM07
+    benefits_assignment: Literal["Y", "N", "W"] = "Y"  # CLM08
+    release_of_information: Literal["Y", "I"] = "Y"  # CLM09
 
 
 class Transport(_Section):
