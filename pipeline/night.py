@@ -1,0 +1,232 @@
+"""The night: the order of the stages, once, for the command line and for Airflow.
+
+Each function below is one step of a night; `run` does them all on one machine, the DAGs do the same ones as tasks. A step
+takes the store and the logical date and gives counts. A payer that cannot be reached is one payer's trouble: the others
+go on, and the trouble is told at the end. A Terminal of the intake or of quality stops what would build on it, while
+money that has come in is still posted and proved.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pipeline import checkpoints, payers
+from pipeline.acknowledgments import stage as acknowledgments_stage
+from pipeline.claims import stage as claims_stage
+from pipeline.coding import stage as coding_stage
+from pipeline.deposits import stage as deposits_stage
+from pipeline.encounters import stage as encounters_stage
+from pipeline.errors import ClaimpipeError
+from pipeline.ledger import proof
+from pipeline.remittances import stage as remittances_stage
+from pipeline.scrubbing import stage as scrubbing_stage
+from pipeline.settings import Settings
+from pipeline.store import Store
+from pipeline.store import register as r
+from pipeline.transport import inbox, sending
+
+Counts = dict[str, int]
+#: told of every step: its name, the payer where it is of one payer, and its counts (None when it begins)
+Tell = Callable[[str, str, Counts | None], None]
+
+BANK = "bank"
+
+
+def _silent(step: str, subject: str, counts: Counts | None) -> None:
+    return
+
+
+@dataclass
+class Report:
+    """What a night did: counts by step, troubles in plain words, and the proof."""
+
+    on: date
+    steps: list[tuple[str, str, Counts]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    proof: proof.Proof | None = None
+
+    def total(self, step: str, count: str) -> int:
+        return sum(counts.get(count, 0) for name, _, counts in self.steps if name == step)
+
+
+# --- the steps ------------------------------------------------------------------------------------------------------
+
+
+def intake(store: Store, on: date, extract: Path, fmt: str = "auto") -> Counts:
+    return encounters_stage.run(store, on, extract, fmt) | _checked(store, on, "encounters")
+
+
+def code(store: Store, on: date) -> Counts:
+    return coding_stage.run(store, on) | _checked(store, on, "coded_claims")
+
+
+def scrub(store: Store, on: date) -> Counts:
+    return scrubbing_stage.run(store, on) | _checked(store, on, "scrubbed_claims")
+
+
+def payers_with_work(store: Store) -> list[str]:
+    """Keys of the payers that have claims ready or files not yet known to have arrived."""
+    with store.read() as connection:
+        ready = connection.execute(
+            sa.select(r.claims.c.payer_key).where(r.claims.c.state == "ready").distinct()
+        ).scalars()
+        open_files = connection.execute(
+            sa.select(r.sendings.c.payer_key)
+            .where(r.sendings.c.state.not_in(("verified", "unknown", "failed", "acknowledged")))
+            .distinct()
+        ).scalars()
+        return sorted({*ready, *open_files})
+
+
+def payers_with_mail(store: Store) -> list[str]:
+    """Keys of the payers that we have ever sent to: their outbound folders are swept."""
+    with store.read() as connection:
+        return sorted(connection.execute(sa.select(r.sendings.c.payer_key).distinct()).scalars())
+
+
+def build(store: Store, on: date, payer_key: str) -> Counts:
+    return claims_stage.build(store, on, payer_key)
+
+
+def check_batches(store: Store, on: date) -> Counts:
+    return _checked(store, on, "batches")
+
+
+def send(store: Store, on: date, payer_key: str) -> Counts:
+    return sending.send(store, on, payer_key)
+
+
+def sweep(store: Store, on: date, payer_key: str) -> Counts:
+    return {"files": len(inbox.sweep(store, on, payer_key))}
+
+
+def acknowledge(store: Store, on: date) -> Counts:
+    checked = _checked(store, on, "acknowledgments")
+    return acknowledgments_stage.run(store, on) | checked
+
+
+def post(store: Store, on: date) -> Counts:
+    checked = _checked(store, on, "remittances")
+    counts = remittances_stage.run(store, on)
+    return counts | checked | {f"postings_{k}": v for k, v in _checked(store, on, "postings").items()}
+
+
+def reconcile(store: Store, on: date) -> Counts:
+    return deposits_stage.run(store, on) | _checked(store, on, "deposits")
+
+
+def prove(store: Store, on: date | None = None) -> proof.Proof:
+    return proof.prove(store, on)
+
+
+def _checked(store: Store, on: date, suite: str) -> Counts:
+    return {f"quality_{name}": count for name, count in checkpoints.run(store, on, suite).items()}
+
+
+# --- the whole night -------------------------------------------------------------------------------------------------
+
+
+def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
+    """The whole night for one logical date. Never raises a ClaimpipeError of one payer or step: see `Report.troubles`.
+
+    A trouble of the intake itself (missing column, unreadable extract) is raised: there is nothing to go on with.
+    """
+    report = Report(on)
+
+    def step(name: str, subject: str, work: Callable[[], Counts]) -> Counts:
+        tell(name, subject, None)
+        counts = work()
+        report.steps.append((name, subject, counts))
+        tell(name, subject, counts)
+        return counts
+
+    if extract is not None:
+        step("intake", "", lambda: intake(store, on, extract, fmt))
+    with _noting(report, "coding and scrubbing"):
+        step("code", "", lambda: code(store, on))
+        step("scrub", "", lambda: scrub(store, on))
+    for key in payers_with_work(store):
+        with _noting(report, key):
+            step("build", key, lambda key=key: build(store, on, key))  # type: ignore[misc]
+    with _noting(report, "claim files"):
+        step("check files", "", lambda: check_batches(store, on))
+        for key in payers_with_work(store):
+            with _noting(report, key):
+                step("send", key, lambda key=key: send(store, on, key))  # type: ignore[misc]
+    collect(store, on, report, step)
+    with _noting(report, "posting"):
+        step("post", "", lambda: post(store, on))
+    with _noting(report, "deposits"):
+        step("reconcile", "", lambda: reconcile(store, on))
+    tell("prove", "", None)
+    report.proof = prove(store, on)
+    return report
+
+
+def collect(store: Store, on: date, report: Report, step: Callable[[str, str, Callable[[], Counts]], Counts]) -> None:
+    """Fetch and work what payers and bank have sent. The payer in a box is waited for; real payers answer when they do."""
+    mail = payers_with_mail(store)
+    deadline = time.monotonic() + store.settings.inbox.wait_seconds
+    reachable = set(mail)
+    while True:
+        for key in mail:
+            if key in reachable:
+                with _noting(report, key) as noted:
+                    step("sweep", key, lambda key=key: sweep(store, on, key))  # type: ignore[misc]
+                if noted:
+                    reachable.discard(key)
+        with _noting(report, "acknowledgments"):
+            step("acknowledge", "", lambda: acknowledge(store, on))
+        waiting = _awaiting_box(store) & reachable
+        if not waiting or time.monotonic() > deadline:
+            break
+        time.sleep(0.3)
+    if mail:
+        with _noting(report, "bank"):
+            step("sweep", BANK, lambda: sweep(store, on, BANK))
+
+
+def _awaiting_box(store: Store) -> set[str]:
+    """Payers reached by the payer in a box that have not answered every file yet."""
+    profiles = payers.load_profiles(store.settings.payers_dir)
+    with store.read() as connection:
+        keys = connection.execute(
+            sa.select(r.sendings.c.payer_key)
+            .where(r.sendings.c.state.in_(("renamed", "verified", "unknown")))
+            .distinct()
+        ).scalars()
+        return {k for k in keys if k in profiles and profiles[k].transport.kind == "box"}
+
+
+@contextmanager
+def _noting(report: Report, whose: str) -> Iterator[list[str]]:
+    """Turn a failure of one payer or step into a trouble of the report, so that its neighbours go on."""
+    noted: list[str] = []
+    try:
+        yield noted
+    except ClaimpipeError as error:
+        noted.append(f"{whose}: {error}")
+        if noted[0] not in report.troubles:
+            report.troubles.append(noted[0])
+
+
+def uses_box(settings: Settings) -> bool:
+    """Whether any payer is reached by the payer in a box, so that a night on one machine starts it."""
+    return any(p.transport.kind == "box" for p in payers.load_profiles(settings.payers_dir).values())
+
+
+def summary(report: Report) -> Mapping[str, object]:
+    """The night as one JSON-able object: counts and cents only."""
+    return {
+        "date": report.on.isoformat(),
+        "steps": [{"step": s, "subject": k, **c} for s, k, c in report.steps],
+        "troubles": report.troubles,
+        "proof": report.proof.as_dict() if report.proof else None,
+    }
