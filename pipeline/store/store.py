@@ -20,8 +20,6 @@ from pipeline.store import register as r
 from pipeline.store.archive import Archive
 from pipeline.store.lake import Lake
 
-_CHUNK = 500  # rows a statement: SQLite allows 32,766 variables
-
 
 @dataclass(frozen=True)
 class Store:
@@ -111,12 +109,10 @@ def insert_new(connection: sa.Connection, table: sa.Table, rows: Iterable[Mappin
     if not listed:
         return 0
     dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
-    new = 0
-    for start in range(0, len(listed), _CHUNK):
-        chunk = listed[start : start + _CHUNK]
-        statement = dialect.insert(table).on_conflict_do_nothing().values(chunk)
-        new += connection.execute(statement).rowcount
-    return new
+    # executemany: several times faster than long VALUES lists, which are compiled anew for each chunk
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    result = connection.execute(statement, listed, execution_options={"preserve_rowcount": True})
+    return int(result.rowcount)
 
 
 def update_rows(
