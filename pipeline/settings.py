@@ -23,6 +23,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import make_url
 
 from pipeline.errors import Terminal
+from pipeline.payers import Transport
 
 
 class _Section(BaseModel):
@@ -94,6 +95,10 @@ class Settings(BaseSettings):
     inbox: InboxSettings = InboxSettings()
     transport: TransportSettings = TransportSettings()
     payer_box: PayerBoxSettings = PayerBoxSettings()
+    bank: Transport = Field(
+        Transport(inbound=""),
+        description="Where the bank's files (NACHA CCD+, BAI2) are fetched: the keys of a payer profile's [transport]",
+    )
     payers_dir: str = Field("", description="Folder of payer profiles; empty: schemas/payers")
 
     @classmethod
