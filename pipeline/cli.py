@@ -1,0 +1,364 @@
+"""The command line: a contract that users' scripts rely on. Names and shapes are added to, never renamed.
+
+Exit codes: 0 done and clean · 1 findings that reject, or a proof that does not close · 2 cannot run (bad arguments, an
+unreadable file, broken configuration, a payer that cannot be reached). With `--json`, stdout carries one JSON object a
+line and nothing else; people's words go to stderr then. Heavy modules are imported inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+
+from pipeline import __version__
+from pipeline import settings as settings_module
+from pipeline.errors import ClaimpipeError, Terminal
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+    from pipeline.store import Store
+
+app = typer.Typer(
+    name="claimpipe", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Visits to correct insurance claims, claims to money that agrees with the bank.",
+)  # fmt: skip
+work_app = typer.Typer(no_args_is_help=True, help="The work queues: what a person has to do.")
+payer_app = typer.Typer(no_args_is_help=True, help="The payer in a box: a local payer that answers claim files.")
+app.add_typer(work_app, name="work")
+app.add_typer(payer_app, name="payer")
+
+OK, FINDINGS, CANNOT_RUN = 0, 1, 2
+
+#: the night of the sample extract that comes with claimpipe
+SAMPLE_DATE = date(2026, 11, 20)
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Folder of the register, archive, lake and reports (default: $CLAIMPIPE_HOME or .claimpipe)."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else there.")]
+Day = Annotated[str | None, typer.Option("--date", help="Logical date, YYYY-MM-DD.")]
+
+
+class Format(StrEnum):
+    auto = "auto"
+    csv = "csv"
+    parquet = "parquet"
+    synthea = "synthea"
+    fhir = "fhir"
+    hl7 = "hl7"
+
+
+def main() -> None:
+    """Run the command line; turn every failure into a sentence and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except ClaimpipeError as error:
+        print(f"claimpipe: {error}", file=sys.stderr)
+        sys.exit(CANNOT_RUN)
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(OK)
+    except KeyboardInterrupt:
+        print("claimpipe: stopped. Nothing was lost; run the same command again.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:  # a defect: say where, but not the values, which may be a patient's
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"claimpipe: a defect ({type(error).__name__} at {Path(place.filename).name}:{place.lineno}). Nothing half-done "
+            "was recorded. Set CLAIMPIPE_TRACEBACK=1 to see more (it may show patient data).",
+            file=sys.stderr,
+        )
+        if os.environ.get("CLAIMPIPE_TRACEBACK"):
+            raise
+        sys.exit(CANNOT_RUN)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"claimpipe {__version__}")
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    return
+
+
+def _day(text: str | None, settings: Settings | None = None) -> date:
+    if text is None:
+        return datetime.now(ZoneInfo(settings.timezone if settings else "America/New_York")).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("a date is written YYYY-MM-DD", param_hint="--date") from None
+
+
+def _settings(home: Path | None) -> Settings:
+    loaded = settings_module.load(home)
+    try:
+        ZoneInfo(loaded.timezone)
+    except (KeyError, ValueError, OSError):
+        raise Terminal(
+            f"The time zone {loaded.timezone} is not known.", fix="Use a name like America/New_York."
+        ) from None
+    return loaded
+
+
+def _existing_store(home: Path | None) -> Store:
+    """The store of a home that has been used before: a question must not create an empty register."""
+    from pipeline.store import open_store
+
+    settings = _settings(home)
+    if not settings.store.url and not (settings.home / "claimpipe.db").is_file():
+        raise Terminal(
+            f"There is no register in {settings.home}.", fix="Run `claimpipe nightly` first, or name another --home."
+        )
+    return open_store(settings)
+
+
+def _emit(value: Any) -> None:
+    print(json.dumps(value, default=str, ensure_ascii=False), flush=True)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    """A spinner on a terminal; silence elsewhere. Yields the night's `tell`."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda step, subject, counts: None
+        return
+    with console.status("starting") as status:
+
+        def tell(step: str, subject: str, counts: dict[str, int] | None) -> None:
+            if counts is None:
+                status.update(f"{step} {subject}".strip())
+
+        yield tell
+
+
+# --- the night -------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def nightly(
+    extract: Annotated[
+        Path | None,
+        typer.Option("--extract", help="Extract to take in (default: the sample that comes with claimpipe)."),
+    ] = None,
+    fmt: Annotated[Format, typer.Option("--format", help="How the extract is written.")] = Format.auto,
+    day: Day = None,
+    home: Home = None,
+    airflow: Annotated[bool, typer.Option("--airflow", help="Run the same night through the Airflow DAGs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The whole night on one machine: visits become claims, claims become payments, payments agree with the bank."""
+    from pipeline import night
+    from pipeline.payer_simulator import process
+    from pipeline.reports import night as night_report
+    from pipeline.reports import summary as summaries
+    from pipeline.reports import terminal
+    from pipeline.store import open_store
+
+    settings = _settings(home)
+    if extract is None:
+        extract, fmt = sample_extract(), Format.csv
+        on = _day(day) if day else SAMPLE_DATE
+    else:
+        on = _day(day, settings)
+    if not extract.exists():
+        raise Terminal(f"The extract {extract} does not exist.", fix="Check the path after --extract.")
+    store = open_store(settings)
+    started = process.endpoint(settings) is None and night.uses_box(settings)
+    if started:
+        process.start(settings, Path(settings.payer_box.faults) if settings.payer_box.faults else None)
+    try:
+        if airflow:
+            from pipeline import airflow_night
+
+            report = airflow_night.run(store, on, extract, fmt.value)
+        else:
+            with _progress(as_json) as tell:
+                report = night.run(store, on, extract, fmt.value, tell)
+    finally:
+        if started:
+            process.stop(settings)
+    assert report.proof is not None
+    summary = summaries.gather(store, on, report.proof, report.troubles)
+    written = night_report.write(settings.home, summary)
+    store.engine.dispose()
+    if as_json:
+        for step, subject, counts in report.steps:
+            _emit({"step": step, "subject": subject, **counts})
+        _emit(
+            {
+                "date": on,
+                "troubles": report.troubles,
+                "reports": [str(p) for p in written],
+                "proof": report.proof.as_dict(),
+            }
+        )
+    else:
+        terminal.show(Console(), summary)
+        for path in written:
+            print(f"report: {path}")
+    if report.troubles:
+        for trouble in report.troubles:
+            print(f"claimpipe: {trouble}", file=sys.stderr)
+        raise typer.Exit(CANNOT_RUN)
+    raise typer.Exit(OK if report.proof.closes else FINDINGS)
+
+
+def sample_extract() -> Path:
+    """The extract of `sample_edi/`, beside the package or inside an installed one."""
+    here = Path(__file__).resolve().parent
+    for place in (here / "_sample_edi", here.parent / "sample_edi"):
+        if (place / "extract").is_dir():
+            return place / "extract"
+    raise Terminal("The sample extract is missing.", fix="Name an extract with --extract.")
+
+
+@app.command()
+def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
+    """The conservation proof: where every visit stands and where every cent is. The residue must be 0.00."""
+    from pipeline import night
+    from pipeline.reports import proof as proof_report
+
+    store = _existing_store(home)
+    result = night.prove(store, _day(day) if day else None)
+    store.engine.dispose()
+    if as_json:
+        _emit(result.as_dict())
+    else:
+        proof_report.show(Console(), result)
+    raise typer.Exit(OK if result.closes else FINDINGS)
+
+
+@app.command()
+def sample(
+    visits: Annotated[int, typer.Option("--visits", min=1, help="How many visits.")],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be new or empty.")],
+    day: Day = None,
+) -> None:
+    """Make a lifelike extract of any size, with the errors that real extracts have."""
+    from pipeline import sample as maker
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise Terminal(f"{out} is not an empty folder.", fix="Name a new folder after --out.")
+    maker.make(visits=visits, seed=seed, out=out, on=_day(day) if day else SAMPLE_DATE)
+    print(f"{visits:,} visits in {out}")
+
+
+# --- the payer in a box ----------------------------------------------------------------------------------------------
+
+
+@payer_app.command("start")
+def payer_start(
+    faults: Annotated[Path | None, typer.Option("--faults", help="TOML file of faults to inject.")] = None,
+    home: Home = None,
+) -> None:
+    """Start the payer in a box; it runs until `claimpipe payer stop`."""
+    from pipeline.payer_simulator import process
+
+    if faults is not None and not faults.is_file():
+        raise Terminal(f"The faults file {faults} does not exist.")
+    endpoint = process.start(_settings(home), faults)
+    print(f"The payer in a box listens on {endpoint.host}:{endpoint.port} (process {endpoint.pid}).")
+
+
+@payer_app.command("stop")
+def payer_stop(home: Home = None) -> None:
+    """Stop the payer in a box."""
+    from pipeline.payer_simulator import process
+
+    print("Stopped." if process.stop(_settings(home)) else "It was not running.")
+
+
+# --- work queues -----------------------------------------------------------------------------------------------------
+
+
+@work_app.command("list")
+def work_list(
+    queue: Annotated[str | None, typer.Option("--queue", help="Only this queue.")] = None,
+    everything: Annotated[bool, typer.Option("--each", help="One line an item instead of one a cause.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What there is to do, grouped by cause, the most dollars first."""
+    from pipeline.reports import work
+
+    store = _existing_store(home)
+    rows = work.items(store, queue) if everything else work.causes(store, queue)
+    store.engine.dispose()
+    if as_json:
+        for row in rows:
+            _emit(row)
+    else:
+        work.show(Console(), rows)
+
+
+@work_app.command("show")
+def work_show(
+    item: Annotated[str, typer.Argument(help="Item id, or its beginning.")], home: Home = None, as_json: Json = False
+) -> None:
+    """One item with its reason, what to do, and its findings."""
+    from pipeline.reports import work
+
+    store = _existing_store(home)
+    found = work.one(store, item)
+    store.engine.dispose()
+    if as_json:
+        _emit(found)
+    else:
+        work.show_one(Console(), found)
+
+
+@work_app.command("assign")
+def work_assign(
+    item: Annotated[str, typer.Argument(help="Item id, or its beginning.")],
+    owner: Annotated[str, typer.Option("--to", help="Who works it.")],
+    home: Home = None,
+) -> None:
+    """Give an item to a person."""
+    from pipeline.reports import work
+
+    store = _existing_store(home)
+    print(f"Item {work.assign(store, item, owner)} belongs to {owner}.")
+    store.engine.dispose()
+
+
+@work_app.command("resolve")
+def work_resolve(
+    item: Annotated[str, typer.Argument(help="Item id, or its beginning.")],
+    note: Annotated[str, typer.Option("--note", help="What was done.")],
+    home: Home = None,
+) -> None:
+    """Close an item, with a note of what was done."""
+    from pipeline.reports import work
+
+    store = _existing_store(home)
+    print(f"Item {work.resolve(store, item, note)} is done.")
+    store.engine.dispose()
+
+
+if __name__ == "__main__":
+    main()
