@@ -23,8 +23,9 @@ from pipeline.claims import stage as claims_stage
 from pipeline.coding import stage as coding_stage
 from pipeline.deposits import stage as deposits_stage
 from pipeline.encounters import stage as encounters_stage
-from pipeline.errors import ClaimpipeError
+from pipeline.errors import ClaimpipeError, Terminal
 from pipeline.ledger import proof
+from pipeline.money import shown
 from pipeline.remittances import stage as remittances_stage
 from pipeline.scrubbing import stage as scrubbing_stage
 from pipeline.settings import Settings
@@ -61,6 +62,18 @@ class Report:
 
 def intake(store: Store, on: date, extract: Path, fmt: str = "auto") -> Counts:
     return encounters_stage.run(store, on, extract, fmt) | _checked(store, on, "encounters")
+
+
+def extract_of(store: Store, named: str | None) -> Path:
+    """The extract that a run takes in: the one it names, else the one of the settings. Terminal where there is none."""
+    text = named or store.settings.extract
+    if not text:
+        raise Terminal(
+            "No extract is named.", fix="Set `extract` in claimpipe.toml or give the run its parameter extract."
+        )
+    if not Path(text).exists():
+        raise Terminal(f"The extract {text} does not exist.", fix="Check that the practice's system has delivered it.")
+    return Path(text)
 
 
 def code(store: Store, on: date) -> Counts:
@@ -103,6 +116,20 @@ def send(store: Store, on: date, payer_key: str) -> Counts:
     return sending.send(store, on, payer_key)
 
 
+def routes_with_mail(store: Store) -> list[str]:
+    """The payers we have ever sent to, and with them the bank."""
+    mail = payers_with_mail(store)
+    return [*mail, BANK] if mail else []
+
+
+def has_landed(store: Store, *kinds: str) -> bool:
+    """Whether a received file of one of the kinds waits to be worked."""
+    f = r.files.c
+    with store.read() as connection:
+        query = sa.select(f.file_id).where(f.direction == "in", f.state == "archived", f.kind.in_((*kinds, "mixed")))
+        return connection.execute(query.limit(1)).first() is not None
+
+
 def sweep(store: Store, on: date, payer_key: str) -> Counts:
     return {"files": len(inbox.sweep(store, on, payer_key))}
 
@@ -124,6 +151,25 @@ def reconcile(store: Store, on: date) -> Counts:
 
 def prove(store: Store, on: date | None = None) -> proof.Proof:
     return proof.prove(store, on)
+
+
+def prove_or_fail(store: Store, on: date) -> Counts:
+    """The proof, and the night's report in HOME/reports. Terminal where the proof does not close."""
+    from pipeline.reports import night as night_report
+    from pipeline.reports import summary as summaries
+
+    result = prove(store, on)
+    night_report.write(store.settings.home, summaries.gather(store, on, result))
+    if not result.closes:
+        raise Terminal(
+            f"The proof does not close: the residue is {shown(result.residue_cents)}.", fix="See the night's report."
+        )
+    return {"residue_cents": result.residue_cents, "lines": len(result.lines)}
+
+
+def compare(store: Store, on: date) -> Counts:
+    """Rebuild every file of this date from the lake under its own control numbers and compare it with the archived bytes."""
+    return claims_stage.compare(store, on)
 
 
 def _checked(store: Store, on: date, suite: str) -> Counts:
@@ -184,7 +230,7 @@ def collect(store: Store, on: date, report: Report, step: Callable[[str, str, Ca
                     reachable.discard(key)
         with _noting(report, "acknowledgments"):
             step("acknowledge", "", lambda: acknowledge(store, on))
-        waiting = _awaiting_box(store) & reachable
+        waiting = awaiting_box(store) & reachable
         if not waiting or time.monotonic() > deadline:
             break
         time.sleep(0.3)
@@ -193,7 +239,7 @@ def collect(store: Store, on: date, report: Report, step: Callable[[str, str, Ca
             step("sweep", BANK, lambda: sweep(store, on, BANK))
 
 
-def _awaiting_box(store: Store) -> set[str]:
+def awaiting_box(store: Store) -> set[str]:
     """Payers reached by the payer in a box that have not answered every file yet."""
     profiles = payers.load_profiles(store.settings.payers_dir)
     with store.read() as connection:

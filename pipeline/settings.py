@@ -99,6 +99,7 @@ class Settings(BaseSettings):
         Transport(inbound=""),
         description="Where the bank's files (NACHA CCD+, BAI2) are fetched: the keys of a payer profile's [transport]",
     )
+    extract: str = Field("", description="Extract that the nightly DAG takes in: a folder or file")
     payers_dir: str = Field("", description="Folder of payer profiles; empty: schemas/payers")
 
     @classmethod

@@ -1,0 +1,130 @@
+"""The same night through the four Airflow DAGs, in this process: `make nightly` and the tests use it.
+
+Airflow's home is HOME/airflow: a SQLite database of its own, migrated when it is new. Each DAG runs by `dag.test()`, task by
+task, against the real register and the real SFTP server; `payer_inbox` is run again until the payer in a box has answered.
+Airflow reads its configuration at import, so nothing of it may be imported before `prepare`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline import night
+from pipeline.errors import Terminal
+from pipeline.settings import Settings
+from pipeline.store import Store
+
+DAGS = ("claim_submission", "payer_inbox", "remittance_posting", "deposit_reconciliation")
+
+
+def dags_folder() -> Path:
+    """The folder `dags/` of the checkout, or where CLAIMPIPE_DAGS says."""
+    place = Path(os.environ.get("CLAIMPIPE_DAGS") or Path(__file__).resolve().parent.parent / "dags")
+    if not (place / "claim_submission.py").is_file():
+        raise Terminal(f"There are no DAGs in {place}.", fix="Set CLAIMPIPE_DAGS to the folder dags/ of claimpipe.")
+    return place
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables under which Airflow runs on the embedded default: SQLite, local, offline, quiet."""
+    home = settings.home.resolve() / "airflow"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "CLAIMPIPE_HOME": str(settings.home.resolve()),
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+
+
+def prepare(settings: Settings) -> None:
+    """Migrate Airflow's database where it is new and make the payers' pools; sets this process's environment."""
+    from pipeline import payers
+
+    values = environment(settings)
+    os.environ.update(values)
+    home = Path(values["AIRFLOW_HOME"])
+    keys = [*payers.load_profiles(settings.payers_dir), night.BANK]
+    marker = home / "prepared"
+    wanted = "\n".join(sorted(keys))
+    if marker.is_file() and marker.read_text(encoding="utf-8") == wanted:
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True, check=False, env=os.environ
+    )
+    if done.returncode:
+        raise Terminal("Airflow's database could not be made.", fix=f"Look at {home}; remove the folder and run again.")
+    with contextlib.redirect_stdout(io.StringIO()):
+        from airflow.models.pool import Pool
+
+        for key in keys:
+            Pool.create_or_update_pool(
+                f"payer_{key}", slots=1, description="one connection a payer", include_deferred=True
+            )
+    marker.write_text(wanted, encoding="utf-8")
+
+
+def run(store: Store, on: date, extract: Path | None, fmt: str) -> night.Report:
+    """Run the four DAGs for the logical date. A DAG that fails is a trouble of the report; the next ones run all the same."""
+    settings = store.settings
+    prepare(settings)
+    report = night.Report(on)
+    run_dag(
+        report, "claim_submission",
+        {"date": on.isoformat(), "extract": str(extract.resolve()) if extract else None, "format": fmt},
+    )  # fmt: skip
+    deadline = time.monotonic() + settings.inbox.wait_seconds
+    while True:
+        run_dag(report, "payer_inbox", {"date": on.isoformat()})
+        if not night.awaiting_box(store) or time.monotonic() > deadline or report.troubles:
+            break
+        time.sleep(0.3)
+    for dag_id in DAGS[2:]:
+        run_dag(report, dag_id, {"date": on.isoformat()})
+    report.proof = night.prove(store, on)
+    return report
+
+
+def run_dag(report: night.Report, dag_id: str, conf: dict[str, Any]) -> None:
+    """One DAG run by `dag.test()`; its tasks' counts become steps of the report, its failed tasks a trouble."""
+    logging.getLogger("airflow").setLevel(logging.ERROR)
+    dag = load_dag(dag_id)
+    with contextlib.redirect_stdout(sys.stderr):
+        dag_run = dag.test(run_conf=conf)
+    failed = []
+    for instance in sorted(dag_run.get_task_instances(), key=lambda i: (str(i.start_date), i.task_id)):
+        if instance.state == "failed" and instance.task_id != "every_step_succeeded":
+            failed.append(instance.task_id)
+        counts = instance.xcom_pull(task_ids=instance.task_id, map_indexes=instance.map_index)
+        if isinstance(counts, dict):
+            report.steps.append((f"{dag_id}.{instance.task_id}", "", counts))
+    if failed:
+        report.troubles.append(f"{dag_id}: {', '.join(failed)} failed; the task's log says why.")
+
+
+def load_dag(dag_id: str) -> Any:
+    """Import one DAG file as Airflow would. Terminal with the error where it does not import."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    with contextlib.redirect_stdout(sys.stderr):
+        bag = DagBag(dag_folder=str(dags_folder() / f"{dag_id}.py"), include_examples=False)
+    if bag.import_errors:
+        raise Terminal(f"The DAG {dag_id} does not import: {next(iter(bag.import_errors.values())).splitlines()[-1]}")
+    return bag.dags[dag_id]
