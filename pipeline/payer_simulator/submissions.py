@@ -7,7 +7,8 @@ it accepts are adjudicated. An amount that is not legible is None.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
+from functools import lru_cache
 
 from pipeline.money import parse_cents
 from pipeline.transactions.remittance_835_writer import Person
@@ -290,8 +291,11 @@ def _cents(text: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def _date(text: str) -> date | None:
+    if len(text) != 8 or not text.isdigit():
+        return None
     try:
-        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
         return None
