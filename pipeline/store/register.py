@@ -25,9 +25,10 @@ ENCOUNTER_STATES = ("quarantined", "extracted", "coder_list", "not_billable", "c
 CLAIM_STATES = (
     "ready", "batched", "sent", "unknown", "received", "accepted", "rejected", "paid", "denied", "reversed",
 )  # fmt: skip
-#: states of a sending, in their order (see faults.md)
+#: states of a sending, in their order (see docs/transport.md). renaming: the file may be under its final name
+#: from now on · unknown: it cannot be told whether the payer has it · failed: refused, the payer has nothing, tried again
 SENDING_STATES = (
-    "built", "intent", "sent_temporary", "renamed", "verified", "unknown", "failed", "acknowledged",
+    "built", "intent", "sent_temporary", "renaming", "renamed", "verified", "unknown", "failed", "acknowledged",
 )  # fmt: skip
 
 imports = _table(
