@@ -153,3 +153,14 @@ def record_stage(connection: sa.Connection, stage: str, on: date, counts: Mappin
         connection.execute(sa.insert(r.stage_runs).values(logical_date=on, stage=stage, subject=subject, counts=text))
     else:
         connection.execute(sa.update(r.stage_runs).where(key).values(counts=text))
+
+
+def add_to_stage(connection: sa.Connection, stage: str, on: date, counts: Mapping[str, int], subject: str = "") -> None:
+    """Add this run's counts to those that earlier runs of the stage recorded for the date; all zeros write nothing."""
+    if not any(counts.values()):
+        return
+    key = (r.stage_runs.c.logical_date == on) & (r.stage_runs.c.stage == stage) & (r.stage_runs.c.subject == subject)
+    before = connection.execute(sa.select(r.stage_runs.c.counts).where(key)).scalar()
+    known: dict[str, int] = json.loads(before) if before else {}
+    total = {name: known.get(name, 0) + counts.get(name, 0) for name in [*known, *counts]}
+    record_stage(connection, stage, on, total, subject)

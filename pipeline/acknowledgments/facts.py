@@ -1,0 +1,134 @@
+"""Acknowledgment files as facts: tables in, rows of the register's `acknowledgments` out. No register here.
+
+A fact's id is a hash of what it says, not of the file that says it: the same acknowledgment under another name is the
+same row. Details hold codes and positions only, in a form that `meaning` reads back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+_KEY = (
+    "kind", "payer_key", "level", "interchange_control", "group_control", "set_control", "batch_reference", "claim_id",
+    "code", "detail", "payer_claim_number", "on_date",
+)  # fmt: skip
+_CLAIM_ID_LENGTH = 20
+_ERRORS_KEPT = 3
+
+
+def read(tables: Mapping[str, pa.Table], payer_key: str, file_id: str) -> list[Row]:
+    """All facts of one file, in its order; repeats inside the file are one."""
+    rows: dict[str, Row] = {}
+    for reader in (_interchanges, _sets, _statuses):
+        for fact in reader(tables):
+            fact = _empty() | fact | {"payer_key": payer_key, "file_id": file_id}
+            text = "\x1f".join("" if fact[name] is None else str(fact[name]) for name in _KEY)
+            fact["ack_id"] = hashlib.sha256(text.encode()).hexdigest()[:32]
+            rows.setdefault(fact["ack_id"], fact)
+    return list(rows.values())
+
+
+def _empty() -> Row:
+    return dict.fromkeys(_KEY) | {"detail": "", "state": "waiting"}
+
+
+def _rows(tables: Mapping[str, pa.Table], name: str) -> list[Row]:
+    return tables[name].to_pylist() if name in tables else []
+
+
+def _number(value: str | None) -> str | None:
+    """A control number as the register keeps it: at most nine characters (a longer one is never ours)."""
+    return value if value is None or len(value) <= 9 else value[:9]
+
+
+def _interchanges(tables: Mapping[str, pa.Table]) -> list[Row]:
+    return [
+        {
+            "kind": "TA1", "level": "interchange", "interchange_control": _number(row["acknowledged_control"]),
+            "code": row["code"] or "", "detail": row["note"] or "", "on_date": row["acknowledged_date"],
+        }
+        for row in _rows(tables, "TA1.interchanges")
+    ]  # fmt: skip
+
+
+def _sets(tables: Mapping[str, pa.Table]) -> list[Row]:
+    errors: dict[tuple[int, str | None, str | None], list[Row]] = defaultdict(list)
+    for error in _rows(tables, "999.errors"):
+        errors[error["set_number"], error["group_control"], error["set_control"]].append(error)
+    facts = []
+    for row in _rows(tables, "999.sets"):
+        level = row["level"]
+        of_set = errors[row["set_number"], row["group_control"], row["set_control"]] if level == "set" else []
+        facts.append(
+            {
+                "kind": "999", "level": level, "group_control": _number(row["group_control"]),
+                "set_control": _number(row["set_control"]) if level == "set" else None, "code": row["code"] or "",
+                "detail": set_detail(row, of_set),
+            }
+        )  # fmt: skip
+    return facts
+
+
+def set_detail(row: Row, errors: list[Row]) -> str:
+    """Codes of a 999 as text: `seg=NM1 loop=2010AA pos=12 IK304=8 el=9 IK403=7 ; …`, and `codes=5,I5`."""
+    parts = []
+    told = [e for e in errors if e["element_error"]] or errors  # an IK4 says more than the IK3 that it stands under
+    for error in told[:_ERRORS_KEPT]:
+        fields = {
+            "seg": error["segment_id"], "loop": error["loop"], "pos": error["segment_position"],
+            "IK304": error["segment_error"], "el": error["element_position"], "IK403": error["element_error"],
+        }  # fmt: skip
+        parts.append(" ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, "")))
+    if row["errors"]:
+        parts.append("codes=" + ",".join(row["errors"].split()))
+    return " ; ".join(parts)
+
+
+def _statuses(tables: Mapping[str, pa.Table]) -> list[Row]:
+    rows = _rows(tables, "277CA.statuses")
+    batch: dict[int, str | None] = {}
+    named: set[int] = set()
+    for row in rows:
+        if row["level"] == "receiver" and row["trace"]:
+            batch.setdefault(row["set_number"], row["trace"])
+        if row["level"] in ("claim", "line"):
+            named.add(row["set_number"])
+    facts = []
+    for row in rows:
+        level = row["level"]
+        parts = {
+            "action": row["action"],
+            "by": row["source_entity"],
+            "line": row["line_control_number"] if level == "line" else None,
+            "provider": row["entity_id"] if level == "provider" else None,
+            "below": "named" if level in ("receiver", "provider") and row["set_number"] in named else None,
+        }
+        detail = [f"{row['status'] or ''}:{row['status_entity'] or ''}"]
+        detail += [f"{name}={value.replace(' ', '_')}" for name, value in parts.items() if value]
+        claim_id = row["claim_id"] if level in ("claim", "line") else None
+        facts.append(
+            {
+                "kind": "277CA", "level": level, "batch_reference": batch.get(row["set_number"]),
+                "claim_id": claim_id if claim_id and len(claim_id) <= _CLAIM_ID_LENGTH else None,
+                "code": row["category"] or "", "detail": " ".join(detail),
+                "payer_claim_number": row["payer_claim_number"], "on_date": row["effective_date"],
+            }
+        )  # fmt: skip
+    return facts
+
+
+def fields(detail: str) -> dict[str, str]:
+    """The parts of a 277CA fact's detail: status, entity, action, by, line, provider, below."""
+    status, _, rest = detail.partition(" ")
+    code, _, entity = status.partition(":")
+    found = {"status": code, "entity": entity}
+    for part in rest.split():
+        name, _, value = part.partition("=")
+        found[name] = value
+    return found
