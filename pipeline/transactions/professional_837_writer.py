@@ -1,0 +1,397 @@
+"""Writing the 837P (005010X222A1): coded tables → the bytes of interchanges, a column at a time.
+
+Theory. Every claim gets four texts that do not depend on where it stands: its billing provider (2000A), its subscriber
+(2000B), its dependent (2000C, or none) and itself (2300). Claims are put in an order in which equal texts stand
+together, so a loop is opened exactly where its text differs from the claim before, and hierarchy numbers are running
+counts of those openings. A row of the file is then 'what opens here, then the claim', followed by the rows of its lines;
+one `take` puts claims and lines in order, and the data buffer of the result is the body of the file.
+
+The caller has checked the values (`professional_837_fields.check`) and gives the control numbers; the same input gives
+the same bytes. There is no clock here: times in the envelope are 0000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.transactions import professional_837_fields as fields
+from pipeline.transactions.professional_837_fields import Charset
+from pipeline.x12 import columns as x
+from pipeline.x12.columns import Columns, Integers, Mask
+from pipeline.x12.writer import Element, Envelope, gs, isa, render
+
+GUIDE = "005010X222A1"
+#: the guide's limit of claims in one subscriber or patient loop
+MOST_CLAIMS_IN_A_LOOP = 100
+_TIME = "0000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Who sends, who receives, who pays: what is the same in every claim of a file."""
+
+    submitter_name: str
+    submitter_id: str
+    submitter_contact: str
+    submitter_phone: str
+    sender_qualifier: str
+    sender_id: str
+    group_sender: str
+    receiver_name: str
+    receiver_qualifier: str
+    receiver_id: str
+    group_receiver: str
+    payer_name: str
+    payer_id: str
+    payer_address1: str = ""
+    payer_city: str = ""
+    payer_state: str = ""
+    payer_zip: str = ""
+    filing_indicator: str = "CI"
+    assignment: str = "A"
+    benefits_assignment: str = "Y"
+    release_of_information: str = "Y"
+    charset: Charset = "basic"
+    acknowledgment_requested: Literal["0", "1"] = "1"
+    usage: Literal["T", "P"] = "T"
+    newline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Control numbers of one interchange with its one group. Sets are numbered from 0001."""
+
+    interchange: int
+    group: int
+
+
+class Claims837P:
+    """Claims of one route, in the order of the file, each with its texts. `render` cuts interchanges out of them."""
+
+    def __init__(self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, route: Route) -> None:
+        """The tables have the shapes `coded_claims`, `coded_diagnoses` and `coded_lines`; each claim has passed `check`."""
+        self.route = route
+        self._x = Columns(newline=route.newline)
+        claims = fields.normalised(claims, route.charset)
+        claims = claims.take(pc.sort_indices(x.flat(claims.column("claim_id"))))
+        groups = [_codes(build(self._x, claims, route)) for build in (_billing, _subscriber, _patient)]
+        order = np.lexsort([codes for codes, _ in reversed(groups)])
+        self.claims: pa.Table = claims.take(pa.array(order))
+        #: per level: the number of its text for each claim, and the texts
+        self._levels = [(codes[order], texts) for codes, texts in groups]
+        self.diagnoses, _ = _children(fields.normalised(diagnoses, route.charset), self.claims, "rank")
+        self.lines, self._line_counts = _children(fields.normalised(lines, route.charset), self.claims, "line")
+        self._line_starts = np.r_[0, np.cumsum(self._line_counts)]
+
+    def __len__(self) -> int:
+        return int(self.claims.num_rows)
+
+    @cached_property
+    def _claim_texts(self) -> pa.Array:
+        return _claim(self._x, self.claims, self.diagnoses, self.route)
+
+    @cached_property
+    def _line_texts(self) -> pa.Array:
+        places = np.repeat(np.arange(len(self)), self._line_counts)
+        return _line(self._x, self.lines, x.flat(self.claims.column("place_of_service")).take(pa.array(places)))
+
+    def render(self, start: int, stop: int, *, on: date, numbers: Numbers, claims_per_set: int) -> bytes:
+        """The interchange that carries claims `start` up to, not including, `stop`; `on` is ISA09, GS04 and BHT04."""
+        n = stop - start
+        sets = np.arange(n) // claims_per_set
+        opens_set = np.r_[True, sets[1:] != sets[:-1]]
+        rows, segments = self._rows(start, stop, sets, opens_set)
+
+        counts = self._line_counts[start:stop]
+        claim_at = np.arange(n) + np.r_[0, np.cumsum(counts)[:-1]]
+        order = np.empty(n + int(counts.sum()), dtype=np.int64)
+        is_line = np.ones(len(order), dtype=np.bool_)
+        is_line[claim_at] = False
+        order[claim_at] = np.arange(n)
+        order[is_line] = n + np.arange(int(counts.sum()))
+        first_line, last_line = int(self._line_starts[start]), int(self._line_starts[stop])
+        line_texts = self._line_texts.slice(first_line, last_line - first_line)
+        body = pa.concat_arrays([rows, line_texts]).take(pa.array(order))
+        offsets, data = x.buffers(body)
+
+        line_segments = np.add.reduceat(np.r_[self._x.count(line_texts), 0], np.r_[0, np.cumsum(counts)[:-1]])
+        set_starts = np.flatnonzero(opens_set)
+        per_set = np.add.reduceat(segments + np.where(counts > 0, line_segments, 0), set_starts)
+        cuts = offsets[np.r_[claim_at[set_starts], len(order)]]
+        return self._assemble(on, numbers, data, cuts, per_set)
+
+    def _rows(self, start: int, stop: int, sets: Integers, opens_set: Mask) -> tuple[pa.Array, Integers]:
+        """Each claim with the loops that open before it, and how many segments that is."""
+        (billing, a_texts), (subscriber, b_texts), (patient, c_texts) = (
+            (codes[start:stop], texts) for codes, texts in self._levels
+        )
+        claim_texts = self._claim_texts.slice(start, stop - start)
+        dependent = ~fields.is_self(self.claims.slice(start, stop - start))
+
+        def changed(codes: Integers) -> Mask:
+            return np.r_[True, codes[1:] != codes[:-1]]
+
+        a = opens_set | changed(billing)
+        b = _full(a | changed(subscriber))
+        c = _full(b | changed(patient)) & dependent if dependent.any() else np.zeros_like(b)
+        # hierarchy ids run through each set in the order A, B, C
+        opened = np.cumsum(a.astype(np.int64) + b + c)
+        before = opened - a - b - c
+        base = before[np.flatnonzero(opens_set)][sets]
+        id_a, id_b, id_c = before + a - base, before + a + b - base, opened - base
+        parent_of_b = np.maximum.accumulate(np.where(a, np.arange(len(a)), 0))
+        parent_of_c = np.maximum.accumulate(np.where(b, np.arange(len(b)), 0))
+
+        hl = self._x.segment
+        whole = x.whole
+        text = self._x.loop(
+            hl("HL", whole(id_a), "", "20", "1", where=a), _pick(a_texts, billing, a),
+            hl("HL", whole(id_b), whole(id_a[parent_of_b]), "22", _flag(dependent), where=b), _pick(b_texts, subscriber, b),
+            hl("HL", whole(id_c), whole(id_b[parent_of_c]), "23", "0", where=c), _pick(c_texts, patient, c),
+            claim_texts,
+        )  # fmt: skip
+        return text, self._x.count(text)
+
+    def _assemble(self, on: date, numbers: Numbers, data: np.ndarray, cuts: Integers, segments: Integers) -> bytes:
+        r = self.route
+        envelope = Envelope(
+            sender_qualifier=r.sender_qualifier, sender_id=r.sender_id, receiver_qualifier=r.receiver_qualifier,
+            receiver_id=r.receiver_id, group_sender=r.group_sender, group_receiver=r.group_receiver, on=on, time=_TIME,
+            interchange_control=numbers.interchange, group_control=numbers.group, functional_id="HC", version=GUIDE,
+            usage=r.usage, acknowledgment_requested=r.acknowledgment_requested, newline=r.newline,
+        )  # fmt: skip
+        written: Callable[[list[list[Element]]], bytes] = lambda s: render(s, newline=r.newline)  # noqa: E731
+        parts: list[Any] = [written([isa(envelope), gs(envelope)])]
+        whole = memoryview(np.ascontiguousarray(data)).cast("B")
+        for index in range(len(segments)):
+            control = f"{index + 1:04d}"
+            head = self._set_header(on, numbers, control)
+            parts += [written(head), whole[cuts[index] : cuts[index + 1]]]
+            parts.append(written([["SE", str(int(segments[index]) + len(head) + 1), control]]))
+        parts.append(written([["GE", str(len(segments)), str(numbers.group)], ["IEA", "1", f"{numbers.interchange:09d}"]]))
+        return b"".join(parts)
+
+    def _set_header(self, on: date, numbers: Numbers, control: str) -> list[list[Element]]:
+        r = self.route
+        return [
+            ["ST", "837", control, GUIDE],
+            ["BHT", "0019", "00", batch_reference(numbers.interchange, control), on.strftime("%Y%m%d"), _TIME, "CH"],
+            ["NM1", "41", "2", r.submitter_name, "", "", "", "", "46", r.submitter_id],
+            ["PER", "IC", r.submitter_contact, "TE", r.submitter_phone],
+            ["NM1", "40", "2", r.receiver_name, "", "", "", "", "46", r.receiver_id],
+        ]
+
+
+def batch_reference(interchange_control: int, set_control: str) -> str:
+    """BHT03: the set's own name over the life of the route; a 277CA gives it back."""
+    return f"{interchange_control:09d}{set_control}"
+
+
+def _codes(texts: pa.Array) -> tuple[Integers, pa.Array]:
+    """Texts → (number of each row's text by first appearance, the different texts)."""
+    encoded = texts.dictionary_encode()
+    return np.asarray(encoded.indices.to_numpy(), dtype=np.int64), encoded.dictionary
+
+
+def _pick(texts: pa.Array, codes: Integers, where: Mask) -> pa.Array:
+    return texts.take(pa.array(codes, mask=~where))
+
+
+def _flag(mask: Mask) -> pa.Array:
+    return pa.array(["0", "1"]).take(pa.array(mask.astype(np.int8)))
+
+
+def _full(opens: Mask) -> Mask:
+    """Opens a loop again where it would hold more claims than the guide allows."""
+    places = np.arange(len(opens))
+    nth = places - np.maximum.accumulate(np.where(opens, places, 0))
+    return opens | (nth % MOST_CLAIMS_IN_A_LOOP == 0)
+
+
+def _children(table: pa.Table, claims: pa.Table, order: str) -> tuple[pa.Table, Integers]:
+    """Rows of these claims in the claims' order, and how many each claim has."""
+    found = x.flat(pc.index_in(table.column("claim_id"), value_set=x.flat(claims.column("claim_id"))))
+    if found.null_count:  # rows of claims that were left out
+        table = table.filter(pc.is_valid(found))
+        found = found.drop_null()
+    parent = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    within = x.flat(table.column(order)).to_numpy()
+    key = np.lexsort((within, parent))
+    counts = np.bincount(parent, minlength=claims.num_rows).astype(np.int64)
+    return table.take(pa.array(key)), counts
+
+
+def _either(column: pa.ChunkedArray, default: str) -> pa.Array:
+    """The claim's own value, or the agreement with the payer where it has none."""
+    array = x.flat(column)
+    return pc.if_else(pc.equal(pc.binary_length(array), 0), default, array)
+
+
+def _address(c: Columns, t: pa.Table, prefix: str, where: Mask | None = None, *, second: bool = True) -> list[pa.Array]:
+    return [
+        c.segment("N3", t.column(f"{prefix}_address1"), t.column(f"{prefix}_address2") if second else "", where=where),
+        c.segment("N4", t.column(f"{prefix}_city"), t.column(f"{prefix}_state"), t.column(f"{prefix}_zip"), where=where),
+    ]
+
+
+def _person(c: Columns, t: pa.Table, prefix: str, entity: str, where: Mask | None = None) -> pa.Array:
+    """NM1 of a provider with its NPI: a person where a first name stands, else an organisation (a referrer is a person)."""
+    first = t.column(f"{prefix}_first")
+    last = t.column(f"{prefix}_name" if prefix == "billing" else f"{prefix}_last")
+    kind: x.Text = "1" if entity == "DN" else pa.array(["2", "1"]).take(pa.array(x.present(first).astype(np.int8)))
+    return c.segment("NM1", entity, kind, last, first, "", "", "", "XX", t.column(f"{prefix}_npi"), where=where)
+
+
+_BILLING = (
+    "billing_name", "billing_first", "billing_npi", "billing_tin", "billing_tin_kind", "billing_taxonomy", "billing_address1",
+    "billing_address2", "billing_city", "billing_state", "billing_zip", "billing_phone", "pay_to_address1", "pay_to_address2",
+    "pay_to_city", "pay_to_state", "pay_to_zip",
+)  # fmt: skip
+
+
+def _billing(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
+    """2000A without its HL: PRV, 2010AA, 2010AB. Built once for each different provider, then spread over the claims."""
+    key = pc.binary_join_element_wise(*(x.flat(claims.column(name)) for name in _BILLING), "\x1f")
+    codes, _ = _codes(key)
+    _, first = np.unique(codes, return_index=True)
+    t = claims.select(list(_BILLING)).take(pa.array(first))
+    pay_to = x.present(t.column("pay_to_address1"))
+    phone = x.present(t.column("billing_phone")) & ~x.as_mask(pc.equal(t.column("billing_phone"), route.submitter_phone))
+    kind = pa.array(["2", "1"]).take(pa.array(x.present(t.column("billing_first")).astype(np.int8)))
+    text = _body(c, [
+        c.segment("PRV", "BI", "PXC", t.column("billing_taxonomy"), where=x.present(t.column("billing_taxonomy"))),
+        _person(c, t, "billing", "85"),
+        *_address(c, t, "billing"),
+        c.segment("REF", t.column("billing_tin_kind"), t.column("billing_tin")),
+        c.segment("PER", "IC", t.column("billing_name"), "TE", t.column("billing_phone"), where=phone),
+        c.segment("NM1", "87", kind, where=pay_to),
+        *_address(c, t, "pay_to", pay_to),
+    ])  # fmt: skip
+    return text.take(pa.array(codes))
+
+
+def _body(c: Columns, segments: list[x.Text]) -> pa.Array:
+    """Segments joined, without the last terminator: `Columns.loop` sets it when the body takes its place.
+
+    Each row needs one segment at least: Arrow drops rows in which all is skipped.
+    """
+    return pc.binary_join_element_wise(*segments, c.end, null_handling="skip")
+
+
+def _subscriber(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
+    """2000B without its HL: SBR, 2010BA, 2010BB. Address and birth date stand here only where the patient is the subscriber."""
+    own = fields.is_self(claims)
+
+    def whose(part: str) -> pa.Array:
+        patient = x.flat(claims.column(f"patient_{part}"))
+        return patient if own.all() else pc.if_else(pa.array(own), patient, x.flat(claims.column(f"subscriber_{part}")))
+
+    suffix = x.flat(claims.column("patient_suffix"))
+    relation = pc.if_else(pa.array(own), "18", "")
+    payer: list[list[Element]] = [["NM1", "PR", "2", route.payer_name, "", "", "", "", "PI", route.payer_id]]
+    if route.payer_address1:
+        payer += [["N3", route.payer_address1], ["N4", route.payer_city, route.payer_state, route.payer_zip]]
+    payer_text = render(payer, newline=route.newline).decode("ascii").removesuffix(c.end)
+    return _body(c, [
+        c.segment("SBR", "P", relation, claims.column("group_number"), "", "", "", "", "", route.filing_indicator),
+        c.segment("NM1", "IL", "1", whose("last"), whose("first"), whose("middle"), "",
+                  suffix if own.all() else pc.if_else(pa.array(own), suffix, ""), "MI", claims.column("member_id")),
+        *_address(c, claims, "patient", own),
+        _demographics(c, claims, own),
+        payer_text,
+    ])  # fmt: skip
+
+
+def _patient(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
+    """2000C without its HL: PAT and 2010CA; '' where the patient is the subscriber."""
+    dependent = ~fields.is_self(claims)
+    if not dependent.any():
+        return pa.repeat("", claims.num_rows)
+    t = claims.filter(pa.array(dependent))
+    text = _body(c, [
+        c.segment("PAT", t.column("relationship")),
+        c.segment("NM1", "QC", "1", t.column("patient_last"), t.column("patient_first"), t.column("patient_middle"), "",
+                  t.column("patient_suffix")),
+        *_address(c, t, "patient"),
+        _demographics(c, t),
+    ])  # fmt: skip
+    spread = text.take(pa.array(np.cumsum(dependent) - 1, mask=~dependent))
+    return pc.fill_null(spread, "")
+
+
+def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> pa.Array:
+    return c.segment("DMG", "D8", x.day(claims.column("patient_birth_date")), claims.column("patient_sex"), where=where)
+
+
+def _claim(c: Columns, t: pa.Table, diagnoses: pa.Table, route: Route) -> pa.Array:
+    """2300 with 2310A, B and C, without the last terminator."""
+    present = x.present
+    kind = t.column("accident_kind")
+    related: x.Text = c.composite(kind, "", "", t.column("accident_state")) if present(kind).any() else ""
+    place = c.composite(t.column("place_of_service"), "B", t.column("frequency"))
+    later = ~x.as_mask(pc.equal(t.column("frequency"), "1"))
+    dated = [("431", "onset_date"), ("439", "accident_date"), ("435", "admission_date")]
+    numbered = [("G1", t.column("authorization_number"), present(t.column("authorization_number"))),
+                ("F8", t.column("payer_claim_number"), later)]  # fmt: skip
+    segments: list[pa.Array] = [
+        c.segment("CLM", t.column("claim_id"), x.amount(t.column("charge")), "", "", place, "Y",
+                  _either(t.column("assignment"), route.assignment),
+                  _either(t.column("benefits_assignment"), route.benefits_assignment),
+                  _either(t.column("release_of_information"), route.release_of_information), "", related)
+    ]  # fmt: skip
+    for qualifier, column in dated:
+        given = x.as_mask(pc.is_valid(t.column(column)))
+        if given.any():
+            segments.append(c.segment("DTP", qualifier, "D8", x.day(t.column(column)), where=given))
+    segments += [c.segment("REF", qualifier, column, where=where) for qualifier, column, where in numbered if where.any()]
+    segments.append(_diagnosis_segment(c, t, diagnoses))
+    if (referring := present(t.column("referring_npi"))).any():
+        segments.append(_person(c, t, "referring", "DN", referring))
+    if (rendering := fields.has_rendering(t)).any():
+        specialty = rendering & present(t.column("rendering_taxonomy"))
+        segments += [_person(c, t, "rendering", "82", rendering),
+                     c.segment("PRV", "PE", "PXC", t.column("rendering_taxonomy"), where=specialty)]  # fmt: skip
+    if (facility := fields.has_facility(t)).any():
+        npi = x.flat(t.column("facility_npi"))
+        own = pc.and_(pc.not_equal(npi, t.column("billing_npi")), pc.greater(pc.binary_length(npi), 0))
+        identified = (pc.if_else(own, "XX", ""), pc.if_else(own, npi, ""))
+        segments += [c.segment("NM1", "77", "2", t.column("facility_name"), "", "", "", "", *identified, where=facility),
+                     *_address(c, t, "facility", facility, second=False)]  # fmt: skip
+    return _body(c, segments)
+
+
+def _diagnosis_segment(c: Columns, claims: pa.Table, diagnoses: pa.Table) -> pa.Array:
+    """HI: ABK for the principal diagnosis, ABF for the others, in the order of their ranks."""
+    found = x.flat(pc.index_in(diagnoses.column("claim_id"), value_set=x.flat(claims.column("claim_id"))))
+    counts = np.bincount(found.to_numpy(), minlength=claims.num_rows)
+    qualifier = pc.if_else(pc.equal(x.flat(diagnoses.column("rank")), 1), "ABK", "ABF")
+    codes = c.composite(qualifier, diagnoses.column("code"))
+    offsets = pa.array(np.r_[0, np.cumsum(counts)].astype(np.int32))
+    return c.segment("HI", pc.binary_join(pa.ListArray.from_arrays(offsets, codes), c.delimiters.element))
+
+
+def _line(c: Columns, t: pa.Table, claim_places: pa.Array) -> pa.Array:
+    """2400 with 2410, each with its terminators. The place of service stands only where it is not the claim's."""
+    place = x.flat(t.column("place_of_service"))
+    service = c.composite(t.column("qualifier"), t.column("procedure"), *(t.column(f"modifier{n}") for n in (1, 2, 3, 4)))
+    pointers = c.composite(*(x.whole(t.column(f"pointer{n}")) for n in (1, 2, 3, 4)))
+    segments = [
+        c.segment("LX", x.whole(t.column("line"))),
+        c.segment("SV1", service, x.amount(t.column("charge")), t.column("unit_basis"), x.amount(t.column("units")),
+                  pc.if_else(pc.equal(place, claim_places), "", place), "", pointers),
+        c.segment("DTP", "472", "D8", x.day(t.column("service_date"))),
+        c.segment("REF", "6R", t.column("line_control_number")),
+    ]  # fmt: skip
+    if (drug := x.present(t.column("ndc"))).any():
+        units = pc.cast(t.column("ndc_units"), pa.decimal128(18, 4))
+        segments += [c.segment("LIN", "", "N4", t.column("ndc"), where=drug),
+                     c.segment("CTP", "", "", "", x.amount(units), t.column("ndc_unit_basis"), where=drug)]  # fmt: skip
+    return c.loop(*segments)
