@@ -7,6 +7,7 @@ written to a temporary name, synced, renamed, and the folder synced, so a power 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -34,16 +35,22 @@ class Archive:
     def put(self, data: bytes) -> str:
         """Store and sync the bytes; returns their sha256. Transient where the disk refuses (full, I/O error)."""
         file_id = sha256(data)
-        if self.has(file_id):
-            return file_id
-        failpoint("archive.before_write")
         try:
+            if self.has(file_id):
+                if self._local is not None:  # a run that died here may have renamed without syncing the folder
+                    sync_folder(self._path(self._local, file_id).parent)
+                return file_id
+            failpoint("archive.before_write")
             if self._local is None:
                 with fsspec.open(self._url(file_id), "wb") as file:
                     file.write(data)
             else:
                 self._put_local(self._local, file_id, data)
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise Terminal(
+                    f"The archive at {self.place} may not be written ({error.strerror}).", fix="Check its rights."
+                ) from error
             raise Transient(
                 f"The archive at {self.place} refused a file ({error.strerror or type(error).__name__}).",
                 fix="Free some space or mend the disk, then run again: nothing was lost.",
@@ -61,6 +68,11 @@ class Archive:
                 data = self._path(self._local, file_id).read_bytes()
         except FileNotFoundError as error:
             raise Terminal(f"The archive has no file {file_id}.", fix="Restore the archive from its backup.") from error
+        except OSError as error:
+            raise Transient(
+                f"The archive at {self.place} cannot be read ({error.strerror or type(error).__name__}).",
+                fix="Check the disk or the link to it, then run again.",
+            ) from error
         if sha256(data) != file_id:
             raise Terminal(f"The archived file {file_id} was altered.", fix="Restore the archive from its backup.")
         return data
@@ -80,7 +92,9 @@ class Archive:
 
     def _put_local(self, root: Path, file_id: str, data: bytes) -> None:
         path = self._path(root, file_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(root)  # else a power cut may take the new folder and the file in it
         write_synced(path, data)
 
 
@@ -97,8 +111,13 @@ def write_synced(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

@@ -70,6 +70,9 @@ def move_claims(connection: sa.Connection, on: date, moves: Sequence[Move]) -> i
             sa.select(r.claims.c.claim_id, r.claims.c.state).where(r.claims.c.claim_id.in_(ids[start : start + 500]))
         )
         states.update({row.claim_id: row.state for row in rows})
+    absent = set(ids) - set(states)
+    if absent:
+        raise ValueError(f"{len(absent)} claims are not in the register, the first {min(absent)}")
     events = []
     for move in moves:
         if move.to_state not in r.CLAIM_STATES:
@@ -101,13 +104,23 @@ def move_claims(connection: sa.Connection, on: date, moves: Sequence[Move]) -> i
 
 
 def verify(connection: sa.Connection) -> list[str]:
-    """Walk the chain; each entry of the result names a sequence number where it is broken."""
+    """Walk the chain; each entry of the result names a place where it is broken: an event's sequence number, or a claim
+    whose state is not what its last event says (events cut from the end, or a state changed behind the chain's back)."""
     broken: list[str] = []
     previous, expected = GENESIS, 1
+    last: dict[str, str] = {}
     for row in connection.execute(sa.select(r.claim_events).order_by(r.claim_events.c.sequence)):
         digest = _hash(row.previous_hash, row.sequence, row.claim_id, row.event, row.from_state, row.to_state,
                        row.file_id, row.on_date, row.detail)  # fmt: skip
         if row.sequence != expected or row.previous_hash != previous or row.hash != digest:
             broken.append(f"event {row.sequence}")
+        if row.from_state != last.get(row.claim_id, row.from_state):
+            broken.append(f"event {row.sequence} of claim {row.claim_id}")
+        last[row.claim_id] = row.to_state
         previous, expected = row.hash, row.sequence + 1
+    for claim_id, state in connection.execute(
+        sa.select(r.claims.c.claim_id, r.claims.c.state).order_by(r.claims.c.claim_id)
+    ):
+        if last.get(claim_id) != state:
+            broken.append(f"claim {claim_id}")
     return broken

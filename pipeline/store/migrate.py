@@ -9,8 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
-from pipeline.errors import Terminal, Transient
+from pipeline.errors import Terminal
 
 
 def _config() -> Config:
@@ -23,7 +24,7 @@ def upgrade(engine: sa.Engine) -> None:
     """Upgrade to the newest revision; a database that is up to date is not written to."""
     config = _config()
     try:
-        with engine.connect() as connection:
+        with engine.connect().execution_options(write=False) as connection:
             have = MigrationContext.configure(connection).get_current_revision()
         if have == ScriptDirectory.from_config(config).get_current_head():
             return
@@ -32,10 +33,16 @@ def upgrade(engine: sa.Engine) -> None:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(727000)")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except sa.exc.OperationalError as error:
-        raise Transient(
-            f"The register cannot be reached ({type(error.orig).__name__}).",
-            fix="Check that the database is up.",
-        ) from error
-    except sa.exc.DatabaseError as error:
-        raise Terminal("The register is not a claimpipe database.", fix="Check the database URL.") from error
+    except CommandError:
+        raise Terminal(
+            "The register is of a newer version of claimpipe, or no claimpipe database.",
+            fix="Use that version, or check the database URL.",
+        ) from None
+
+
+def downgrade(engine: sa.Engine, revision: str = "base") -> None:
+    """Back to an earlier revision. For tests and for an operator with a backup: what the newer one holds is lost."""
+    config = _config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,60 +34,118 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """One register transaction. A locked or lost database is Transient: nothing of the block stands."""
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-                failpoint("register.before_commit")
-            failpoint("register.after_commit")
-        except sa.exc.OperationalError as error:
-            raise Transient(
-                f"The register did not answer ({type(error.orig).__name__}).",
-                fix="Another run may hold it, or the database is down; run again.",
-            ) from error
+        """One register transaction. A locked or lost database is Transient: nothing of the block stands, or, where only
+        the answer to the commit was lost, all of it; content-made keys let the same work be done again without doubling.
+        """
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+            failpoint("register.before_commit")
+        failpoint("register.after_commit")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection for reading only."""
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise Transient(f"The register did not answer ({type(error.orig).__name__}).", fix="Run again.") from error
+        """A connection for reading only: one unchanging view of the register, which neither waits for writers nor stops
+        them."""
+        options: dict[str, Any] = (
+            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            if self.engine.dialect.name == "postgresql"
+            else {"write": False}
+        )
+        with _translated(), self.engine.connect().execution_options(**options) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of the database. SQLite's side files (-wal, -shm) go with the last connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Failures of the database → Transient or Terminal; mistakes in our statements stay what they are."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        translated = _meaning(error)
+        if translated is None:
+            raise
+        raise translated from None  # the driver's own text may quote values
+
+
+def _meaning(error: sa.exc.DBAPIError) -> Terminal | Transient | None:
+    code = getattr(error.orig, "sqlite_errorname", "")
+    for prefixes, meaning in _SQLITE_MEANINGS:
+        if code.startswith(prefixes):
+            return meaning()
+    lost = not code and (error.connection_invalidated or isinstance(error, sa.exc.OperationalError))
+    if not lost:
+        return None
+    return Transient(
+        f"The register did not answer ({type(error.orig).__name__}).",
+        fix="The database is down, full, or another run holds it; run again.",
+    )
+
+
+_SQLITE_MEANINGS: tuple[tuple[tuple[str, ...], Callable[[], Terminal | Transient]], ...] = (
+    (
+        ("SQLITE_BUSY", "SQLITE_LOCKED"),
+        lambda: Transient("The register is locked by another run.", fix="Run again when that one is done."),
+    ),
+    (
+        ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_PROTOCOL"),
+        lambda: Transient(
+            "The register could not be written: the disk is full or failing.",
+            fix="Free some space or mend the disk, then run again: nothing was lost.",
+        ),
+    ),
+    (
+        ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH"),
+        lambda: Terminal("The register may not be written.", fix="Check the rights of the home folder and its files."),
+    ),
+    (
+        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
+        lambda: Terminal("The register's file is damaged or no database.", fix="Restore it from its backup."),
+    ),
+)
 
 
 def open_store(settings: Settings, *, migrate: bool = True) -> Store:
     """Open (and bring up to date) the store that the settings name. Terminal where it cannot be used."""
-    url = sa.make_url(settings.database_url)
-    is_sqlite = url.get_backend_name() == "sqlite"
     try:
+        url = sa.make_url(settings.database_url)
+        is_sqlite = url.get_backend_name() == "sqlite"
         if is_sqlite:
-            settings.home.mkdir(parents=True, exist_ok=True)
-            settings.home.chmod(0o700)
-            arguments: dict[str, Any] = {"timeout": settings.store.lock_timeout_seconds}
-        else:
-            arguments = {}
-        engine = sa.create_engine(url, connect_args=arguments)
+            _make_private(settings.home, Path(url.database or ""))
+        arguments: dict[str, Any] = {"timeout": settings.store.lock_timeout_seconds} if is_sqlite else {}
+        # statements' parameters may be patient data: they never stand in an exception
+        engine = sa.create_engine(url, connect_args=arguments, hide_parameters=True, pool_pre_ping=not is_sqlite)
     except OSError as error:
         raise Terminal(
             f"The home folder {settings.home} cannot be used ({error.strerror}).",
             fix="Choose another with --home.",
         ) from error
-    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+    except (sa.exc.ArgumentError, ModuleNotFoundError):
         raise Terminal(
             "The database URL cannot be used.", fix="See CLAIMPIPE_STORE__URL in docs/settings.md."
-        ) from error
+        ) from None
     if is_sqlite:
         _prepare_sqlite(engine)
     if migrate:
         from pipeline.store.migrate import upgrade
 
-        upgrade(engine)
+        with _translated():
+            upgrade(engine)
     return Store(settings, engine, Archive(settings.archive_place), Lake(settings.lake_place))
 
 
+def _make_private(home: Path, database: Path) -> None:
+    """Home and database are the owner's alone; folders that were there before keep their rights."""
+    for folder in (home, database.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # its side files take over these rights
+
+
 def _prepare_sqlite(engine: sa.Engine) -> None:
-    """WAL, full sync, and transactions that take the write lock when they begin, so that readers never upgrade."""
+    """WAL, full sync; writers take the write lock when they begin, so none has to upgrade; readers take none."""
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
