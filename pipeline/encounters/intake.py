@@ -1,0 +1,180 @@
+"""What every reader of extracts gives back, and the words in which intake says that a cell cannot be used.
+
+A reader turns the bytes of an extract into three tables of `schemas/tables/` (encounters, encounter_diagnoses,
+encounter_lines) for the visits that can go on, and a list of those that were set aside. A fault in any row of a visit, its
+diagnoses and services included, sets the whole visit aside and leaves its neighbours alone: half a visit is never billed.
+Cells are read exactly or not at all: a date, an amount or a number that is not plain is a fault, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from pipeline.findings import Finding, Severity
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_AMOUNT = re.compile(r"\d{1,10}(?:\.\d{0,2})?|\.\d{1,2}", re.ASCII)
+_QUANTITY = re.compile(r"\d{1,10}(?:\.\d{0,4})?|\.\d{1,4}", re.ASCII)
+_INTEGER = re.compile(r"\d{1,9}", re.ASCII)
+#: no patient, accident or visit of a living practice is older; a year below it is a slip of the keyboard
+EARLIEST = date(1880, 1, 1)
+#: the payer's name of a visit that the patient pays for
+NO_INSURANCE = "NO_INSURANCE"
+#: code of the line that carries what a visit's total holds beyond its itemised rows
+UNITEMISED = "UNITEMISED"
+
+#: rule → (what is wrong, what to do). The place is put in front of the first.
+RULES: dict[str, tuple[str, str]] = {
+    "intake.key.missing": (
+        "the visit has no practice id or no visit id.",
+        "Export the visit again with both: without them it cannot be told from other visits.",
+    ),
+    "intake.key.duplicate": (
+        "another row of this file has the same visit id.",
+        "Keep one row a visit. Where the rows differ, find out in the source system which one is right.",
+    ),
+    "intake.row.width": (
+        "the row has more or fewer cells than the header.",
+        "Look for a comma or a quotation mark inside a cell that is not quoted, then export again.",
+    ),
+    "intake.text.encoding": ("the cell holds bytes that are not UTF-8.", "Export the file as UTF-8."),
+    "intake.value.missing": ("the cell is empty, and a visit cannot be billed without it.", "Fill it in the source."),
+    "intake.value.unknown": ("the word is not one that the layout knows.", "See docs/extracts.md for the words."),
+    "intake.date.illegible": (
+        "the date is impossible or not written YYYY-MM-DD.",
+        "Correct the date in the source system and export again.",
+    ),
+    "intake.date.order": ("the last day of service is before the first.", "Correct the dates in the source system."),
+    "intake.date.future": (
+        "the service lies in the future of this night.",
+        "Correct the date, or send the visit again once it has taken place.",
+    ),
+    "intake.birth.after_service": (
+        "the patient's date of birth is after the service.",
+        "Correct the date of birth or the service date in the source system.",
+    ),
+    "intake.amount.illegible": (
+        "the amount is not plain dollars with at most two decimals (no sign, exponent, NaN or thousands separator).",
+        "Correct the amount in the source system and export again.",
+    ),
+    "intake.number.illegible": ("the number is not plain digits.", "Correct it in the source system."),
+    "intake.pointer.illegible": (
+        "diagnosis pointers are ranks with commas between them, for example 1,2.",
+        "Correct the pointers in the source system.",
+    ),
+    "intake.rank.duplicate": (
+        "the visit has two different rows with this number.",
+        "Number the rows of a visit from 1, each number once.",
+    ),
+    "intake.charge.disagrees": (
+        "the charges of the visit's services do not add up to the visit's charge.",
+        "Find the missing or doubled service in the source system.",
+    ),
+    "intake.reference.missing": (
+        "the row refers to a record that the extract does not hold.",
+        "Export the whole set of files again: one of them is not of the same moment.",
+    ),
+    "intake.orphan": (
+        "the row belongs to a visit that the extract does not hold.",
+        "Export the visit with it, or remove the row.",
+    ),
+    "intake.row.repeated": (
+        "the row repeats an earlier one of the same visit exactly; it was counted once.",
+        "Nothing to do; look into the export if it happens often.",
+    ),
+    "intake.column.unknown": (
+        "the column is not part of the layout and was not read.",
+        "Check its spelling against docs/extracts.md.",
+    ),
+    "intake.total.unproved": (
+        "the charges cannot be compared with the manifest's total to the cent, because some amounts are illegible.",
+        "Mend the rows named in the other findings and send the extract again.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a reader may know besides the bytes: the night's date, payer names (case-folded) → keys, the time zone."""
+
+    on: date
+    payers: Mapping[str, str]
+    timezone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A visit that cannot go on, as it is registered: state `quarantined`, `reason` the first rule that it breaks."""
+
+    encounter_key: str
+    content_hash: str
+    practice_id: str
+    payer_key: str | None
+    service_from: date | None
+    charge_cents: int
+    reason: str
+    source_file: str
+    source_row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """An extract as read. `rows_read` counts visits, those set aside included; so does `charge_cents` where legible."""
+
+    encounters: pa.Table
+    diagnoses: pa.Table
+    lines: pa.Table
+    set_aside: list[SetAside] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    rows_read: int = 0
+    charge_cents: int = 0
+
+
+def finding(
+    rule: str, file: str, row: int | None, column: str, *, subject: str = "", severity: Severity = "error"
+) -> Finding:
+    """The finding of a rule at a cell. Says where and what, never what the cell holds."""
+    what, fix = RULES[rule]
+    place = " ".join(
+        part for part in (file, f"row {row}" if row is not None else "", f"column {column}" if column else "") if part
+    )
+    return Finding(
+        rule=rule, severity=severity, message=f"{place}: {what}", fix=fix, file=file, source=place, subject=subject
+    )
+
+
+def read_date(text: str) -> date:
+    """YYYY-MM-DD → date. ValueError where it is anything else or no day of the calendar."""
+    if not _DATE.fullmatch(text):
+        raise ValueError("not a date")
+    value = date.fromisoformat(text)
+    if value < EARLIEST:
+        raise ValueError("too early")
+    return value
+
+
+def read_amount(text: str) -> Decimal:
+    """Plain dollars, at most ten digits and two decimals, without any sign → Decimal with two places."""
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError("not an amount")
+    return Decimal(text).quantize(Decimal("0.01"))
+
+
+def read_quantity(text: str) -> Decimal:
+    """Plain decimal with at most four places → Decimal with four places."""
+    if not _QUANTITY.fullmatch(text):
+        raise ValueError("not a quantity")
+    return Decimal(text).quantize(Decimal("0.0001"))
+
+
+def read_integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("not a number")
+    return int(text)

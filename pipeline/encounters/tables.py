@@ -1,0 +1,158 @@
+"""CSV and Parquet files as tables of text: the form in which all cells are judged, whatever file they came in.
+
+Nothing is converted here. A cell is the text that the source wrote, without the white space around it; an empty cell is
+the empty text. Rows whose width is not the header's are kept apart with their number, and bytes that are not UTF-8 are
+marked, so that one bad row never costs the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from pipeline.errors import Terminal
+
+#: stands where bytes were not UTF-8
+REPLACEMENT = "\ufffd"
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(slots=True)
+class TextTable:
+    """`columns`: name → Arrow string array without nulls. `numbers`: the 1-based data row in the file of each row.
+
+    `ragged`: (data row, text) of rows that do not have the header's width. `garbled`: the file is not all UTF-8.
+    """
+
+    file: str
+    columns: dict[str, pa.Array]
+    rows: int
+    numbers: np.ndarray
+    ragged: list[tuple[int, str]] = field(default_factory=list)
+    garbled: bool = False
+
+    def require(self, names: Iterable[str]) -> None:
+        """Terminal, naming them, where columns are missing."""
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            raise Terminal(
+                f"{self.file} has no column {', '.join(missing)}.",
+                fix="Export the file with it; docs/extracts.md lists every column. Nothing of the extract was taken in.",
+            )
+
+    def text(self, name: str) -> pa.Array:
+        """The column, or empty texts where the file does not have it."""
+        if name in self.columns:
+            return self.columns[name]
+        return pa.array([""] * self.rows, type=pa.string())
+
+    def lists(self, names: Sequence[str]) -> list[list[str]]:
+        return [self.text(name).to_pylist() for name in names]
+
+    def garbled_cells(self) -> list[tuple[int, str]]:
+        """(index, column) of cells with bytes that were not UTF-8."""
+        found: list[tuple[int, str]] = []
+        if self.garbled:
+            for name, column in self.columns.items():
+                hits = pc.match_substring(column, REPLACEMENT).to_numpy(zero_copy_only=False)
+                found += [(int(index), name) for index in np.flatnonzero(hits)]
+        return found
+
+
+def read(file: str, data: bytes) -> TextTable:
+    """The table in a file, by the ending of its name. Terminal where the file as a whole cannot be read."""
+    return read_parquet(file, data) if file.endswith(".parquet") else read_csv(file, data)
+
+
+def read_csv(file: str, data: bytes) -> TextTable:
+    """A comma-separated file with a header, quotes doubled inside quotes, UTF-8 (a byte order mark is allowed)."""
+    data = data.removeprefix(_BOM)
+    garbled = False
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        data, garbled = data.decode("utf-8", "replace").encode(), True
+    header = next(csv.reader(io.StringIO(data[:65536].decode("utf-8", "ignore"))), [])
+    names = [name.strip() for name in header]
+    if not any(names):
+        raise Terminal(
+            f"{file} is empty: not even a header.", fix="Export it again. Nothing of the extract was taken in."
+        )
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise Terminal(f"{file} has the column {', '.join(doubled)} twice.", fix="Export it with each column once.")
+    ragged: list[tuple[int, str]] = []
+
+    def keep_ragged(row: pacsv.InvalidRow) -> str:
+        ragged.append((row.number - 1, row.text))
+        return "skip"
+
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(data),
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=8 << 20),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep_ragged),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), null_values=[], strings_can_be_null=False
+            ),
+        ).combine_chunks()
+    except pa.ArrowInvalid:
+        # the library's message quotes the row, so it is not handed on
+        raise Terminal(
+            f"{file} cannot be read as comma-separated text.",
+            fix="Export it again. Nothing of the extract was taken in.",
+        ) from None
+    skipped = np.array([number for number, _text in ragged], dtype=np.int64)
+    numbers = np.setdiff1d(np.arange(1, table.num_rows + len(ragged) + 1), skipped, assume_unique=True)
+    return TextTable(file, _named(table, names), table.num_rows, numbers, ragged, garbled)
+
+
+def read_parquet(file: str, data: bytes) -> TextTable:
+    """Text, date, decimal, integer and boolean columns, as the text that a CSV of the same table would hold."""
+    try:
+        table = pq.read_table(pa.BufferReader(data)).combine_chunks()
+    except (pa.ArrowInvalid, OSError):
+        raise Terminal(
+            f"{file} cannot be read as Parquet.", fix="Export it again. Nothing of the extract was taken in."
+        ) from None
+    names = list(table.column_names)
+    columns = [_as_text(file, name, table.column(name)) for name in names]
+    texts = pa.Table.from_arrays(columns, names=names)
+    return TextTable(file, _named(texts, names), table.num_rows, np.arange(1, table.num_rows + 1))
+
+
+def _named(table: pa.Table, names: Sequence[str]) -> dict[str, pa.Array]:
+    found: dict[str, pa.Array] = {}
+    for index, name in enumerate(names):
+        column = table.column(index)
+        array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        found[name] = pc.utf8_trim_whitespace(array)
+    return found
+
+
+def _as_text(file: str, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_floating(kind):
+        raise Terminal(
+            f"{file}, column {name}: binary floating point cannot hold cents or whole numbers exactly.",
+            fix="Write the column as decimal, integer or text.",
+        )
+    if pa.types.is_timestamp(kind):
+        raise Terminal(f"{file}, column {name}: a timestamp stands where a date is needed.", fix="Write it as date32.")
+    try:
+        return pc.fill_null(column.cast(pa.string()), "")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise Terminal(
+            f"{file}, column {name}: the type {kind} cannot be read.",
+            fix="Write it as text, date32, decimal or integer.",
+        ) from None
