@@ -1,0 +1,1088 @@
+"""The validator: bytes in, findings out. One engine for every transaction set; what differs stands in the guides.
+
+Theory. A file is a line of segments. `_Tokens` cuts it (delimiters are read at each ISA), `_Engine` walks it: the envelope in
+plain steps, the inside of a transaction set by the compiled tables of its guide. The walk keeps a stack of open loops,
+each with a bit set of what it has held; when a loop closes, what it lacks is known. A segment that has no step from
+here is named, and the walk goes on from the likeliest place, so that one fault gives one finding. The good segment of a
+good file costs a look-up and one match; all words are made on the way of the fault only.
+
+Nothing raises on bad data, whatever the bytes. No finding holds a value of a patient: codes, counts and places only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from pipeline.findings import Finding
+from pipeline.x12 import guides, validator_meaning
+from pipeline.x12.guides import Guide, Loop, Place, Step
+from pipeline.x12.segments import DEFAULT_DELIMITERS, ISA_LENGTH, Delimiters
+from pipeline.x12.validator_elements import is_date, is_time, pattern, problems
+from pipeline.x12.validator_rules import RULES, FormatRule
+
+Mode = Literal["strict", "lenient"]
+
+ISA_SEPARATORS = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)
+ISA_WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
+#: segments read at a time: bounds memory, whatever the file
+CHUNK = 1 << 20
+_SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}\Z")
+_CONTROL_NUMBER = re.compile(r"\d{9}\Z")
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,37}\Z")
+_QUALIFIERS = frozenset(["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30", "31", "32", "33", "34", "35", "36", "37", "38", "AM", "NR", "SA", "SN", "ZZ"])  # fmt: skip
+_ENVELOPE = frozenset(("ISA", "TA1", "GS", "ST", "SE", "GE", "IEA"))
+
+
+# ── what was seen, for acknowledgments ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class SetSeen:
+    """One transaction set: its header as it stands, its first and last segment, and how many findings it got."""
+
+    id: str
+    control: str
+    version: str
+    first: int
+    last: int = 0
+    errors: int = 0
+    warnings: int = 0
+    known: bool = True  # we have its guide
+
+
+@dataclass(slots=True)
+class GroupSeen:
+    functional_id: str
+    sender: str
+    receiver: str
+    control: str
+    version: str
+    first: int
+    last: int = 0
+    stated_sets: str = ""
+    sets: list[SetSeen] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class InterchangeSeen:
+    """`elements` are ISA01–ISA16 without padding."""
+
+    elements: tuple[str, ...]
+    delimiters: Delimiters
+    first: int
+    last: int = 0
+    groups: list[GroupSeen] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    findings: list[Finding]
+    interchanges: list[InterchangeSeen]
+
+
+def validate(
+    data: bytes,
+    *,
+    file: str = "",
+    mode: Mode = "strict",
+    profile: Mapping[str, Any] | None = None,
+    limit: int = 1000,
+) -> list[Finding]:
+    """Findings of a whole X12 file, in order of segments; empty: nothing is wrong. Never raises on bad bytes.
+
+    `mode` strict: for what we send. lenient: for what we receive; tolerated faults become warnings.
+    `profile`: a payer's differences: `charset` (basic|extended), `usage` (T|P), `max_claims_per_set`, and an overlay of the
+    guide (`elements`, `segments`, `rules`; see docs/guides.md).
+    `limit`: at most so many findings; the last one then says how many are not listed.
+    """
+    return examine(data, file=file, mode=mode, profile=profile, limit=limit).findings
+
+
+def examine(
+    data: bytes,
+    *,
+    file: str = "",
+    mode: Mode = "strict",
+    profile: Mapping[str, Any] | None = None,
+    limit: int = 1000,
+) -> Report:
+    """As `validate`, with the interchanges, groups and sets that were seen."""
+    engine = _Engine(data, mode, dict(profile or {}), limit)
+    engine.run()
+    return Report(engine.finished(file), engine.interchanges)
+
+
+# ── cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Tokens:
+    """Batches of raw segments. Each batch lies in one interchange, so it has one set of delimiters."""
+
+    def __init__(self, text: str, report: Callable[[str, str, str], None] | None) -> None:
+        self.text = text
+        self.report = report or (lambda rule, message, fix: None)
+        self.delimiters = DEFAULT_DELIMITERS
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """(offset of the first, raw segments as they stand, line ends included)."""
+        text, position = self.text, 0
+        if text.startswith("\xef\xbb\xbf"):
+            position = 3
+            self.report("x12.byte-order-mark", "The file begins with a byte order mark.", "Save it without one.")
+        while True:
+            found = self._next_interchange(position)
+            if found is None:
+                return
+            position = yield from self._interchange(found)
+
+    def _next_interchange(self, position: int) -> int | None:
+        text = self.text
+        found = text.find("ISA", position)
+        while found >= 0 and not self._is_head(found):
+            found = text.find("ISA", found + 1)
+        between = text[position : found if found >= 0 else len(text)]
+        if between.strip("\r\n\t \x1a\x00"):
+            if not position or (position == 3 and text.startswith("\xef\xbb\xbf")):
+                self.report(
+                    "x12.not-x12", "The file does not begin with an ISA segment.", "Check that it is an X12 file."
+                )
+            else:
+                self.report(
+                    "x12.trailing-bytes", "Bytes stand outside any interchange.", "Ask the sender for a whole file."
+                )
+        elif found < 0 and not position:
+            self.report("x12.not-x12", "The file is empty.", "Ask the sender for a whole file.")
+        return found if found >= 0 else None
+
+    def _is_head(self, position: int) -> bool:
+        """An ISA with sixteen elements: the separator comes again often enough."""
+        separator = self.text[position + 3 : position + 4]
+        if not separator or separator.isalnum() or separator == " ":
+            return False
+        return self.text.count(separator, position, position + 160) >= 16 or len(self.text) - position < ISA_LENGTH
+
+    def _heading(self, position: int) -> tuple[Delimiters, bool] | None:
+        """Delimiters of the ISA at `position` and whether its widths are right; None where it is cut short."""
+        text = self.text
+        separator = text[position + 3]
+        head = text[position : position + ISA_LENGTH]
+        if (
+            len(head) == ISA_LENGTH
+            and all(head[i] == separator for i in ISA_SEPARATORS)
+            and head.count(separator) == 16
+        ):
+            return Delimiters(separator, _repetition(head[82], head[84:89]), head[104], head[105]), True
+        at = position
+        cuts = []
+        for _ in range(16):
+            at = text.find(separator, at + 1)
+            if at < 0:
+                return None
+            cuts.append(at)
+        if at + 2 >= len(text):
+            return None
+        repetition = text[cuts[10] + 1 : cuts[11]][:1]
+        version = text[cuts[11] + 1 : cuts[12]]
+        return Delimiters(separator, _repetition(repetition, version), text[at + 1], text[at + 2]), False
+
+    def _interchange(self, position: int) -> Iterator[Any]:
+        text = self.text
+        heading = self._heading(position)
+        if heading is None:
+            self.report("x12.unterminated", "The file ends inside an ISA segment.", "Ask the sender for a whole file.")
+            return len(text)
+        self.delimiters, exact = heading
+        if not exact:
+            self.report(
+                "x12.isa-length",
+                "ISA is not 106 characters long with its terminator.",
+                "Pad each ISA element to its width.",
+            )
+        d = self.delimiters
+        marks = [d.element, d.component, d.segment] + ([d.repetition] if d.repetition else [])
+        if len(set(marks)) < len(marks) or any(mark.isalnum() or mark == " " for mark in marks):
+            self.report(
+                "x12.delimiters", "The delimiters that ISA declares are not four different marks.", "Use * ^ : and ~."
+            )
+            if d.segment.isalnum() or d.segment in (d.element, d.component, " "):
+                return position + 3
+        end_mark, first = d.segment, True
+        while position < len(text):
+            end = text.rfind(end_mark, position, position + CHUNK)
+            if end < 0:
+                end = text.find(end_mark, position)
+            if end < 0:
+                if text[position:].strip("\r\n\t \x1a\x00"):
+                    self.report(
+                        "x12.unterminated", "The file ends inside a segment: the last one has no terminator.",
+                        "Ask the sender for a whole file.",
+                    )  # fmt: skip
+                    yield position, [text[position:].rstrip("\r\n\t \x1a\x00")]
+                return len(text)
+            stop, over = self._cut(position, end + 1, first)
+            first = False
+            if stop > position:
+                yield position, text[position : stop - 1].split(end_mark)
+            position = stop
+            if over:
+                return position
+        return position
+
+    def _cut(self, start: int, end: int, first: bool) -> tuple[int, bool]:
+        """Where this interchange ends within start:end: after its IEA, or before an ISA that comes without one."""
+        text = self.text
+        mark = self.delimiters.segment
+        at = text.find("IEA" + self.delimiters.element, start, end)
+        stop = end
+        over = False
+        while at >= 0:
+            if self._begins(at, start, mark):
+                stop, over = text.find(mark, at) + 1, True
+                break
+            at = text.find("IEA" + self.delimiters.element, at + 1, end)
+        at = text.find("ISA", start + 3 if first else start, stop)
+        while at >= 0:
+            if self._begins(at, start, mark) and self._is_head(at):
+                return at, True
+            at = text.find("ISA", at + 1, stop)
+        return stop, over
+
+    def _begins(self, at: int, start: int, mark: str) -> bool:
+        """True where a segment begins at `at`: only blanks stand between it and a terminator."""
+        text = self.text
+        before = at - 1
+        while before >= start and text[before] in "\r\n\t " and text[before] != mark:
+            before -= 1
+        return before < start or text[before] == mark
+
+
+def _repetition(mark: str, version: str) -> str:
+    """ISA11 is the repetition separator from version 00402 on; before, a standards id (U)."""
+    return "" if version < "00402" or not mark or mark.isalnum() or mark == " " else mark
+
+
+# ── the tables of the walk ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Link:
+    """One step, ready for the walk: everything that the loop below needs, without another look-up."""
+
+    __slots__ = ("bit", "enter", "hook", "keep", "limit", "matches", "place", "table")
+
+    def __init__(self, step: Step, matches: Callable[[str], Any], hook: Any) -> None:
+        self.place = step.place
+        self.keep = step.keep
+        self.enter = step.enter
+        self.bit = step.place.bit
+        self.limit = step.place.limit
+        self.matches = matches
+        self.hook = hook
+        self.table: dict[str, Any] | None = None
+
+
+class _Frame:
+    """An open loop: what it has held (`mask`, `counts`), where it began, and its segments where rules ask for them."""
+
+    __slots__ = ("counts", "items", "loop", "mask", "number")
+
+    def __init__(self, loop: Loop, number: int, keep: bool) -> None:
+        self.loop = loop
+        self.mask = 0
+        self.number = number
+        self.counts: dict[int, int] | None = None
+        self.items: list[tuple[Place, int, str]] | None = [] if keep else None
+
+
+class _Machine:
+    """A guide made ready for one set of delimiters: places → tables of links. Kept over files."""
+
+    def __init__(self, guide: Guide, delimiters: Delimiters, basic: bool) -> None:
+        self.guide = guide
+        self.delimiters = delimiters
+        self.basic = basic
+        self.meaning = validator_meaning.for_guide(guide)
+        self.tables: dict[int, dict[str, Any]] = {}
+        self.ruled = self.meaning.loops_with_rules
+
+    def table(self, place: Place) -> dict[str, Any]:
+        known = self.tables.get(place.index)
+        if known is None:
+            known = self.tables[place.index] = {}
+            for segment_id, steps in self.guide.steps(place).items():
+                if segment_id == "SE":
+                    continue
+                if isinstance(steps, dict):
+                    known[segment_id] = {key: self.link(step) for key, step in steps.items()}
+                else:
+                    known[segment_id] = self.link(steps)
+        return known
+
+    def link(self, step: Step) -> _Link:
+        return _Link(step, self.matcher(step.place), self.meaning.hooks.get(step.place.index))
+
+    def matcher(self, place: Place) -> Callable[[str], Any]:
+        return pattern(place, self.delimiters, basic=self.basic).match
+
+
+@lru_cache(maxsize=64)
+def _machine(version: str, overlay: str, delimiters: Delimiters, basic: bool) -> _Machine | None:
+    guide = guides.overlaid(version, json.loads(overlay)) if overlay else guides.for_version(version)
+    return _Machine(guide, delimiters, basic) if guide else None
+
+
+# ── the walk ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Engine:
+    def __init__(self, data: bytes, mode: Mode, profile: dict[str, Any], limit: int) -> None:
+        self.text = data.decode("latin-1")
+        self.lenient = mode == "lenient"
+        self.profile = profile
+        self.limit = max(limit, 1)
+        self.basic = profile.get("charset") == "basic"
+        overlay = {key: profile[key] for key in ("elements", "segments", "rules") if profile.get(key)}
+        self.overlay = json.dumps(overlay, sort_keys=True, default=list) if overlay else ""
+        self.found: list[dict[str, Any]] = []
+        self.beyond = 0
+        self.interchanges: list[InterchangeSeen] = []
+        self.number = 0
+        self.delimiters = DEFAULT_DELIMITERS
+        self.interchange: InterchangeSeen | None = None
+        self.group: GroupSeen | None = None
+        self.set: SetSeen | None = None
+        self.set_numbers: set[str] = set()
+        self.group_numbers: set[str] = set()
+        # inside a set
+        self.machine: _Machine | None = None
+        self.frames: list[_Frame] = []
+        self.place: Place | None = None
+        self.table: dict[str, Any] = {}
+        self.state: Any = None
+        self.subject = ""
+        self.lines_noted = False
+
+    # findings ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def report(
+        self,
+        rule: str,
+        message: str,
+        fix: str = "",
+        *,
+        number: int | None = None,
+        loop: str = "",
+        segment_id: str = "",
+        element: int | None = None,
+        component: int | None = None,
+        severity: str = "",
+        snip: int | None = None,
+        subject: str | None = None,
+    ) -> None:
+        known: FormatRule | None = RULES.get(rule)
+        if not severity:
+            severity = (known.lenient if self.lenient else known.strict) if known else "error"
+        if snip is None and known:
+            snip = known.snip
+        if self.set is not None:
+            if severity == "error":
+                self.set.errors += 1
+            elif severity == "warning":
+                self.set.warnings += 1
+        if len(self.found) >= self.limit:
+            self.beyond += 1
+            return
+        self.found.append({
+            "rule": rule, "severity": severity, "message": message, "fix": fix, "snip": snip,
+            "segment": self.number if number is None else number, "loop": loop, "segment_id": segment_id,
+            "element": element, "component": component, "subject": self.subject if subject is None else subject,
+        })  # fmt: skip
+
+    def finished(self, file: str) -> list[Finding]:
+        """The findings with their byte offsets, in order of segments."""
+        found = self.found
+        if self.beyond:
+            lost = self.beyond + 1
+            last = found[-1]
+            found[-1] = {
+                **last, "rule": "x12.limit", "severity": last["severity"], "snip": None, "loop": "", "segment_id": "",
+                "element": None, "component": None, "subject": "",
+                "message": f"{lost} further findings are not listed.", "fix": "Mend these first, or raise the limit.",
+            }  # fmt: skip
+        offsets = self._offsets({item["segment"] for item in found})
+        # stable: findings of one segment stay in the order in which they were made
+        tail = [found.pop()] if self.beyond else []
+        found.sort(key=lambda item: item["segment"])
+        return [Finding(file=file, offset=offsets.get(item["segment"]), **item) for item in found + tail]
+
+    def _offsets(self, wanted: set[int]) -> dict[int, int]:
+        if not wanted:
+            return {}
+        result: dict[int, int] = {0: 0}
+        number, last = 0, max(wanted)
+        for offset, raw in _Tokens(self.text, None):
+            if number > last:
+                break
+            for segment in raw:
+                number += 1
+                if number in wanted:
+                    result[number] = offset + len(segment) - len(segment.lstrip("\r\n\t "))
+                offset += len(segment) + 1
+        return result
+
+    # the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> None:
+        tokens = _Tokens(self.text, lambda rule, message, fix: self.report(rule, message, fix, number=self.number or 1))
+        for _, raw in tokens:
+            self.delimiters = tokens.delimiters
+            segments = raw
+            if self._has_line_ends(raw):
+                segments = [segment.strip("\r\n\t ") if segment[:1] in "\r\n\t " else segment for segment in raw]
+                if not self.lines_noted and self.delimiters.segment not in "\r\n":
+                    self.lines_noted = True
+                    self.report(
+                        "x12.line-ends", "Line ends follow the segment terminators.", "None needed: they are read over.",
+                        number=self.number + 1,
+                    )  # fmt: skip
+            self._walk(segments)
+        if self.interchange is not None:
+            self._close_interchange(missing=True)
+
+    def _has_line_ends(self, raw: list[str]) -> bool:
+        return any(segment[:1] in ("\r", "\n", "\t", " ") for segment in (raw[:3] + raw[-3:])) or any(
+            segment[:1] in "\r\n\t " for segment in raw
+        )
+
+    def _walk(self, segments: list[str]) -> None:
+        """The inner loop. All that is rare is in a method of its own."""
+        mark = self.delimiters.element
+        component = self.delimiters.component
+        frames = self.frames
+        number = self.number
+        for segment in segments:
+            number += 1
+            segment_id, _, rest = segment.partition(mark)
+            link = self.table.get(segment_id)
+            if link.__class__ is dict:
+                key = segment.split(mark, 4)[3:4] if segment_id == "HL" else rest.partition(mark)[0]
+                if segment_id == "HL":
+                    key = key[0] if key else ""
+                chosen = link.get(key)
+                if chosen is None:
+                    if component in key:
+                        chosen = link.get(key.partition(component)[0])
+                    if chosen is None:
+                        chosen = link.get("")
+                link = chosen
+            if link is None:
+                self.number = number
+                self._other(segment, segment_id)
+                frames = self.frames
+                continue
+            if len(frames) != link.keep or link.enter:
+                self.number = number
+                self._move(link.keep, link.enter)
+            frame = frames[-1]
+            bit = link.bit
+            if frame.mask & bit:
+                if link.limit == 1:
+                    self.number = number
+                    self._repeated(link.place)
+                elif link.limit:
+                    self.number = number
+                    self._count(frame, link.place)
+            frame.mask |= bit
+            if frame.items is not None:
+                frame.items.append((link.place, number, segment))
+            if link.matches(segment) is None:
+                self.number = number
+                self._elements(link.place, segment)
+            if link.hook is not None:
+                self.number = number
+                link.hook(self.state, self, number, segment.split(mark))
+            table = link.table
+            if table is None:
+                assert self.machine is not None
+                table = link.table = self.machine.table(link.place)
+            self.table = table
+            self.place = link.place
+        self.number = number
+
+    # loops ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _move(self, keep: int, enter: tuple[Loop, ...]) -> None:
+        """Close loops until `keep` are open, then open `enter`."""
+        frames = self.frames
+        while len(frames) > keep:
+            self._close(frames.pop())
+        for loop in enter:
+            parent = frames[-1]
+            if parent.mask & loop.bit and loop.limit:
+                counts = parent.counts
+                if counts is None:
+                    counts = parent.counts = {}
+                counts[loop.bit] = counts.get(loop.bit, 1) + 1
+                if counts[loop.bit] == loop.limit + 1:
+                    self.report(
+                        "x12.loop-repeat", f"Loop {loop.id} ({loop.name}) stands more than {loop.limit} times here.",
+                        "Send the rest elsewhere, or leave it out.", loop=loop.id, segment_id=loop.trigger.id,
+                    )  # fmt: skip
+            parent.mask |= loop.bit
+            assert self.machine is not None
+            frames.append(_Frame(loop, self.number, loop.id in self.machine.ruled))
+
+    def _close(self, frame: _Frame) -> None:
+        loop = frame.loop
+        missing = loop.required_mask & ~frame.mask
+        if missing:
+            for item in loop.items():
+                if not item.bit & missing:
+                    continue
+                if isinstance(item, Loop):
+                    self.report(
+                        "x12.loop-missing", f"Loop {item.id} ({item.name}) is missing in loop {loop.id}.",
+                        f"Give loop {item.id}, beginning with {item.trigger.label}.", loop=item.id,
+                        segment_id=item.trigger.id,
+                    )  # fmt: skip
+                else:
+                    self.report(
+                        "x12.segment-missing", f"{item.label} is missing in loop {loop.id} ({loop.name}).",
+                        f"Give {item.label}.", loop=loop.id, segment_id=item.id,
+                    )  # fmt: skip
+        assert self.machine is not None
+        self.machine.meaning.closed(self.state, self, frame)
+
+    def _repeated(self, place: Place) -> None:
+        self.report(
+            "x12.segment-repeat", f"{place.label} may stand {place.limit or 1} times in loop {place.loop.id} and stands more often.",
+            "Leave the further ones out.", loop=place.loop.id, segment_id=place.id,
+        )  # fmt: skip
+
+    def _count(self, frame: _Frame, place: Place) -> None:
+        counts = frame.counts
+        if counts is None:
+            counts = frame.counts = {}
+        counts[place.bit] = counts.get(place.bit, 1) + 1
+        if counts[place.bit] > place.limit:
+            self._repeated(place)
+
+    def _elements(self, place: Place, segment: str) -> None:
+        parts = segment.split(self.delimiters.element)
+        for problem in problems(place, parts, self.delimiters, basic=self.basic):
+            self.report(
+                problem.rule, problem.message, problem.fix, loop=place.loop.id, segment_id=place.id, element=problem.element,
+                component=problem.component,
+            )  # fmt: skip
+
+    # what has no step ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _other(self, segment: str, segment_id: str) -> None:
+        parts = segment.split(self.delimiters.element)
+        if segment_id in _ENVELOPE:
+            self._envelope(segment_id, parts, segment)
+            return
+        if not segment:
+            self.report(
+                "x12.segment-empty", "Two terminators stand together: an empty segment.", "Send one terminator."
+            )
+            return
+        if segment_id not in _ENVELOPE and segment_id.strip().upper() in _ENVELOPE | self._known_ids():
+            upper = segment_id.strip().upper()
+            if upper != segment_id:
+                self.report("x12.segment-case", f"The segment id {upper} is not written in capitals.", "Use capitals.")
+                mark = self.delimiters.element
+                self.number -= 1
+                self._walk([mark.join([upper, *parts[1:]])])
+                return
+        if self.set is None:
+            name = segment_id if _SEGMENT_ID.match(segment_id) else "A segment"
+            self.report(
+                "x12.segment-unexpected" if _SEGMENT_ID.match(segment_id) else "x12.segment-id",
+                f"{name} stands outside any transaction set.", "Check the ST and SE around it.",
+                segment_id=segment_id if _SEGMENT_ID.match(segment_id) else "",
+            )  # fmt: skip
+            return
+        if self.machine is None:
+            return  # no guide: only the envelope is checked
+        self._resynchronise(segment, segment_id, parts)
+
+    def _known_ids(self) -> frozenset[str]:
+        return frozenset(self.machine.guide._by_id) if self.machine else frozenset()
+
+    def _resynchronise(self, segment: str, segment_id: str, parts: list[str]) -> None:
+        """Name what is wrong with a segment that has no step from here, and choose where to go on."""
+        assert self.machine is not None
+        assert self.place is not None
+        guide = self.machine.guide
+        here = self.place.loop.id
+        if not _SEGMENT_ID.match(segment_id):
+            self.report(
+                "x12.segment-id", "A segment has no valid segment id.", "Look for a delimiter inside data.", loop=here
+            )
+            return
+        places = guide.by_id(segment_id)
+        if not places:
+            self.report(
+                "x12.segment-unknown", f"{segment_id} does not exist in the {guide.title} ({guide.version}).",
+                f"Leave {segment_id} out.", loop=here, segment_id=segment_id,
+            )  # fmt: skip
+            return
+        element, _ = guides.key_position(segment_id)
+        key = guides.key_of(segment_id, parts, self.delimiters.component)
+        matching = [place for place in places if not place.keys or key in place.keys]
+        reachable = self.table.get(segment_id)
+        if not matching:
+            choices = [link.place for link in reachable.values()] if isinstance(reachable, dict) else []
+            allowed = sorted({code for place in choices or places for code in place.keys})
+            self.report(
+                "x12.element-code" if choices else "x12.segment-unexpected",
+                f"{segment_id}{element:02d} holds a qualifier that is not allowed here."
+                if choices else f"{segment_id} is not expected here.",
+                f"Allowed: {', '.join(allowed[:20])}{' …' if len(allowed) > 20 else ''}.",
+                loop=here, segment_id=segment_id, element=element if choices else None,
+            )  # fmt: skip
+            inner = {place for place in choices if place.loop is self.place.loop}
+            if len(inner) == 1 or len(choices) == 1:
+                # one candidate only: what follows is read as if it were that one
+                self._go(next(iter(inner or choices)), segment, quiet=True)
+            return
+        open_loops = [frame.loop for frame in self.frames]
+        in_open = [place for place in matching if place.loop in open_loops and not place.trigger]
+        if in_open:
+            place = in_open[-1]
+            frame = self.frames[open_loops.index(place.loop)]
+            rule = "x12.segment-order"
+            if frame.mask & place.bit and place.limit == 1:
+                rule = "x12.segment-repeat"
+            self.report(
+                rule, f"{place.label} stands too late in loop {place.loop.id}: after {self.place.label}.",
+                f"Put {place.label} before it.", loop=place.loop.id, segment_id=segment_id,
+            )  # fmt: skip
+            frame.mask |= place.bit
+            self._elements(place, segment)
+            return
+        triggers = [place for place in matching if place.trigger]
+        if triggers:
+
+            def shared(place: Place) -> int:
+                return sum(1 for loop in place.loop.chain() if loop in open_loops)
+
+            place = max(triggers, key=lambda candidate: (shared(candidate), -candidate.loop.depth))
+            parent = place.loop.parent
+            if parent is not None and parent in open_loops:
+                self.report(
+                    "x12.segment-order", f"Loop {place.loop.id} ({place.loop.name}) stands too late: after {self.place.label} of loop {here}.",
+                    f"Put loop {place.loop.id} before it.", loop=place.loop.id, segment_id=segment_id,
+                )  # fmt: skip
+            elif parent is not None:
+                self.report(
+                    "x12.loop-missing", f"Loop {place.loop.id} ({place.loop.name}) stands without the loop {parent.id} ({parent.name}) that it belongs to.",
+                    f"Give {parent.trigger.label} of loop {parent.id} before it.", loop=parent.id,
+                    segment_id=parent.trigger.id,
+                )  # fmt: skip
+            self._go(place, segment)
+            return
+        place = matching[0]
+        self.report(
+            "x12.segment-unexpected", f"{place.label} is not expected after {self.place.label} of loop {here}; it belongs to loop {place.loop.id}.",
+            f"Put it into loop {place.loop.id}, or leave it out.", loop=here, segment_id=segment_id,
+        )  # fmt: skip
+
+    def _go(self, place: Place, segment: str, *, quiet: bool = False) -> None:
+        """Stand at `place`, opening the loops that it needs without asking for what they lack."""
+        assert self.machine is not None
+        way = place.loop.chain()
+        open_loops = [frame.loop for frame in self.frames]
+        shared = 0
+        while shared < min(len(way), len(open_loops)) and way[shared] is open_loops[shared]:
+            shared += 1
+        if place.trigger and shared == len(way):
+            shared -= 1  # the loop begins again
+        while len(self.frames) > max(shared, 1):
+            self._close(self.frames.pop())
+        for loop in way[max(shared, 1) :]:
+            self.frames[-1].mask |= loop.bit
+            frame = _Frame(loop, self.number, loop.id in self.machine.ruled)
+            if loop is not place.loop:
+                frame.mask = loop.required_mask
+            self.frames.append(frame)
+        frame = self.frames[-1]
+        frame.mask |= place.bit
+        if frame.items is not None:
+            frame.items.append((place, self.number, segment))
+        if not quiet and self.machine.matcher(place)(segment) is None:
+            self._elements(place, segment)
+        elif quiet:
+            parts = segment.split(self.delimiters.element)
+            element, _ = guides.key_position(place.id)
+            for problem in problems(place, parts, self.delimiters, basic=self.basic):
+                if problem.element != element:
+                    self.report(
+                        problem.rule, problem.message, problem.fix, loop=place.loop.id, segment_id=place.id,
+                        element=problem.element, component=problem.component,
+                    )  # fmt: skip
+        hook = self.machine.meaning.hooks.get(place.index)
+        if hook is not None:
+            hook(self.state, self, self.number, segment.split(self.delimiters.element))
+        self.place = place
+        self.table = self.machine.table(place)
+
+    # the envelope ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _envelope(self, segment_id: str, parts: list[str], segment: str) -> None:
+        # trailing empty elements do not count
+        while len(parts) > 1 and not parts[-1] and segment_id != "ISA":
+            parts.pop()
+            if len(parts) == 1 or parts[-1]:
+                self.report(
+                    "x12.trailing-separator", f"{segment_id} ends with empty elements.", "End it after its last value.",
+                    segment_id=segment_id, element=len(parts),
+                )  # fmt: skip
+        getattr(self, f"_{segment_id.lower()}")(parts, segment)
+
+    def _isa(self, parts: list[str], segment: str) -> None:
+        if self.interchange is not None:
+            self._close_interchange(missing=True)
+        values = (*parts[1:17], *[""] * (17 - len(parts)))
+        self.subject = ""
+        self.group_numbers = set()
+        self.set_numbers = set()
+        self.interchange = InterchangeSeen(
+            tuple(v.strip(" ") for v in values), self.delimiters, self.number, self.number
+        )
+        self.interchanges.append(self.interchange)
+        say = self._isa_finding
+        if len(parts) != 17:
+            say("x12.isa-length", 0, "ISA does not have sixteen elements.", "Send ISA01 to ISA16.")
+        for position, (value, width) in enumerate(zip(values, ISA_WIDTHS, strict=False), start=1):
+            if len(value) != width and position != 16:
+                say(
+                    "x12.isa-length",
+                    position,
+                    f"ISA{position:02d} is not {width} characters wide.",
+                    "Pad it with spaces.",
+                )
+            elif re.search(r"[^ -~]", value) and position not in (11, 16):
+                say(
+                    "x12.isa-element",
+                    position,
+                    f"ISA{position:02d} holds a character that is not allowed.",
+                    "Replace it.",
+                )
+        v = self.interchange.elements
+        if v[0] not in ("00", "03"):
+            say("x12.isa-element", 1, "ISA01 is not 00 or 03.", "Use 00.")
+        if v[2] not in ("00", "01"):
+            say("x12.isa-element", 3, "ISA03 is not 00 or 01.", "Use 00.")
+        for position in (5, 7):
+            if v[position - 1] not in _QUALIFIERS:
+                say(
+                    "x12.isa-element",
+                    position,
+                    f"ISA{position:02d} is not a qualifier of X12.",
+                    "Use ZZ, 01, 27, 28, 29, 30 …",
+                )
+        for position in (6, 8):
+            if not v[position - 1]:
+                say("x12.isa-element", position, f"ISA{position:02d} is empty.", "Give the id of the party.")
+        if not (len(v[8]) == 6 and is_date("20" + v[8])):
+            say("x12.isa-date", 9, "ISA09 is not a date YYMMDD.", "Give the date of the interchange.")
+        if not (len(v[9]) == 4 and is_time(v[9])):
+            say("x12.isa-time", 10, "ISA10 is not a time HHMM.", "Give the time of the interchange.")
+        if v[11] not in ("00501", "00401"):
+            say("x12.isa-version", 12, "ISA12 is not 00501.", "Use 00501.")
+        elif v[11] == "00501" and (not v[10] or v[10].isalnum()):
+            say("x12.isa-element", 11, "ISA11 does not declare a repetition separator.", "Use ^.")
+        if not _CONTROL_NUMBER.match(v[12]):
+            say("x12.isa-control", 13, "ISA13 is not nine digits.", "Give the control number with leading zeros.")
+        if v[13] not in ("0", "1"):
+            say("x12.isa-element", 14, "ISA14 is not 0 or 1.", "Use 0 or 1.")
+        if v[14] not in ("P", "T", "I"):
+            say("x12.isa-usage", 15, "ISA15 is not P or T.", "Use T for tests, P for production.")
+        elif self.profile.get("usage") and v[14] != self.profile["usage"]:
+            say(
+                "x12.isa-usage",
+                15,
+                f"ISA15 is {v[14]} and the profile asks {self.profile['usage']}.",
+                "Do not send it.",
+            )
+
+    def _isa_finding(self, rule: str, element: int, message: str, fix: str) -> None:
+        self.report(rule, message, fix, segment_id="ISA", element=element or None)
+
+    def _ta1(self, parts: list[str], segment: str) -> None:
+        def say(element: int, message: str) -> None:
+            self.report("x12.ta1", message, "Mend the TA1.", segment_id="TA1", element=element or None)
+
+        if self.interchange is None or self.group is not None:
+            say(0, "TA1 does not stand between ISA and the first GS.")
+        v = [*parts[1:], *[""] * 5][:5] if len(parts) <= 6 else parts[1:]
+        if len(v) > 5:
+            say(6, "TA1 has more than five elements.")
+        if not _CONTROL_NUMBER.match(v[0]):
+            say(1, "TA101 is not nine digits.")
+        if not (len(v[1]) == 6 and is_date("20" + v[1])):
+            say(2, "TA102 is not a date YYMMDD.")
+        if not (len(v[2]) == 4 and is_time(v[2])):
+            say(3, "TA103 is not a time HHMM.")
+        if v[3] not in ("A", "E", "R"):
+            say(4, "TA104 is not A, E or R.")
+        if not re.match(r"0(?:[0-2]\d|30|31)\Z", v[4]):
+            say(5, "TA105 is not a note code 000 to 031.")
+        elif (v[3] == "A") != (v[4] == "000") and v[3] in ("A", "R"):
+            say(5, "TA104 and TA105 contradict each other.")
+
+    def _gs(self, parts: list[str], segment: str) -> None:
+        if self.interchange is None:
+            self.report(
+                "x12.gs-missing", "GS stands outside an interchange.", "Check the ISA before it.", segment_id="GS"
+            )
+            self.interchange = InterchangeSeen(("",) * 16, self.delimiters, self.number, self.number)
+            self.interchanges.append(self.interchange)
+        if self.group is not None:
+            self._close_group(missing=True)
+        v = [*parts[1:9], *[""] * (9 - len(parts))]
+        self.group = GroupSeen(v[0], v[1], v[2], v[5], v[7], self.number, self.number)
+        self.interchange.groups.append(self.group)
+        self.set_numbers = set()
+
+        def say(element: int, message: str, rule: str = "x12.gs-element") -> None:
+            self.report(rule, message, f"Mend GS{element:02d}.", segment_id="GS", element=element)
+
+        if len(parts) > 9:
+            say(9, "GS has more than eight elements.")
+        guide = guides.for_version(v[7])
+        if not re.match(r"[A-Z]{2}\Z", v[0]):
+            say(1, "GS01 is not a functional identifier of two letters.")
+        elif guide is not None and v[0] != guide.group:
+            say(1, f"GS01 is {v[0]} and {guide.version} asks {guide.group}.")
+        for element in (2, 3):
+            if not 2 <= len(v[element - 1]) <= 15:
+                say(element, f"GS{element:02d} is not 2 to 15 characters long.")
+        if not is_date(v[3]):
+            say(4, "GS04 is not a date CCYYMMDD.")
+        if not is_time(v[4]):
+            say(5, "GS05 is not a time HHMM.")
+        if not (v[5].isdigit() and v[5].isascii() and len(v[5]) <= 9):
+            say(6, "GS06 is not a number of up to nine digits.")
+        elif v[5] in self.group_numbers:
+            say(6, "GS06 stands a second time in this interchange.", "x12.gs-duplicate")
+        self.group_numbers.add(v[5])
+        if v[6] != "X":
+            say(7, "GS07 is not X.")
+        if guide is None:
+            self.report(
+                "x12.gs-version", "There is no guide for the version in GS08: only the envelope is checked.",
+                f"Known: {', '.join(sorted(guides.data(n)['version'] for n in guides.names()))}.", segment_id="GS", element=8,
+            )  # fmt: skip
+
+    def _st(self, parts: list[str], segment: str) -> None:
+        if self.set is not None:
+            self._close_set(missing=True)
+        if self.group is None:
+            self.report(
+                "x12.gs-missing", "ST stands outside a functional group.", "Give GS before it.", segment_id="ST"
+            )
+            if self.interchange is None:
+                self.interchange = InterchangeSeen(("",) * 16, self.delimiters, self.number, self.number)
+                self.interchanges.append(self.interchange)
+            self.group = GroupSeen("", "", "", "", "", self.number, self.number)
+            self.interchange.groups.append(self.group)
+        v = [*parts[1:4], *[""] * (4 - len(parts))]
+        self.subject = ""
+        group_version = self.group.version
+        guide = guides.for_version(group_version) or guides.for_version(v[2])
+        self.set = SetSeen(v[0], v[1], v[2] or group_version, self.number, self.number)
+        self.group.sets.append(self.set)
+        if v[1] in self.set_numbers:
+            self.report(
+                "x12.st-duplicate", "ST02 stands a second time in this group.", "Number the sets one after another.",
+                segment_id="ST", element=2,
+            )  # fmt: skip
+        self.set_numbers.add(v[1])
+        if guide is not None and v[0] != guide.set_id:
+            self.report(
+                "x12.set-unknown", f"ST01 does not agree with the version in GS08, which is for {guide.set_id}.",
+                "Put each set into a group of its own version.", segment_id="ST", element=1,
+            )  # fmt: skip
+            guide = None
+        self.machine = _machine(guide.version, self.overlay, self.delimiters, self.basic) if guide is not None else None
+        self.set.known = self.machine is not None
+        if self.machine is None:
+            self.table, self.frames = {}, []
+            if not 4 <= len(v[1]) <= 9:
+                self.report(
+                    "x12.st-element", "ST02 is not 4 to 9 characters long.", "Mend ST02.", segment_id="ST", element=2
+                )
+            return
+        guide = self.machine.guide
+        if group_version and v[2] and v[2] != group_version:
+            self.report(
+                "x12.st-version",
+                "ST03 differs from GS08.",
+                "Send the same version in both.",
+                segment_id="ST",
+                element=3,
+            )
+        root = guide.root
+        self.frames = [_Frame(root, self.number, root.id in self.machine.ruled)]
+        self.frames[0].mask |= root.trigger.bit
+        self.state = self.machine.meaning.state(self.profile)
+        self._elements(root.trigger, segment)
+        self.place = root.trigger
+        self.table = self.machine.table(root.trigger)
+
+    def _se(self, parts: list[str], segment: str) -> None:
+        if self.set is None:
+            self.report(
+                "x12.se-unexpected", "SE stands without an ST before it.", "Check the ST before it.", segment_id="SE"
+            )
+            return
+        v = [*parts[1:3], *[""] * (3 - len(parts))]
+        count = self.number - self.set.first + 1
+        if len(parts) > 3:
+            self.report(
+                "x12.element-many", "SE has more than two elements.", "End it after SE02.", segment_id="SE", element=3
+            )
+        if not (v[0].isascii() and v[0].isdigit()) or int(v[0][:12]) != count:
+            self.report(
+                "x12.se-count", f"SE01 does not agree: the set has {count} segments.", f"Send {count} in SE01.",
+                segment_id="SE", element=1,
+            )  # fmt: skip
+        if v[1] != self.set.control:
+            self.report(
+                "x12.se-control",
+                "SE02 differs from ST02.",
+                "Send the same control number in both.",
+                segment_id="SE",
+                element=2,
+            )
+        self._close_set(missing=False)
+
+    def _close_set(self, *, missing: bool) -> None:
+        assert self.set is not None
+        if missing:
+            self.report(
+                "x12.se-missing",
+                "A transaction set is not ended by SE.",
+                "Ask the sender for a whole set.",
+                segment_id="SE",
+            )
+        if self.machine is not None:
+            while len(self.frames) > 1:
+                self._close(self.frames.pop())
+            if self.frames:
+                root = self.frames.pop()
+                for place in root.loop.places:
+                    if place.id == "SE":
+                        root.mask |= place.bit
+                self._close(root)
+                self.subject = ""
+                self.machine.meaning.finished(self.state, self)
+        self.set.last = self.number - (1 if missing else 0)
+        self.set, self.machine, self.state, self.subject = None, None, None, ""
+        self.table, self.frames, self.place = {}, [], None
+
+    def _ge(self, parts: list[str], segment: str) -> None:
+        if self.set is not None:
+            self._close_set(missing=True)
+        if self.group is None:
+            self.report(
+                "x12.ge-unexpected", "GE stands without a GS before it.", "Check the GS before it.", segment_id="GE"
+            )
+            return
+        v = [*parts[1:3], *[""] * (3 - len(parts))]
+        self.group.stated_sets = v[0]
+        if len(parts) > 3:
+            self.report(
+                "x12.ge-count", "GE has more than two elements.", "End it after GE02.", segment_id="GE", element=3
+            )
+        if not (v[0].isascii() and v[0].isdigit()) or int(v[0][:12]) != len(self.group.sets):
+            self.report(
+                "x12.ge-count", f"GE01 does not agree: the group has {len(self.group.sets)} sets.",
+                f"Send {len(self.group.sets)} in GE01.", segment_id="GE", element=1,
+            )  # fmt: skip
+        if v[1] != self.group.control:
+            self.report(
+                "x12.ge-control",
+                "GE02 differs from GS06.",
+                "Send the same control number in both.",
+                segment_id="GE",
+                element=2,
+            )
+        self._close_group(missing=False)
+
+    def _close_group(self, *, missing: bool) -> None:
+        assert self.group is not None
+        if self.set is not None:
+            self._close_set(missing=True)
+        if missing:
+            self.report(
+                "x12.ge-missing",
+                "A functional group is not ended by GE.",
+                "Ask the sender for a whole group.",
+                segment_id="GE",
+            )
+        elif not self.group.sets:
+            self.report(
+                "x12.set-empty", "A functional group holds no transaction set.", "Leave the group out.", segment_id="GE"
+            )
+        self.group.last = self.number - (1 if missing else 0)
+        self.group = None
+
+    def _iea(self, parts: list[str], segment: str) -> None:
+        if self.interchange is None:
+            self.report(
+                "x12.iea-unexpected",
+                "IEA stands without an ISA before it.",
+                "Check the ISA before it.",
+                segment_id="IEA",
+            )
+            return
+        if self.group is not None:
+            self._close_group(missing=True)
+        v = [*parts[1:3], *[""] * (3 - len(parts))]
+        groups = len(self.interchange.groups)
+        if len(parts) > 3:
+            self.report(
+                "x12.iea-count", "IEA has more than two elements.", "End it after IEA02.", segment_id="IEA", element=3
+            )
+        if not (v[0].isascii() and v[0].isdigit()) or int(v[0][:12]) != groups:
+            self.report(
+                "x12.iea-count", f"IEA01 does not agree: the interchange has {groups} groups.", f"Send {groups} in IEA01.",
+                segment_id="IEA", element=1,
+            )  # fmt: skip
+        if v[1] != self.interchange.elements[12]:
+            self.report(
+                "x12.iea-control",
+                "IEA02 differs from ISA13.",
+                "Send the same control number in both.",
+                segment_id="IEA",
+                element=2,
+            )
+        self._close_interchange(missing=False)
+
+    def _close_interchange(self, *, missing: bool) -> None:
+        assert self.interchange is not None
+        if self.group is not None:
+            self._close_group(missing=True)
+        if missing:
+            self.report(
+                "x12.iea-missing",
+                "The interchange is not ended by IEA.",
+                "Ask the sender for a whole file.",
+                segment_id="IEA",
+            )
+        self.interchange.last = self.number
+        self.interchange = None
+        self.subject = ""
+
+
+def safe_id(text: str) -> str:
+    """An account or control number fit for a finding's subject; '' where it does not look like one."""
+    return text if _SAFE_ID.match(text) else ""
