@@ -11,6 +11,7 @@ import contextlib
 import io
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from pipeline.errors import Terminal
 from pipeline.settings import Settings
 from pipeline.store import Store
 
+OK_STOPPED = 0  # a person stopped it: no failure
 DAGS = ("claim_submission", "payer_inbox", "remittance_posting", "deposit_reconciliation")
 
 
@@ -81,6 +83,22 @@ def prepare(settings: Settings) -> None:
     marker.write_text(wanted, encoding="utf-8")
 
 
+def standalone() -> int:
+    """Run `airflow standalone` until it is stopped; returns its exit code. Its processes are one group and go together."""
+    process = subprocess.Popen([sys.executable, "-m", "airflow", "standalone"], start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return OK_STOPPED
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def run(store: Store, on: date, extract: Path | None, fmt: str) -> night.Report:
     """Run the four DAGs for the logical date. A DAG that fails is a trouble of the report; the next ones run all the same."""
     settings = store.settings
@@ -124,7 +142,7 @@ def load_dag(dag_id: str) -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
     with contextlib.redirect_stdout(sys.stderr):
-        bag = DagBag(dag_folder=str(dags_folder() / f"{dag_id}.py"), include_examples=False)
+        bag = DagBag(dag_folder=str(dags_folder() / f"{dag_id}.py"))
     if bag.import_errors:
         raise Terminal(f"The DAG {dag_id} does not import: {next(iter(bag.import_errors.values())).splitlines()[-1]}")
     return bag.dags[dag_id]

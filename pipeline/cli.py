@@ -293,6 +293,37 @@ def payer_stop(home: Home = None) -> None:
     print("Stopped." if process.stop(_settings(home)) else "It was not running.")
 
 
+@app.command("airflow")
+def airflow_pages(
+    port: Annotated[int, typer.Option("--port", help="Port of Airflow's pages.")] = 8080,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Only make the database and the payers' pools.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Airflow's own pages with the four DAGs in them, on the embedded default. Stop with Ctrl-C."""
+    from pipeline import airflow_night, night
+    from pipeline.payer_simulator import process
+
+    settings = _settings(home)
+    airflow_night.prepare(settings)
+    if prepare_only:
+        return
+    if not settings.extract:
+        os.environ["CLAIMPIPE_EXTRACT"] = str(sample_extract())
+    if night.uses_box(settings):
+        process.start(settings)
+    # without the base URL every task would call port 8080, whatever the pages listen on
+    os.environ |= {"AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": f"http://localhost:{port}"}
+    print(
+        f"Airflow opens on http://localhost:{port} in some seconds; every visitor is its administrator, so keep it local."
+    )
+    try:
+        raise typer.Exit(airflow_night.standalone())
+    finally:
+        process.stop(settings)
+
+
 # --- work queues -----------------------------------------------------------------------------------------------------
 
 

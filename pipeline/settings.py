@@ -133,7 +133,17 @@ class Settings(BaseSettings):
 
 _config_file: dict[str, Path | None] = {"path": None}
 #: variables with our prefix that are no settings
-_OTHER_VARIABLES = {"CLAIMPIPE_CONFIG", "CLAIMPIPE_SCHEMAS", "CLAIMPIPE_FAIL_AT", "CLAIMPIPE_FAIL_LOG"}
+_OTHER_VARIABLES = {
+    "CLAIMPIPE_CONFIG": "Settings file to read instead of HOME/claimpipe.toml",
+    "CLAIMPIPE_SCHEMAS": "Folder `schemas/` where it is neither beside the package nor inside it",
+    "CLAIMPIPE_DAGS": "Folder `dags/` where it is not beside the package",
+    "CLAIMPIPE_TRACEBACK": "1: show the traceback of a defect; it may hold patient data",
+    "CLAIMPIPE_SAMPLES": "Folder of other people's sample files, for the tests",
+    "CLAIMPIPE_FAIL_AT": "Kill the process at this failure point, for the tests",
+    "CLAIMPIPE_FAIL_LOG": "File that lists the failure points passed, for the tests",
+}
+#: variables of the user's own (passwords named by payer profiles) begin so
+_SECRET_PREFIX = "CLAIMPIPE_SECRET_"  # noqa: S105 (a prefix, not a secret)
 
 
 def load(home: Path | str | None = None, config: Path | str | None = None, **overrides: Any) -> Settings:
@@ -143,6 +153,7 @@ def load(home: Path | str | None = None, config: Path | str | None = None, **ove
     path = Path(named) if named else start / "claimpipe.toml"
     if named and not path.is_file():
         raise Terminal(f"The settings file {path} does not exist.", fix="Create it or unset CLAIMPIPE_CONFIG.")
+    _refuse_unknown_variables()
     if path.is_file():
         _refuse_secrets(path)
     _config_file["path"] = path if path.is_file() else None
@@ -170,3 +181,55 @@ def _refuse_secrets(path: Path) -> None:
             f"The settings file {path} holds a database password.",
             fix="Give the URL in CLAIMPIPE_STORE__URL instead.",
         )
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would be a setting that is silently not set."""
+    for name in sorted(os.environ):
+        if not name.startswith("CLAIMPIPE_") or name in _OTHER_VARIABLES or name.startswith(_SECRET_PREFIX):
+            continue
+        parts = name.removeprefix("CLAIMPIPE_").lower().split("__")
+        field = Settings.model_fields.get(parts[0])
+        section = getattr(field.annotation, "model_fields", None) if field else None
+        known = field is not None and (
+            len(parts) == 1 or (len(parts) == 2 and section is not None and parts[1] in section)
+        )
+        if not known:
+            raise Terminal(f"The environment variable {name} is no setting.", fix="See docs/settings.md for the names.")
+
+
+def documented() -> str:
+    """docs/settings.md, made from the settings themselves: `python -m pipeline.settings > docs/settings.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "Strongest first: an environment variable, then the TOML file `HOME/claimpipe.toml` (or the one that `CLAIMPIPE_CONFIG`",
+        "names), then the default. The defaults are the embedded night: SQLite, local folders, the payer in a box. Secrets",
+        "come from the environment only; a database password in the file is refused. A variable that begins with `CLAIMPIPE_`",
+        "and is no setting is refused too, so that a misspelt one is noticed. Passwords that a payer profile names by",
+        f"`password_variable` stand in variables of your own that begin with `{_SECRET_PREFIX}`.",
+        "",
+        "| TOML | environment | default | what |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        section = getattr(field.annotation, "model_fields", None)
+        if section is None:
+            lines.append(_row(name, f"CLAIMPIPE_{name.upper()}", field.default, field.description))
+            continue
+        for key, inner in section.items():
+            default = getattr(field.default, key)
+            about = inner.description or field.description
+            lines.append(_row(f"{name}.{key}", f"CLAIMPIPE_{name.upper()}__{key.upper()}", default, about))
+    lines += ["", "## Other variables", "", "| variable | what |", "|---|---|"]
+    lines += [f"| `{name}` | {about} |" for name, about in _OTHER_VARIABLES.items()]
+    return "\n".join(lines)
+
+
+def _row(toml: str, variable: str, default: object, about: str | None) -> str:
+    shown = "empty" if default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return f"| `{toml}` | `{variable}` | {shown} | {about} |"
+
+
+if __name__ == "__main__":
+    print(documented())
