@@ -1,0 +1,266 @@
+"""The coding rules as data: `schemas/coding/*.csv`, read once.
+
+Each row is a rule: what in the source it speaks of, the days on which it holds, the condition, the codes, and how certain it
+is. `certain` follows from what the words mean; `policy` follows a stated rule of the practice or the classification's own
+default; both are billed. `suggestion` is only shown to the coder. `omit` (of a diagnosis) and `never` (of a service) say that
+the source's item is never on a claim of its own. Where no rule matches, nothing is coded: a code is never invented.
+
+Conditions are `key=value|value` or `key<number`, joined by `;`, all of which must hold. The keys are those of `Facts`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline import shapes
+from pipeline.errors import Terminal
+from pipeline.money import parse_cents
+
+CERTAIN = ("certain", "policy")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a condition may ask of a visit."""
+
+    visit_class: str = ""
+    sex: str = ""
+    age: int | None = None
+    days: int | None = None
+    payer: str = "other"  # medicare or other
+    codes: frozenset[str] = frozenset()  # all source codes of the visit
+    first: str = ""  # nature of the first reported diagnosis
+    new_disorder: bool = False
+    charge: str = "some"  # of the line: none or some
+
+
+_TERM = re.compile(r"^(?P<key>[a-z_]+)(?P<op><=|>=|=|<|>)(?P<value>.+)$")
+_NUMBERS: dict[str, Callable[[Facts], int | None]] = {"age": lambda f: f.age, "days": lambda f: f.days}
+_WORDS: dict[str, Callable[[Facts], str]] = {
+    "class": lambda f: f.visit_class,
+    "sex": lambda f: f.sex,
+    "payer": lambda f: f.payer,
+    "first": lambda f: f.first,
+    "new_disorder": lambda f: "yes" if f.new_disorder else "no",
+    "charge": lambda f: f.charge,
+}
+_COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+}
+Condition = Callable[[Facts], bool]
+
+
+def condition(text: str) -> Condition | None:
+    """A condition's text → a test of facts; None where there is none. An unknown number (age not given) holds nothing."""
+    if not text:
+        return None
+    tests: list[Condition] = []
+    for term in text.split(";"):
+        match = _TERM.match(term.strip())
+        if not match:
+            raise Terminal(f"The condition {term!r} of a coding rule cannot be read.", fix="See docs/coding.md.")
+        key, operator, value = match["key"], match["op"], match["value"]
+        if key in _NUMBERS:
+            tests.append(_number_test(_NUMBERS[key], _COMPARE[operator], int(value)))
+        elif key in _WORDS and operator == "=":
+            tests.append(_word_test(_WORDS[key], frozenset(value.split("|"))))
+        elif key == "with" and operator == "=":
+            tests.append(_with_test(frozenset(value.split("|"))))
+        else:
+            raise Terminal(f"The condition {term!r} of a coding rule asks for something unknown.", fix="See docs/coding.md.")
+    return lambda facts: all(test(facts) for test in tests)
+
+
+def _number_test(get: Callable[[Facts], int | None], compare: Callable[[int, int], bool], value: int) -> Condition:
+    def test(facts: Facts) -> bool:
+        number = get(facts)
+        return number is not None and compare(number, value)
+
+    return test
+
+
+def _word_test(get: Callable[[Facts], str], values: frozenset[str]) -> Condition:
+    return lambda facts: get(facts) in values
+
+
+def _with_test(values: frozenset[str]) -> Condition:
+    return lambda facts: not values.isdisjoint(facts.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row. `codes` are ICD-10-CM or HCPCS/CPT; `row` holds the table's other columns."""
+
+    rule_id: str
+    version: str
+    start: date
+    end: date
+    certainty: str
+    codes: tuple[str, ...]
+    test: Condition | None
+    origin: str
+    row: dict[str, str]
+
+    def holds(self, on: date, facts: Facts) -> bool:
+        return self.start <= on <= self.end and (self.test is None or self.test(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    procedure: str
+    start: date
+    end: date
+    cents: int
+    origin: str
+
+
+def _span(row: dict[str, str], place: str) -> tuple[date, date]:
+    try:
+        return (
+            date.fromisoformat(row["effective_from"]) if row.get("effective_from") else date.min,
+            date.fromisoformat(row["effective_to"]) if row.get("effective_to") else date.max,
+        )
+    except ValueError:
+        raise Terminal(f"{place}: a date of rule {row.get('rule_id', '')} is not YYYY-MM-DD.") from None
+
+
+class Rules:
+    """All tables, indexed by what they are asked for. `fingerprint` changes with any byte of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._digest = hashlib.sha256()
+        self.diagnoses = self._index("diagnoses", "icd10cm", "system", "code")
+        self.services = self._index("services", "hcpcs", "system", "code", "kind")
+        self.vaccines = self._index("vaccines", "hcpcs", "cvx")
+        self.visits = self._rules("visits", "")
+        self.levels = self._rules("visit_levels", "hcpcs")
+        self.visit_diagnoses = self._rules("visit_diagnoses", "icd10cm")
+        self.administration = self._rules("administration", "hcpcs")
+        self.suggestions: dict[str, list[tuple[str, str]]] = {}
+        for row in self._rows("suggestions"):
+            self.suggestions.setdefault(row["family"], []).append((row["hcpcs"], row["words"]))
+        self.combinations = [
+            (row["rule_id"], row["first"], row["second"], row["words"]) for row in self._rows("combinations")
+        ]
+        self.combination_heads = frozenset(first for _, first, _, _ in self.combinations)
+        self.places = {row["visit_class"]: row["place_of_service"] for row in self._rows("places")}
+        self.self_pay = frozenset(row["name"].casefold() for row in self._rows("self_pay"))
+        self.prices: dict[str, list[Price]] = {}
+        for row in self._rows("charge_master"):
+            start, end = _span(row, "charge_master.csv")
+            origin = f"charge_master.csv {row['procedure']} from {row['effective_from']} version {row['version']}"
+            price = Price(row["procedure"], start, end, parse_cents(row["amount"]), origin)
+            self.prices.setdefault(row["procedure"], []).append(price)
+        self.fingerprint = self._digest.hexdigest()[:16]
+
+    def _rows(self, name: str) -> list[dict[str, str]]:
+        path = self.folder / f"{name}.csv"
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise Terminal(f"The rule table {path} cannot be read.", fix="Reinstall claimpipe.") from error
+        self._digest.update(name.encode() + b"\0" + data)
+        return list(csv.DictReader(data.decode("utf-8").splitlines()))
+
+    def _rules(self, name: str, codes: str) -> list[Rule]:
+        found = []
+        for row in self._rows(name):
+            start, end = _span(row, f"{name}.csv")
+            found.append(
+                Rule(
+                    row["rule_id"], row["version"], start, end, row["certainty"], tuple(row.get(codes, "").split()),
+                    condition(row.get("condition", "")), row["origin"] if "origin" in row else "", row,
+                )  # fmt: skip
+            )
+        return found
+
+    def _index(self, name: str, codes: str, *keys: str) -> dict[tuple[str, ...], list[Rule]]:
+        index: dict[tuple[str, ...], list[Rule]] = {}
+        for rule in self._rules(name, codes):
+            index.setdefault(tuple(rule.row[k] for k in keys), []).append(rule)
+        return index
+
+    def for_diagnosis(self, system: str, code: str) -> list[Rule]:
+        return self.diagnoses.get((system, code), [])
+
+    def for_service(self, system: str, code: str, kind: str) -> list[Rule]:
+        """Rules of the code, whatever the kind; else those of the kind."""
+        return self.services.get((system, code, "*")) or self.services.get(("*", "*", kind), [])
+
+    def for_vaccine(self, cvx: str) -> list[Rule]:
+        return self.vaccines.get((cvx.zfill(2),), [])
+
+    def for_visit(self, system: str, code: str, on: date, facts: Facts) -> Rule | None:
+        """The first rule that fits; the order of the table is the order of strength."""
+        for rule in self.visits:
+            row = rule.row
+            if row["system"] not in ("*", system) or row["code"] not in ("*", code):
+                continue
+            if row["visit_class"] != "*" and facts.visit_class not in row["visit_class"].split("|"):
+                continue
+            if rule.holds(on, facts):
+                return rule
+        return None
+
+    def level(self, family: str, status: str, measure: str, value: int, on: date) -> Rule | None:
+        for rule in self.levels:
+            row = rule.row
+            if (
+                row["family"] == family and row["status"] == status and row["measure"] == measure
+                and int(row["low"]) <= value <= int(row["high"]) and rule.start <= on <= rule.end
+            ):  # fmt: skip
+                return rule
+        return None
+
+    def visit_diagnosis(self, family: str, on: date, facts: Facts) -> Rule | None:
+        return next((r for r in self.visit_diagnoses if r.row["family"] == family and r.holds(on, facts)), None)
+
+    def administer(self, payer: str, family: str, route: str, position: str) -> Rule | None:
+        for rule in self.administration:
+            row = rule.row
+            if (
+                row["payer"] == payer and row["family"] in ("*", family) and row["position"] in ("each", position)
+                and (row["route"] == "*" or route in row["route"].split("|"))
+            ):  # fmt: skip
+                return rule
+        return None
+
+    def price(self, procedure: str, on: date) -> Price | None:
+        """The charge master's row in force on the day."""
+        return next((p for p in self.prices.get(procedure, ()) if p.start <= on <= p.end), None)
+
+
+def load() -> Rules:
+    """The rules that the installed schemas give."""
+    return _load(str(shapes.schemas_dir() / "coding"))
+
+
+@cache
+def _load(folder: str) -> Rules:
+    return Rules(Path(folder))
+
+
+def chosen(rules: Iterable[Rule], on: date, facts: Facts) -> tuple[Rule | None, list[Rule]]:
+    """The rule that decides, and the suggestions; the first deciding rule of the table wins."""
+    suggestions: list[Rule] = []
+    for rule in rules:
+        if rule.holds(on, facts):
+            if rule.certainty != "suggestion":
+                return rule, []
+            suggestions.append(rule)
+    return None, suggestions
+
+
