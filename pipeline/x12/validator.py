@@ -645,6 +645,7 @@ class _Engine:
                 if choices else f"{segment_id} is not expected here.",
                 f"Allowed: {', '.join(allowed[:20])}{' …' if len(allowed) > 20 else ''}.",
                 loop=here, segment_id=segment_id, element=element if choices else None,
+                component=1 if choices and places[0].elements[element - 1].components else None,
             )  # fmt: skip
             inner = {place for place in choices if place.loop is self.place.loop}
             if len(inner) == 1 or len(choices) == 1:

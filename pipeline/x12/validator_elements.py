@@ -296,6 +296,17 @@ def _compiled(
     return re.compile(rf"{text}(?<!{element})\Z", re.ASCII)
 
 
+def _is_dated(element: Element, following: Element | None) -> bool:
+    """A format qualifier and the date that it speaks of: they are judged together."""
+    return (
+        following is not None
+        and element.number == DATE_FORMAT
+        and following.number == DATE_VALUE
+        and element.usage != "N"
+        and following.usage != "N"
+    )
+
+
 class _Pattern:
     """Writes the expression. Empty places inside are let through here and refused at the end by one look behind."""
 
@@ -314,12 +325,11 @@ class _Pattern:
         while index < len(elements):
             element = elements[index]
             following = elements[index + 1] if index + 1 < len(elements) else None
-            if element.number == DATE_FORMAT and following is not None and following.number == DATE_VALUE:
-                if element.usage != "N" and following.usage != "N":
-                    absent = "" if element.usage == "R" else f"|{separator}"
-                    slots.append((element.usage == "R", f"(?:{self.dated(element, separator)}{absent})"))
-                    index += 2
-                    continue
+            if _is_dated(element, following):
+                absent = "" if element.usage == "R" else f"|{separator}"
+                slots.append((element.usage == "R", f"(?:{self.dated(element, separator)}{absent})"))
+                index += 2
+                continue
             required = element.usage == "R"
             value = "" if element.usage == "N" else self.repeated(element)
             slots.append((required, value if required or not value else f"(?:{value})?"))
