@@ -153,7 +153,7 @@ class _Coding:
         self.lines: list[CodedLine] = []
         self.unbilled: dict[str, int] = {}
         self.vaccines: list[tuple[CodedLine, Rule]] = []
-        self.from_source = all(d.system in ICD10CM for d in visit.diagnoses)
+        self.from_source = bool(visit.diagnoses) and all(d.system in ICD10CM for d in visit.diagnoses)
         self.facts = Facts(
             visit_class=visit.visit_class,
             sex=visit.sex,
@@ -191,9 +191,10 @@ class _Coding:
             self._visit(service)
         if self.vaccines:
             self._administer()
-            if not self.from_source or not any(d.code == "Z23" for d in self.diagnoses):
-                vaccine = self.vaccines[0][0]
-                self._add("Z23", "vaccination", "2026.1", vaccine.service.source, "administrative", 0)
+            rule = self.rules.visit_diagnosis("vaccination", self.on, self.facts)
+            if rule is not None and not any(d.code == rule.codes[0] for d in self.diagnoses):
+                source = self.vaccines[0][0].service.source
+                self._add(rule.codes[0], rule.rule_id, rule.version, source, "administrative", 0)
         if not self.lines and not self.causes:
             return NotBillable("nothing_to_bill")
         if not self.diagnoses and not self.causes:

@@ -70,8 +70,16 @@ encounters = _table(
         default=0,
         comment="of charge_cents, lines never billed apart, by rule",
     ),
+    sa.Column(
+        "priced_cents",
+        Cents,
+        nullable=False,
+        default=0,
+        comment="added by the charge master to lines without a charge: charge + priced = billed + unbilled once coded",
+    ),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("reason", sa.Text, nullable=False, default="", comment="rule that decided the state"),
+    sa.Column("coded_with", sa.String(16), comment="fingerprint of the coding rules that decided"),
     sa.Column("claim_id", sa.String(20), index=True),
     sa.Column(
         "lake_part",
