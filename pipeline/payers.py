@@ -42,6 +42,7 @@ class Claims(_Section):
     member_id_pattern: str = ".{2,80}"
     accepts_dependents: bool = True  # false: the patient is always the subscriber (Medicare)
     filing_days: int = 365
+    appeal_days: int = 120  # after the payment date; add the days that a payer presumes for the post
     charset: Literal["basic", "extended"] = "basic"
     # what the practice agreed with this payer, where the encounter does not say otherwise
     assignment: Literal["A", "B", "C"] = "A"  # CLM07

@@ -283,8 +283,12 @@ remittance_claims = _table(
     sa.Column("status", sa.String(2), nullable=False, comment="CLP02"),
     sa.Column("charge_cents", Cents, nullable=False),
     sa.Column("paid_cents", Cents, nullable=False),
-    sa.Column("patient_cents", Cents, nullable=False),
+    sa.Column("adjusted_cents", Cents, nullable=False, default=0, comment="written off by policy"),
+    sa.Column("patient_cents", Cents, nullable=False, comment="group PR"),
     sa.Column("payer_claim_number", sa.Text, nullable=False, default=""),
+    sa.Column("outcome", sa.String(8), nullable=False, default="other", comment="paid, denied, reversal, other"),
+    sa.Column("reverses", sa.Text, nullable=False, default="",
+              comment="remittance_id/claim_number of the payment that a reversal undoes"),
     sa.Column("state", sa.String(12), nullable=False, comment="posted, exception"),
     sa.Column("reason", sa.Text, nullable=False, default=""),
 )
