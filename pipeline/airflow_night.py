@@ -120,8 +120,8 @@ def run(store: Store, on: date, extract: Path | None, fmt: str) -> night.Report:
     return report
 
 
-def run_dag(report: night.Report, dag_id: str, conf: dict[str, Any]) -> None:
-    """One DAG run by `dag.test()`; its tasks' counts become steps of the report, its failed tasks a trouble."""
+def run_dag(report: night.Report, dag_id: str, conf: dict[str, Any]) -> Any:
+    """One DAG run by `dag.test()`, which is returned; its tasks' counts become steps, its failed tasks a trouble."""
     logging.getLogger("airflow").setLevel(logging.ERROR)
     dag = load_dag(dag_id)
     with contextlib.redirect_stdout(sys.stderr):
@@ -135,6 +135,7 @@ def run_dag(report: night.Report, dag_id: str, conf: dict[str, Any]) -> None:
             report.steps.append((f"{dag_id}.{instance.task_id}", "", counts))
     if failed:
         report.troubles.append(f"{dag_id}: {', '.join(failed)} failed; the task's log says why.")
+    return dag_run
 
 
 def load_dag(dag_id: str) -> Any:

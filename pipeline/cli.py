@@ -204,7 +204,7 @@ def nightly(
     assert report.proof is not None
     summary = summaries.gather(store, on, report.proof, report.troubles)
     written = night_report.write(settings.home, summary)
-    store.engine.dispose()
+    store.close()
     if as_json:
         for step, subject, counts in report.steps:
             _emit({"step": step, "subject": subject, **counts})
@@ -244,7 +244,7 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
 
     store = _existing_store(home)
     result = night.prove(store, _day(day) if day else None)
-    store.engine.dispose()
+    store.close()
     if as_json:
         _emit(result.as_dict())
     else:
@@ -339,7 +339,7 @@ def work_list(
 
     store = _existing_store(home)
     rows = work.items(store, queue) if everything else work.causes(store, queue)
-    store.engine.dispose()
+    store.close()
     if as_json:
         for row in rows:
             _emit(row)
@@ -356,7 +356,7 @@ def work_show(
 
     store = _existing_store(home)
     found = work.one(store, item)
-    store.engine.dispose()
+    store.close()
     if as_json:
         _emit(found)
     else:
@@ -374,7 +374,7 @@ def work_assign(
 
     store = _existing_store(home)
     print(f"Item {work.assign(store, item, owner)} belongs to {owner}.")
-    store.engine.dispose()
+    store.close()
 
 
 @work_app.command("resolve")
@@ -388,7 +388,7 @@ def work_resolve(
 
     store = _existing_store(home)
     print(f"Item {work.resolve(store, item, note)} is done.")
-    store.engine.dispose()
+    store.close()
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def run(context: Mapping[str, Any], work: Callable[[Store, date], Any]) -> Any:
         try:
             return work(store, night_of(context))
         finally:
-            store.engine.dispose()
+            store.close()
     except (ClaimpipeError, AirflowSkipException):
         raise
     except Exception as error:

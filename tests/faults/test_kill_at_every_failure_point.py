@@ -1,0 +1,99 @@
+"""Fault 1: kill -9 at failure point 1, 2, 3 … of the night, restart, and compare with a night that was never killed.
+
+Each night runs in a forked child, so that the kill is a real one and the imports are paid once. The points are dealt out to
+shards, so that they run beside each other; together the shards cover every point.
+"""
+
+import os
+import signal
+import traceback
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from night.nights import assert_nothing_twice, payer_in_a_box, run_night
+
+from pipeline import failpoints, sample
+from pipeline.store import open_store
+from pipeline.store import register as r
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+SHARDS = 8
+VISITS = 30
+
+
+@pytest.fixture(scope="module")
+def extract(tmp_path_factory):
+    out = tmp_path_factory.mktemp("extract") / "visits"
+    sample.make(visits=VISITS, seed=11, out=out)
+    return out
+
+
+def in_child(loaded, extract: Path, at: int) -> bool:
+    """Run the night in a child that dies at failure point `at` (0: never); True where it came to its end."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            failpoints._at, failpoints._passed = at, 0
+            report = run_night(loaded, extract)
+            code = 0 if not report.troubles and report.proof.closes else 3
+            if code:
+                print(report.troubles, report.proof.as_dict())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return False
+    assert os.WEXITSTATUS(status) == 0, f"the night with a kill at point {at} ended with {os.WEXITSTATUS(status)}"
+    return True
+
+
+def ending(loaded) -> dict:
+    """What must not depend on kills: the state of every visit and claim, the ledger, the payments."""
+    store = open_store(loaded)
+    c, e, x = r.claims.c, r.encounters.c, r.ledger_entries.c
+    with store.read() as connection:
+        rows = {
+            "encounters": connection.execute(sa.select(e.encounter_key, e.state, e.reason).order_by(e.encounter_key)).all(),
+            "claims": connection.execute(
+                sa.select(c.claim_id, c.state, c.interchange_control, c.file_id).order_by(c.claim_id)
+            ).all(),
+            "ledger": connection.execute(sa.select(x.account, sa.func.sum(x.cents)).group_by(x.account).order_by(x.account)).all(),
+            "remittances": connection.execute(
+                sa.select(r.remittances.c.remittance_id, r.remittances.c.state).order_by(r.remittances.c.remittance_id)
+            ).all(),
+            "matches": connection.execute(sa.select(r.matches.c.deposit_id).order_by(r.matches.c.deposit_id)).all(),
+            "work": connection.execute(sa.select(r.work_items.c.item_id, r.work_items.c.state).order_by(r.work_items.c.item_id)).all(),
+        }  # fmt: skip
+    store.close()
+    return rows
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory, extract):
+    home = tmp_path_factory.mktemp("untouched")
+    with payer_in_a_box(home) as loaded:
+        assert in_child(loaded, extract, 0)
+        return ending(loaded)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_killed_night_ends_like_one_that_was_not(tmp_path, extract, untouched, shard):
+    at = shard + 1
+    while True:
+        home = tmp_path / f"at-{at}"
+        with payer_in_a_box(home) as loaded:
+            through = in_child(loaded, extract, at)
+            if not through:
+                assert in_child(loaded, extract, 0)
+            assert_nothing_twice(home)
+            assert ending(loaded) == untouched, f"killed at failure point {at}"
+        if through:
+            assert at > 20, "there are hardly any failure points"
+            return
+        at += SHARDS
