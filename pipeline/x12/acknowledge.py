@@ -23,7 +23,7 @@ from pipeline.x12.validator import GroupSeen, InterchangeSeen, Mode, Report, Set
 from pipeline.x12.validator_elements import is_date, is_time
 from pipeline.x12.validator_rules import RULES
 from pipeline.x12.writer import Element as Written
-from pipeline.x12.writer import Envelope, gs, isa, render
+from pipeline.x12.writer import Envelope, gs, interchange, isa, render
 
 VERSION_999 = "005010X231A1"
 #: findings of these SNIP types are told by the 999; later types by the 277CA
@@ -80,14 +80,13 @@ def acknowledge(
     file: str = "",
     mode: Mode = "strict",
     profile: Mapping[str, Any] | None = None,
-    ta1: Literal["due", "always", "never"] = "due",
+    answer_ta1: Literal["due", "always", "never"] = "due",
     note: str = "",
-    delimiters_of_sender: bool = False,
 ) -> Acknowledgments:
     """The answers to one received file.
 
     `on`, `time` (HHMM) and `control` (the first ISA13 to use; each answering interchange takes the next) are given, so
-    that the same file gives the same answer. `ta1` due: where ISA14 asks for it or the interchange is not accepted.
+    that the same file gives the same answer. `answer_ta1` due: where ISA14 asks for it or the interchange is not accepted.
     `note`: a TA105 of the caller that rejects every interchange (`025` where it knows a duplicate).
     Acknowledgments (TA1, 999) and files that are no X12 get no answer.
     """
@@ -100,7 +99,7 @@ def acknowledge(
         if _only_acknowledgments(seen):
             continue
         due = seen.elements[13] == "1" or answer.code != "A"
-        if ta1 == "always" or (ta1 == "due" and due):
+        if answer_ta1 == "always" or (answer_ta1 == "due" and due):
             envelope = _envelope(seen, on, time, control, "", "", 0)
             ta1_segments.append(
                 [*[isa(envelope)], ta1_segment(seen, answer.code, answer.note), ["IEA", "0", f"{control:09d}"]]
@@ -118,6 +117,20 @@ def acknowledge(
         control,
         report,
     )
+
+
+def ta1(answer: InterchangeAnswer, envelope: Envelope) -> bytes:
+    """The TA1 of one interchange in an envelope of the caller's (no group, IEA01 = 0)."""
+    trailer: list[Written] = ["IEA", "0", f"{envelope.interchange_control:09d}"]
+    return render(
+        [isa(envelope), ta1_segment(answer.interchange, answer.code, answer.note), trailer], envelope.delimiters
+    )
+
+
+def functional_999(answer: InterchangeAnswer, findings: Sequence[Finding], envelope: Envelope) -> bytes:
+    """The 999s of one interchange, one set a received group, in one group of the caller's envelope (FA, 005010X231A1)."""
+    bodies = [list(_body(group, findings, f"{n:04d}")) for n, group in enumerate(answer.groups, start=1)]
+    return interchange(envelope, bodies)
 
 
 def ta1_segment(seen: InterchangeSeen, code: str, note: str) -> list[Written]:
