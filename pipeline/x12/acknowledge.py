@@ -88,9 +88,12 @@ def acknowledge(
     `on`, `time` (HHMM) and `control` (the first ISA13 to use; each answering interchange takes the next) are given, so
     that the same file gives the same answer. `answer_ta1` due: where ISA14 asks for it or the interchange is not accepted.
     `note`: a TA105 of the caller that rejects every interchange (`025` where it knows a duplicate).
+    `also`: findings of the caller's own, which count as the validator's do (they need `segment` and `snip`).
     Acknowledgments (TA1, 999) and files that are no X12 get no answer.
     """
     report = examine(data, file=file, mode=mode, profile=profile, limit=100_000)
+    if also:
+        report.findings[:] = sorted([*report.findings, *also], key=lambda f: f.segment or 0)
     answers = tuple(_interchange(seen, report, note) for seen in report.interchanges)
     ta1_segments: list[Segments] = []
     functional: list[Segments] = []
