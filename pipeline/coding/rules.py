@@ -3,7 +3,7 @@
 Each row is a rule: what in the source it speaks of, the days on which it holds, the condition, the codes, and how certain it
 is. `certain` follows from what the words mean; `policy` follows a stated rule of the practice or the classification's own
 default; both are billed. `suggestion` is only shown to the coder. `omit` (of a diagnosis) and `never` (of a service) say that
-the source's item is never on a claim of its own. Where no rule matches, nothing is coded: a code is never invented.
+the source's item is never on a claim of its own; `never-warn` leaves a finding beside it. Where no rule matches, nothing is coded: a code is never invented.
 
 Conditions are `key=value|value` or `key<number`, joined by `;`, all of which must hold. The keys are those of `Facts`.
 """
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pipeline import shapes
 from pipeline.errors import Terminal
@@ -79,7 +78,9 @@ def condition(text: str) -> Condition | None:
         elif key == "with" and operator == "=":
             tests.append(_with_test(frozenset(value.split("|"))))
         else:
-            raise Terminal(f"The condition {term!r} of a coding rule asks for something unknown.", fix="See docs/coding.md.")
+            raise Terminal(
+                f"The condition {term!r} of a coding rule asks for something unknown.", fix="See docs/coding.md."
+            )
     return lambda facts: all(test(facts) for test in tests)
 
 
@@ -181,9 +182,16 @@ class Rules:
             start, end = _span(row, f"{name}.csv")
             found.append(
                 Rule(
-                    row["rule_id"], row["version"], start, end, row["certainty"], tuple(row.get(codes, "").split()),
-                    condition(row.get("condition", "")), row["origin"] if "origin" in row else "", row,
-                )  # fmt: skip
+                    row["rule_id"],
+                    row["version"],
+                    start,
+                    end,
+                    row["certainty"],
+                    tuple(row.get(codes, "").split()),
+                    condition(row.get("condition", "")),
+                    row.get("origin", ""),
+                    row,
+                )
             )
         return found
 
@@ -262,5 +270,3 @@ def chosen(rules: Iterable[Rule], on: date, facts: Facts) -> tuple[Rule | None, 
                 return rule, []
             suggestions.append(rule)
     return None, suggestions
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from pipeline.codes import FIRST_DAY, normal
@@ -118,6 +119,8 @@ class Coded:
     priced: int
     #: cents by the rule that left them unbilled
     unbilled_by_rule: dict[str, int]
+    #: lines left unbilled that a person should know of
+    warned: list[tuple[Rule, Service]]
 
 
 @dataclass(slots=True)
@@ -153,6 +156,7 @@ class _Coding:
         self.lines: list[CodedLine] = []
         self.unbilled: dict[str, int] = {}
         self.vaccines: list[tuple[CodedLine, Rule]] = []
+        self.warned: list[tuple[Rule, Service]] = []
         self.from_source = bool(visit.diagnoses) and all(d.system in ICD10CM for d in visit.diagnoses)
         self.facts = Facts(
             visit_class=visit.visit_class,
@@ -208,7 +212,9 @@ class _Coding:
             return ForCoder(self.causes)
         self.lines.sort(key=lambda line: (line.service.line, not line.visit, line.procedure.startswith("9047")))
         place = visit.place_of_service or self.rules.places.get(visit.visit_class, "")
-        return Coded(self.diagnoses, self.lines, place, billed, sum(self.unbilled.values()), priced, self.unbilled)
+        return Coded(
+            self.diagnoses, self.lines, place, billed, sum(self.unbilled.values()), priced, self.unbilled, self.warned
+        )
 
     # diagnoses
 
@@ -267,8 +273,10 @@ class _Coding:
         )
         if rule is None:
             self._open(service.system, service.code, service.kind, suggested)
-        elif rule.certainty == "never":
+        elif rule.certainty.startswith("never"):
             self._leave(rule.rule_id, service)
+            if rule.certainty == "never-warn" and service.charge:
+                self.warned.append((rule, service))
         else:
             for procedure in rule.codes:
                 self._bill(service, procedure, rule, separate=rule.row["separate"] == "yes")
@@ -312,7 +320,15 @@ class _Coding:
                 further[procedure].units += 1
                 continue
             given = CodedLine(
-                line.service, procedure, rule.rule_id, rule.version, [None] * 4, 1, None, vaccine=True, separate=True
+                line.service,
+                procedure,
+                rule.rule_id,
+                rule.version,
+                [None] * 4,
+                Decimal(1),
+                None,
+                vaccine=True,
+                separate=True,
             )
             further[procedure] = given
             self.lines.append(given)
@@ -345,7 +361,9 @@ class _Coding:
 
     def _preventive(self, service: Service) -> None:
         if self.visit.payer_kind == "medicare":
-            self._suggest("preventive", "Medicare does not pay preventive visits; its wellness visits have other contents")
+            self._suggest(
+                "preventive", "Medicare does not pay preventive visits; its wellness visits have other contents"
+            )
             return
         age_ = self.facts.age
         status = self._status("preventive")
@@ -423,7 +441,8 @@ class _Coding:
             return
         for line in self.lines:
             if line.visit and line.rule_id != SOURCE_CODED[0] and "25" not in line.modifiers:
-                line.modifiers = ["25", *[m for m in line.modifiers if m]][:4]
+                kept: list[str | None] = [m for m in line.modifiers if m]
+                line.modifiers = ["25", *kept][:4]
 
     def _price(self) -> tuple[int, int]:
         """The source's charge, else the charge master's on the day of the line. Billed cents, and those of the master."""
