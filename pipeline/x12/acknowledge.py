@@ -82,6 +82,7 @@ def acknowledge(
     profile: Mapping[str, Any] | None = None,
     answer_ta1: Literal["due", "always", "never"] = "due",
     note: str = "",
+    also: Sequence[Finding] = (),
 ) -> Acknowledgments:
     """The answers to one received file.
 
