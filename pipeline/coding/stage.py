@@ -346,7 +346,28 @@ def _item(row: Any, outcome: ForCoder, on: date) -> WorkItem:
     )  # fmt: skip
 
 
-def _record(store: Store, on: date, changes: list[dict[str, Any]], items: list[WorkItem], counts: Counter[str]) -> None:
+def _warnings(key: str, outcome: Coded) -> list[Finding]:
+    return [
+        Finding(
+            rule=rule.rule_id,
+            severity="warning",
+            subject=key,
+            source=service.source,
+            message=f"{shown(service.charge or 0)} of the visit's charge stays unbilled: {rule.origin}.",
+            fix="Name the service in the extract, or write the charge off.",
+        )
+        for rule, service in outcome.warned
+    ]
+
+
+def _record(
+    store: Store,
+    on: date,
+    changes: list[dict[str, Any]],
+    items: list[WorkItem],
+    findings: list[Finding],
+    counts: Counter[str],
+) -> None:
     wanted = {item.subject: item.item_id for item in items}
     touched = {change["encounter_key"] for change in changes}
     failpoint("coding.before_register")
