@@ -28,7 +28,12 @@ DIGITS = frozenset("0123456789")
 CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 CODE = DIGITS | CAPITALS
 _DELIMITERS = frozenset(
-    (DEFAULT_DELIMITERS.element, DEFAULT_DELIMITERS.repetition, DEFAULT_DELIMITERS.component, DEFAULT_DELIMITERS.segment)
+    (
+        DEFAULT_DELIMITERS.element,
+        DEFAULT_DELIMITERS.repetition,
+        DEFAULT_DELIMITERS.component,
+        DEFAULT_DELIMITERS.segment,
+    )
 )
 #: what a free text may hold, by the payer's character set
 TEXT: dict[Charset, frozenset[str]] = {"basic": BASIC - _DELIMITERS, "extended": EXTENDED - _DELIMITERS}
@@ -53,7 +58,9 @@ class Field:
     component: int | None = None
 
 
-def _name(prefix: str, loop: str, last: str, first: str | None, need: str, *, first_optional: bool = True) -> list[Field]:
+def _name(
+    prefix: str, loop: str, last: str, first: str | None, need: str, *, first_optional: bool = True
+) -> list[Field]:
     names = [Field(f"{prefix}_{last}", loop, "NM1", 3, need, 60)]
     if first:
         names.append(Field(f"{prefix}_{first}", loop, "NM1", 4, need, 35, optional=first_optional))
@@ -131,9 +138,7 @@ LINE_FIELDS: tuple[Field, ...] = (
     Field("ndc_unit_basis", "2410", "CTP", 5, "drug", 2, characters=CAPITALS | DIGITS, exactly=(2,), component=1),
 )
 
-DIAGNOSIS_FIELDS: tuple[Field, ...] = (
-    Field("code", "2300", "HI", 1, "all", 7, least=3, characters=CODE, component=2),
-)
+DIAGNOSIS_FIELDS: tuple[Field, ...] = (Field("code", "2300", "HI", 1, "all", 7, least=3, characters=CODE, component=2),)
 
 #: identifiers that come back to us in answers: written as they are, never put in capitals
 AS_IS = frozenset({"claim_id", "line_control_number", "encounter_key", "source_file", "source", "practice_id"})
@@ -248,7 +253,13 @@ def _check_fields(report: _Report, table: pa.Table, fields: tuple[Field, ...], c
             needs[f.need] = _NEEDS[f.need](table)
         written = needs[f.need]
         size = x.lengths(column)
-        place = {"loop": f.loop, "segment_id": f.segment, "element": f.element, "component": f.component, "column": f.column}
+        place = {
+            "loop": f.loop,
+            "segment_id": f.segment,
+            "element": f.element,
+            "component": f.component,
+            "column": f.column,
+        }
         what = f"{f.column} ({f.loop} {f.segment}{f.element:02d})"
         if not f.optional:
             missing = written & (size == 0)
@@ -269,7 +280,9 @@ def _check_fields(report: _Report, table: pa.Table, fields: tuple[Field, ...], c
 
 
 def _check_claims(report: _Report, claims: pa.Table, accepts_dependents: bool) -> None:
-    def add(rows: Mask, rule: str, message: str, fix: str, snip: int, column: str, segment: str, loop: str = "2300") -> None:
+    def add(
+        rows: Mask, rule: str, message: str, fix: str, snip: int, column: str, segment: str, loop: str = "2300"
+    ) -> None:
         if rows.any():
             report.add(claims, rows, rule, message, fix, snip=snip, column=column, segment_id=segment, loop=loop)
 
@@ -293,7 +306,9 @@ def _check_claims(report: _Report, claims: pa.Table, accepts_dependents: bool) -
         add(~x.day_in_range(claims.column(column)), "837P.date", f"{column} is no date of our time.",
             "Correct it in the source and load the encounter again.", 1, column, "DTP")  # fmt: skip
     ids = claims.column("claim_id")
-    repeated = pc.filter(pc.value_counts(x.flat(ids)).field("values"), pc.greater(pc.value_counts(x.flat(ids)).field("counts"), 1))
+    repeated = pc.filter(
+        pc.value_counts(x.flat(ids)).field("values"), pc.greater(pc.value_counts(x.flat(ids)).field("counts"), 1)
+    )
     if len(repeated):
         add(x.as_mask(pc.is_in(ids, repeated)), "837P.claim_id", "Two claims have the same claim_id (CLM01).",
             "Report this: claim ids are made by the program.", 7, "claim_id", "CLM")  # fmt: skip

@@ -73,12 +73,18 @@ class Numbers:
     group: int
 
 
-class Claims837P:
-    """Claims of one route, in the order of the file, each with its texts. `render` cuts interchanges out of them."""
+class Interchange837P:
+    """The claims of one interchange in the order of the file, each with its texts. `render` gives the bytes.
 
-    def __init__(self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, route: Route) -> None:
-        """The tables have the shapes `coded_claims`, `coded_diagnoses` and `coded_lines`; each claim has passed `check`."""
+    `claims`, `diagnoses` and `lines` are the tables as they are written: in the file's order, normalised.
+    """
+
+    def __init__(
+        self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, route: Route, *, claims_per_set: int = 5000
+    ) -> None:
+        """Tables of the shapes `coded_claims`, `coded_diagnoses`, `coded_lines`; each claim has passed `check`."""
         self.route = route
+        self.claims_per_set = claims_per_set
         self._x = Columns(newline=route.newline)
         claims = fields.normalised(claims, route.charset)
         claims = claims.take(pc.sort_indices(x.flat(claims.column("claim_id"))))
@@ -89,74 +95,72 @@ class Claims837P:
         self._levels = [(codes[order], texts) for codes, texts in groups]
         self.diagnoses, _ = _children(fields.normalised(diagnoses, route.charset), self.claims, "rank")
         self.lines, self._line_counts = _children(fields.normalised(lines, route.charset), self.claims, "line")
-        self._line_starts = np.r_[0, np.cumsum(self._line_counts)]
 
     def __len__(self) -> int:
         return int(self.claims.num_rows)
-
-    @cached_property
-    def _claim_texts(self) -> pa.Array:
-        return _claim(self._x, self.claims, self.diagnoses, self.route)
 
     @cached_property
     def _line_texts(self) -> pa.Array:
         places = np.repeat(np.arange(len(self)), self._line_counts)
         return _line(self._x, self.lines, x.flat(self.claims.column("place_of_service")).take(pa.array(places)))
 
-    def render(self, start: int, stop: int, *, on: date, numbers: Numbers, claims_per_set: int) -> bytes:
-        """The interchange that carries claims `start` up to, not including, `stop`; `on` is ISA09, GS04 and BHT04."""
-        n = stop - start
-        sets = np.arange(n) // claims_per_set
-        opens_set = np.r_[True, sets[1:] != sets[:-1]]
-        rows, segments = self._rows(start, stop, sets, opens_set)
+    @property
+    def sets(self) -> Integers:
+        """Which set each claim stands in, from 0."""
+        return np.arange(len(self)) // self.claims_per_set
 
-        counts = self._line_counts[start:stop]
-        claim_at = np.arange(n) + np.r_[0, np.cumsum(counts)[:-1]]
-        order = np.empty(n + int(counts.sum()), dtype=np.int64)
-        is_line = np.ones(len(order), dtype=np.bool_)
+    def set_controls(self) -> list[str]:
+        """ST02 of each claim."""
+        return [f"{number + 1:04d}" for number in self.sets.tolist()]
+
+    def claims_and_lines_by_set(self) -> list[tuple[int, int]]:
+        starts = np.flatnonzero(_changes(self.sets))
+        counts = zip(np.diff(np.r_[starts, len(self)]), np.add.reduceat(self._line_counts, starts), strict=True)
+        return [(int(claims), int(lines)) for claims, lines in counts]
+
+    def render(self, *, on: date, numbers: Numbers) -> bytes:
+        """The interchange; `on` is ISA09, GS04 and BHT04."""
+        n, counts = len(self), self._line_counts
+        opens_set = _changes(self.sets)
+        rows, segments = self._rows(opens_set)
+        lines = self._line_texts
+
+        before = np.r_[0, np.cumsum(counts)[:-1]]
+        claim_at = np.arange(n) + before
+        is_line = np.ones(n + len(lines), dtype=np.bool_)
         is_line[claim_at] = False
+        order = np.empty(n + len(lines), dtype=np.int64)
         order[claim_at] = np.arange(n)
-        order[is_line] = n + np.arange(int(counts.sum()))
-        first_line, last_line = int(self._line_starts[start]), int(self._line_starts[stop])
-        line_texts = self._line_texts.slice(first_line, last_line - first_line)
-        body = pa.concat_arrays([rows, line_texts]).take(pa.array(order))
-        offsets, data = x.buffers(body)
+        order[is_line] = n + np.arange(len(lines))
+        offsets, data = x.buffers(pa.concat_arrays([rows, lines]).take(pa.array(order)))
 
-        line_segments = np.add.reduceat(np.r_[self._x.count(line_texts), 0], np.r_[0, np.cumsum(counts)[:-1]])
         set_starts = np.flatnonzero(opens_set)
-        per_set = np.add.reduceat(segments + np.where(counts > 0, line_segments, 0), set_starts)
-        cuts = offsets[np.r_[claim_at[set_starts], len(order)]]
+        line_segments = np.add.reduceat(self._x.count(lines), before)  # every claim has a line
+        per_set = np.add.reduceat(segments + line_segments, set_starts)
+        cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)
         return self._assemble(on, numbers, data, cuts, per_set)
 
-    def _rows(self, start: int, stop: int, sets: Integers, opens_set: Mask) -> tuple[pa.Array, Integers]:
+    def _rows(self, opens_set: Mask) -> tuple[pa.Array, Integers]:
         """Each claim with the loops that open before it, and how many segments that is."""
-        (billing, a_texts), (subscriber, b_texts), (patient, c_texts) = (
-            (codes[start:stop], texts) for codes, texts in self._levels
-        )
-        claim_texts = self._claim_texts.slice(start, stop - start)
-        dependent = ~fields.is_self(self.claims.slice(start, stop - start))
-
-        def changed(codes: Integers) -> Mask:
-            return np.r_[True, codes[1:] != codes[:-1]]
-
-        a = opens_set | changed(billing)
-        b = _full(a | changed(subscriber))
-        c = _full(b | changed(patient)) & dependent if dependent.any() else np.zeros_like(b)
+        (billing, a_texts), (subscriber, b_texts), (patient, c_texts) = self._levels
+        dependent = ~fields.is_self(self.claims)
+        a = opens_set | _changes(billing)
+        b = _full(a | _changes(subscriber))
+        c = _full(b | _changes(patient)) & dependent
         # hierarchy ids run through each set in the order A, B, C
         opened = np.cumsum(a.astype(np.int64) + b + c)
         before = opened - a - b - c
-        base = before[np.flatnonzero(opens_set)][sets]
+        base = before[np.flatnonzero(opens_set)][self.sets]
         id_a, id_b, id_c = before + a - base, before + a + b - base, opened - base
         parent_of_b = np.maximum.accumulate(np.where(a, np.arange(len(a)), 0))
         parent_of_c = np.maximum.accumulate(np.where(b, np.arange(len(b)), 0))
 
-        hl = self._x.segment
-        whole = x.whole
+        hl, whole = self._x.segment, x.whole
         text = self._x.loop(
             hl("HL", whole(id_a), "", "20", "1", where=a), _pick(a_texts, billing, a),
             hl("HL", whole(id_b), whole(id_a[parent_of_b]), "22", _flag(dependent), where=b), _pick(b_texts, subscriber, b),
             hl("HL", whole(id_c), whole(id_b[parent_of_c]), "23", "0", where=c), _pick(c_texts, patient, c),
-            claim_texts,
+            _claim(self._x, self.claims, self.diagnoses, self.route),
         )  # fmt: skip
         return text, self._x.count(text)
 
@@ -170,13 +174,15 @@ class Claims837P:
         )  # fmt: skip
         written: Callable[[list[list[Element]]], bytes] = lambda s: render(s, newline=r.newline)  # noqa: E731
         parts: list[Any] = [written([isa(envelope), gs(envelope)])]
-        whole = memoryview(np.ascontiguousarray(data)).cast("B")
+        whole = memoryview(data.tobytes())
         for index in range(len(segments)):
             control = f"{index + 1:04d}"
             head = self._set_header(on, numbers, control)
             parts += [written(head), whole[cuts[index] : cuts[index + 1]]]
             parts.append(written([["SE", str(int(segments[index]) + len(head) + 1), control]]))
-        parts.append(written([["GE", str(len(segments)), str(numbers.group)], ["IEA", "1", f"{numbers.interchange:09d}"]]))
+        parts.append(
+            written([["GE", str(len(segments)), str(numbers.group)], ["IEA", "1", f"{numbers.interchange:09d}"]])
+        )
         return b"".join(parts)
 
     def _set_header(self, on: date, numbers: Numbers, control: str) -> list[list[Element]]:
@@ -209,6 +215,10 @@ def _flag(mask: Mask) -> pa.Array:
     return pa.array(["0", "1"]).take(pa.array(mask.astype(np.int8)))
 
 
+def _changes(codes: Integers) -> Mask:
+    return np.r_[True, codes[1:] != codes[:-1]]
+
+
 def _full(opens: Mask) -> Mask:
     """Opens a loop again where it would hold more claims than the guide allows."""
     places = np.arange(len(opens))
@@ -238,7 +248,9 @@ def _either(column: pa.ChunkedArray, default: str) -> pa.Array:
 def _address(c: Columns, t: pa.Table, prefix: str, where: Mask | None = None, *, second: bool = True) -> list[pa.Array]:
     return [
         c.segment("N3", t.column(f"{prefix}_address1"), t.column(f"{prefix}_address2") if second else "", where=where),
-        c.segment("N4", t.column(f"{prefix}_city"), t.column(f"{prefix}_state"), t.column(f"{prefix}_zip"), where=where),
+        c.segment(
+            "N4", t.column(f"{prefix}_city"), t.column(f"{prefix}_state"), t.column(f"{prefix}_zip"), where=where
+        ),
     ]
 
 
@@ -264,7 +276,9 @@ def _billing(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
     _, first = np.unique(codes, return_index=True)
     t = claims.select(list(_BILLING)).take(pa.array(first))
     pay_to = x.present(t.column("pay_to_address1"))
-    phone = x.present(t.column("billing_phone")) & ~x.as_mask(pc.equal(t.column("billing_phone"), route.submitter_phone))
+    phone = x.present(t.column("billing_phone")) & ~x.as_mask(
+        pc.equal(t.column("billing_phone"), route.submitter_phone)
+    )
     kind = pa.array(["2", "1"]).take(pa.array(x.present(t.column("billing_first")).astype(np.int8)))
     text = _body(c, [
         c.segment("PRV", "BI", "PXC", t.column("billing_taxonomy"), where=x.present(t.column("billing_taxonomy"))),
@@ -351,7 +365,9 @@ def _claim(c: Columns, t: pa.Table, diagnoses: pa.Table, route: Route) -> pa.Arr
         given = x.as_mask(pc.is_valid(t.column(column)))
         if given.any():
             segments.append(c.segment("DTP", qualifier, "D8", x.day(t.column(column)), where=given))
-    segments += [c.segment("REF", qualifier, column, where=where) for qualifier, column, where in numbered if where.any()]
+    segments += [
+        c.segment("REF", qualifier, column, where=where) for qualifier, column, where in numbered if where.any()
+    ]
     segments.append(_diagnosis_segment(c, t, diagnoses))
     if (referring := present(t.column("referring_npi"))).any():
         segments.append(_person(c, t, "referring", "DN", referring))
@@ -381,7 +397,9 @@ def _diagnosis_segment(c: Columns, claims: pa.Table, diagnoses: pa.Table) -> pa.
 def _line(c: Columns, t: pa.Table, claim_places: pa.Array) -> pa.Array:
     """2400 with 2410, each with its terminators. The place of service stands only where it is not the claim's."""
     place = x.flat(t.column("place_of_service"))
-    service = c.composite(t.column("qualifier"), t.column("procedure"), *(t.column(f"modifier{n}") for n in (1, 2, 3, 4)))
+    service = c.composite(
+        t.column("qualifier"), t.column("procedure"), *(t.column(f"modifier{n}") for n in (1, 2, 3, 4))
+    )
     pointers = c.composite(*(x.whole(t.column(f"pointer{n}")) for n in (1, 2, 3, 4)))
     segments = [
         c.segment("LX", x.whole(t.column("line"))),

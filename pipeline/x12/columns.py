@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from pipeline.x12.segments import DEFAULT_DELIMITERS, Delimiters
 Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 #: a column of texts, or one text for every row
-Text = pa.Array | pa.ChunkedArray | str
+Text: TypeAlias = "pa.Array | pa.ChunkedArray | str"
 
 _EPOCH = np.datetime64("1970-01-01", "D")
 #: days that an X12 date of ours may name; the rest is refused by `day_in_range`

@@ -46,7 +46,9 @@ def make(
         return random.random(n) < share
 
     def where(mask: np.ndarray, array: pa.Array) -> pa.Array:
-        return pa.array([v if m else None for v, m in zip(array.to_pylist(), mask.tolist(), strict=True)], type=array.type)
+        return pa.array(
+            [v if m else None for v, m in zip(array.to_pylist(), mask.tolist(), strict=True)], type=array.type
+        )
 
     patients = max(1, n * 2 // 3)
     patient = random.integers(0, patients, n)

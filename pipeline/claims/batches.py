@@ -1,0 +1,191 @@
+"""Coded claims → 837 files: which claims may go, how they are split, and the proof that each file says what was meant.
+
+A pure function: tables and a payer profile in, bytes and findings out; no store, no clock. The stage gives it durable
+control numbers, the command line counts from 1. A batch is known by the hash of its own bytes under number 0, so the
+same claims give the same batch and a batch that was begun before a power cut is found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.claims import proofreading
+from pipeline.errors import Terminal
+from pipeline.findings import Finding
+from pipeline.money import cents
+from pipeline.payers import PayerProfile
+from pipeline.settings import SubmitterSettings
+from pipeline.transactions import professional_837_fields as fields
+from pipeline.transactions.professional_837_writer import GUIDE, Interchange837P, Numbers, Route
+from pipeline.x12.columns import as_mask
+
+Usage = Literal["T", "P"]
+#: batch id → its control numbers; called once a batch, before its bytes are made
+Allot = Callable[[str], Numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFile:
+    """One interchange and what stands in it. `claim_ids` and `set_controls` run in the order of the file."""
+
+    batch_id: str
+    data: bytes
+    numbers: Numbers
+    guide: str
+    usage: Usage
+    claim_ids: list[str]
+    set_controls: list[str]
+    charge_cents: int
+
+
+@dataclass(slots=True)
+class Build:
+    """`findings` tell of claims that were left out (`held`); `faults` of files that do not say what was meant: such a file
+    is not among `files` and must not leave."""
+
+    files: list[BuiltFile] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+    faults: list[Finding] = field(default_factory=list)
+    faulty_batches: list[str] = field(default_factory=list)
+
+
+def route(profile: PayerProfile, submitter: SubmitterSettings, usage: Usage) -> Route:
+    """The writer's view of a profile. `basic` payers get the submitter's own data in capitals too."""
+    i, c = profile.interchange, profile.claims
+    written = (lambda text: text.upper()) if c.charset == "basic" else (lambda text: text)
+    receiver = i.receiver_id
+    return Route(
+        submitter_name=written(submitter.name), submitter_id=submitter.id, submitter_contact=written(submitter.contact),
+        submitter_phone=submitter.phone, sender_qualifier=i.sender_qualifier or submitter.interchange_qualifier,
+        sender_id=i.sender_id or submitter.interchange_id, group_sender=submitter.id,
+        receiver_name=written(profile.name), receiver_qualifier=i.receiver_qualifier, receiver_id=receiver,
+        group_receiver=i.group_receiver or receiver, payer_name=written(profile.name), payer_id=profile.payer_id,
+        payer_address1=written(profile.address1), payer_city=written(profile.city), payer_state=profile.state,
+        payer_zip=profile.zip, filing_indicator=c.filing_indicator, assignment=c.assignment,
+        benefits_assignment=c.benefits_assignment, release_of_information=c.release_of_information, charset=c.charset,
+        acknowledgment_requested=i.acknowledgment_requested, usage=usage, newline=i.newline,
+    )  # fmt: skip
+
+
+def counting() -> Allot:
+    """Control numbers 1, 2, 3 … for builds that are not sent."""
+    last = 0
+
+    def next_numbers(_batch_id: str) -> Numbers:
+        nonlocal last
+        last += 1
+        return Numbers(last, last)
+
+    return next_numbers
+
+
+def build_files(
+    claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, profile: PayerProfile, submitter: SubmitterSettings, *,
+    on: date, usage: Usage = "T", allot: Allot | None = None,
+) -> Build:  # fmt: skip
+    """Claims of one payer → 837 files (shapes `coded_claims`, `coded_diagnoses`, `coded_lines`).
+
+    Splits by the profile's `max_claims_per_file` (one interchange with one group each) and `max_claims_per_set`. Claims that
+    cannot be written are left out with findings; no value is changed to make it fit.
+    """
+    allot = allot or counting()
+    result = Build()
+    way = route(profile, submitter, usage)
+    _leave_out(result, *_admission(claims, usage, profile.key))
+    _leave_out(result, *fields.check(
+        claims, diagnoses, lines, charset=way.charset, accepts_dependents=profile.claims.accepts_dependents))  # fmt: skip
+    keep = as_mask(pc.invert(pc.is_in(claims.column("claim_id"), pa.array(sorted(result.held), pa.string()))))
+    claims = claims.filter(pa.array(keep))
+    claims = claims.take(pc.sort_indices(claims.column("claim_id")))
+    for start in range(0, claims.num_rows, profile.batch.max_claims_per_file):
+        part = claims.slice(start, profile.batch.max_claims_per_file)
+        _build_one(result, part, diagnoses, lines, profile, way, on, allot)
+    return result
+
+
+def _leave_out(result: Build, findings: Sequence[Finding], held: set[str]) -> None:
+    result.findings += findings
+    result.held |= held
+
+
+def _admission(claims: pa.Table, usage: Usage, payer_key: str) -> tuple[list[Finding], set[str]]:
+    """Which claims do not belong into a file of this guide, usage and payer at all."""
+    rules = (
+        (pc.not_equal(claims.column("guide"), GUIDE), "837P.guide",
+         "The claim asks for a guide that cannot be written yet.", "Send it by the payer's portal, or wait for this guide."),
+        (pc.and_(claims.column("synthetic"), usage == "P"), "837P.synthetic",
+         "The claim is made-up data and may not go into a production file.",
+         "Set submitter.usage to T, or load real encounters."),
+        (pc.fill_null(pc.not_equal(claims.column("payer_key"), payer_key), True), "837P.payer",
+         "The claim belongs to another payer.", "Report this: claims are sorted by the program."),
+    )  # fmt: skip
+    findings: list[Finding] = []
+    held: set[str] = set()
+    for failed, rule, message, fix in rules:
+        for row in np.flatnonzero(as_mask(failed)).tolist():
+            claim_id = claims.column("claim_id")[row].as_py()
+            held.add(claim_id)
+            source = f"{claims.column('source_file')[row].as_py()} row {claims.column('source_row')[row].as_py()}"
+            findings.append(
+                Finding(rule=rule, severity="error", message=message, fix=fix, subject=claim_id, source=source, snip=7)
+            )
+    return findings, held
+
+
+def _build_one(
+    result: Build, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, profile: PayerProfile, way: Route, on: date,
+    allot: Allot,
+) -> None:  # fmt: skip
+    """One interchange, or its findings. Claims that the validator finds fault with are held and the rest is built anew."""
+    while claims.num_rows:
+        meant = Interchange837P(claims, diagnoses, lines, way, claims_per_set=profile.batch.max_claims_per_set)
+        draft = meant.render(on=on, numbers=Numbers(0, 0))
+        batch_id = hashlib.sha256(draft).hexdigest()
+        problems = proofreading.validated(draft)
+        blamed, unblamed = proofreading.blame(draft, problems)
+        if unblamed:
+            _fault(result, batch_id, unblamed)
+            return
+        if not blamed:
+            break
+        sources = dict(zip(claims.column("claim_id").to_pylist(),
+                           zip(claims.column("source_file").to_pylist(), claims.column("source_row").to_pylist(), strict=True),
+                           strict=True))  # fmt: skip
+        for claim_id, found in sorted(blamed.items()):
+            file, row = sources[claim_id]
+            _leave_out(result, [replace(f, subject=claim_id, source=f"{file} row {row}") for f in found], {claim_id})
+        claims = claims.filter(pc.invert(pc.is_in(claims.column("claim_id"), pa.array(sorted(blamed), pa.string()))))
+    else:
+        return
+    numbers = allot(batch_id)
+    data = meant.render(on=on, numbers=numbers)
+    if found := [*proofreading.compared(data, meant, on, numbers), *proofreading.structure(data, meant)]:
+        _fault(result, batch_id, found)
+        return
+    result.files.append(
+        BuiltFile(
+            batch_id=batch_id, data=data, numbers=numbers, guide=GUIDE, usage=way.usage,
+            claim_ids=meant.claims.column("claim_id").to_pylist(), set_controls=meant.set_controls(),
+            charge_cents=cents(pc.sum(meant.claims.column("charge")).as_py()),
+        )
+    )  # fmt: skip
+
+
+def _fault(result: Build, batch_id: str, findings: Sequence[Finding]) -> None:
+    result.faults += [replace(f, file=batch_id, subject=f.subject or batch_id) for f in findings]
+    result.faulty_batches.append(batch_id)
+
+
+def required(profiles: dict[str, PayerProfile], key: str) -> PayerProfile:
+    if key not in profiles:
+        raise Terminal(f"There is no payer profile {key}.", fix="Add schemas/payers/<key>.toml; see docs/payers.md.")
+    return profiles[key]

@@ -1,0 +1,277 @@
+"""Claims that are ready → 837 files in the archive, waiting to be sent.
+
+Order of effects, so that a power cut at any point loses and repeats nothing: control numbers are allotted to the batch
+and committed; the bytes are made, proved and archived; then, in one transaction, the numbers are tied to the bytes, the
+sending is written, the claims are moved and their charges posted. A run that finds a batch half done gives it the same
+numbers and so the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from pipeline import payers
+from pipeline.claims import control_numbers
+from pipeline.claims.batches import Build, BuiltFile, build_files, required, route
+from pipeline.errors import Terminal, Transient
+from pipeline.failpoints import failpoint
+from pipeline.findings import Finding
+from pipeline.ledger import posting
+from pipeline.payers import PayerProfile
+from pipeline.store import Store, locks
+from pipeline.store import register as r
+from pipeline.store.archive import sha256
+from pipeline.store.events import Move, move_claims
+from pipeline.store.store import insert_new, record_findings, record_stage, update_rows
+from pipeline.store.work import WorkItem, open_items
+from pipeline.transactions.professional_837_writer import Interchange837P, Numbers
+
+STAGE = "claims"
+Tables = tuple[pa.Table, pa.Table, pa.Table]
+
+
+def build(store: Store, on: date, payer_key: str) -> dict[str, int]:
+    """Build, prove and archive the 837 files of the payer's claims that are ready.
+
+    Returns what this run did: `files`, `sets`, `claims`, `charge_cents`, and `held` (claims given back to their encounters
+    with findings). Terminal where a file does not say what was meant (the other files stand) or there is no profile.
+    """
+    with store.read() as c:
+        waiting = _ready(c, payer_key)
+    if not waiting:
+        return _counts([], 0)
+    profile = required(payers.load_profiles(store.settings.payers_dir), payer_key)
+    with locks.held(store, f"build-{payer_key}"):
+        with store.read() as c:  # again, now that no other run can take them
+            waiting = _ready(c, payer_key)
+        return _run(store, on, profile, waiting) if waiting else _counts([], 0)
+
+
+def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) -> dict[str, int]:
+    settings = store.settings.submitter
+    way = route(profile, settings, settings.usage)
+
+    def allot(batch_id: str) -> Numbers:
+        failpoint("claims.before_numbers")
+        with store.begin() as c:
+            return control_numbers.allot(c, way, batch_id)
+
+    tables = _tables(store, waiting)
+    made = build_files(*tables, profile, settings, on=on, usage=settings.usage, allot=allot)
+    for file in made.files:
+        store.archive.put(file.data)
+    failpoint("claims.before_record")
+    with store.begin() as c:
+        _hold(c, on, made, waiting)
+        for file in made.files:
+            _record(c, on, profile, way, file, {row.claim_id: row for row in waiting})
+        _record_faults(c, on, profile.key, made)
+        record_stage(c, STAGE, on, _standing(c, on, profile.key), profile.key)
+    if made.faults:
+        raise Terminal(
+            f"{len(made.faulty_batches)} claim file(s) for {profile.key} do not say what was meant and were not built: "
+            f"{made.faults[0].message}",
+            fix="See the findings of the batch; nothing of it left the house.",
+        )
+    return _counts(made.files, len(made.held))
+
+
+def _ready(connection: sa.Connection, payer_key: str) -> list[Any]:
+    c, e = r.claims.c, r.encounters.c
+    query = (
+        sa.select(r.claims, e.source_file, e.source_row)
+        .join_from(r.claims, r.encounters, c.encounter_key == e.encounter_key)
+        .where(c.payer_key == payer_key, c.state == "ready", e.state == "claimed")
+        .order_by(c.claim_id)
+    )
+    return list(connection.execute(query))
+
+
+def _tables(store: Store, rows: Sequence[Any]) -> Tables:
+    """The scrubbed claims of these rows with their diagnoses and lines, from the lake."""
+    parts = sorted({(row.scrubbed_date, row.scrubbed_part) for row in rows})
+    wanted = pa.array([row.claim_id for row in rows], pa.string())
+
+    def gathered(table: str) -> pa.Table:
+        found = pa.concat_tables([store.lake.read(table, day, part) for day, part in parts])
+        return found.filter(pc.is_in(found.column("claim_id"), wanted))
+
+    claims, diagnoses, lines = (gathered(t) for t in ("scrubbed_claims", "scrubbed_diagnoses", "scrubbed_lines"))
+    if claims.num_rows != len(rows):
+        raise Terminal(
+            f"The lake holds {claims.num_rows} of {len(rows)} scrubbed claims.", fix="Restore the lake from its backup."
+        )
+    return claims, diagnoses, lines
+
+
+def _counts(files: Sequence[BuiltFile], held: int) -> dict[str, int]:
+    return {
+        "files": len(files),
+        "sets": sum(len(set(file.set_controls)) for file in files),
+        "claims": sum(len(file.claim_ids) for file in files),
+        "charge_cents": sum(file.charge_cents for file in files),
+        "held": held,
+    }
+
+
+def _standing(connection: sa.Connection, on: date, payer_key: str) -> dict[str, int]:
+    """What stands for this date and payer, over all runs: what the stage's record says."""
+    s = r.sendings.c
+    row = connection.execute(
+        sa.select(sa.func.count(), sa.func.sum(s.claim_count), sa.func.sum(s.charge_cents)).where(
+            s.payer_key == payer_key, s.logical_date == on
+        )
+    ).one()
+    return {"files": row[0], "claims": int(row[1] or 0), "charge_cents": int(row[2] or 0)}
+
+
+# --- recording ----------------------------------------------------------------------------------------------------------
+
+
+def _record(
+    connection: sa.Connection, on: date, profile: PayerProfile, way: Any, file: BuiltFile, rows: dict[str, Any]
+) -> None:
+    file_id = sha256(file.data)
+    still_ready = _count_ready(connection, file.claim_ids)
+    if still_ready != len(file.claim_ids):
+        raise Transient("Another run took some of the claims.", fix="Run again.")
+    control_numbers.tie(connection, way, file.numbers, file.batch_id, file_id)
+    interchange, group = f"{file.numbers.interchange:09d}", str(file.numbers.group)
+    insert_new(connection, r.files, [{
+        "file_id": file_id, "direction": "out", "kind": "837", "payer_key": profile.key, "size": len(file.data),
+        "logical_date": on, "state": "archived", "reason": "",
+    }])  # fmt: skip
+    connection.execute(sa.insert(r.sendings).values(
+        sending_id=file.batch_id, payer_key=profile.key, file_id=file_id, interchange_control=interchange, guide=file.guide,
+        usage=file.usage, logical_date=on, claim_count=len(file.claim_ids), charge_cents=file.charge_cents,
+        size=len(file.data), state="built", attempts=0, reason="",
+    ))  # fmt: skip
+    update_rows(connection, r.claims, "claim_id", [
+        {"claim_id": claim_id, "file_id": file_id, "interchange_control": interchange, "group_control": group,
+         "set_control": control}
+        for claim_id, control in zip(file.claim_ids, file.set_controls, strict=True)
+    ], ["file_id", "interchange_control", "group_control", "set_control"])  # fmt: skip
+    move_claims(
+        connection, on, [Move(claim_id, "batched", "batched", file_id, interchange) for claim_id in file.claim_ids]
+    )
+    _post_charges(connection, on, profile.key, file_id, [rows[claim_id] for claim_id in file.claim_ids])
+
+
+def _count_ready(connection: sa.Connection, claim_ids: Sequence[str]) -> int:
+    c = r.claims.c
+    return sum(
+        connection.execute(
+            sa.select(sa.func.count()).where(c.claim_id.in_(claim_ids[start : start + 500]), c.state == "ready")
+        ).scalar_one()
+        for start in range(0, len(claim_ids), 500)
+    )
+
+
+def _post_charges(connection: sa.Connection, on: date, payer_key: str, file_id: str, rows: Sequence[Any]) -> None:
+    """Dr receivable of the payer, Cr income, once in the life of a claim.
+
+    A claim that is sent again after a rejection is charged already: only what its charge or its payer changed by is posted.
+    Replacements and voids (7, 8) answer to the charge of the claim that they replace and bring none of their own.
+    """
+    originals = [row for row in rows if row.frequency == "1"]
+    posted = _charged(connection, [row.claim_id for row in originals])
+    transactions = []
+    for row in originals:
+        charge = posting.charge(row.claim_id, payer_key, row.charge_cents, on)
+        before = posted.get(row.claim_id)
+        if before is None:
+            transactions.append(charge)
+            continue
+        change = {entry.account: entry.cents for entry in charge.entries}
+        for account, cents in before.items():
+            change[account] = change.get(account, 0) - cents
+        entries = tuple(posting.Entry(a, cents, row.claim_id) for a, cents in sorted(change.items()) if cents)
+        if entries:
+            reference = f"{row.claim_id}/{file_id[:16]}"
+            transactions.append(posting.Transaction(on, "charge", reference, entries))
+    posting.post(connection, transactions)
+
+
+def _charged(connection: sa.Connection, claim_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What earlier files of these claims charged: claim → account → cents."""
+    t, e = r.ledger_transactions.c, r.ledger_entries.c
+    found: dict[str, dict[str, int]] = {}
+    for start in range(0, len(claim_ids), 500):
+        query = (
+            sa.select(e.claim_id, e.account, sa.func.sum(e.cents))
+            .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
+            .where(t.kind == "charge", e.claim_id.in_(claim_ids[start : start + 500]))
+            .group_by(e.claim_id, e.account)
+        )
+        for claim_id, account, cents in connection.execute(query):
+            found.setdefault(claim_id, {})[account] = int(cents)
+    return found
+
+
+def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[Any]) -> None:
+    """Claims that cannot be written go back to their encounters: held, with the findings and one work item each."""
+    record_findings(connection, STAGE, on, made.findings)
+    held = [row for row in waiting if row.claim_id in made.held]
+    if not held:
+        return
+    first: dict[str, Finding] = {}
+    for finding in made.findings:
+        first.setdefault(finding.subject, finding)
+    move_claims(connection, on, [Move(row.claim_id, "held", "ready", detail=first[row.claim_id].rule) for row in held])
+    for start in range(0, len(held), 500):
+        ids = [row.claim_id for row in held[start : start + 500]]
+        connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id.in_(ids)))
+    update_rows(connection, r.encounters, "encounter_key", [
+        {"encounter_key": row.encounter_key, "state": "held", "reason": first[row.claim_id].rule} for row in held
+    ], ["state", "reason"])  # fmt: skip
+    open_items(connection, [
+        WorkItem(queue="held", subject=row.encounter_key, claim_id=row.claim_id, cause=first[row.claim_id].rule,
+                 title="A claim cannot be written as an 837", reason=first[row.claim_id].message,
+                 action=first[row.claim_id].fix, opened_on=on, cents=row.charge_cents, payer_key=row.payer_key)
+        for row in held
+    ])  # fmt: skip
+
+
+def _record_faults(connection: sa.Connection, on: date, payer_key: str, made: Build) -> None:
+    record_findings(connection, STAGE, on, made.faults)
+    open_items(connection, [
+        WorkItem(queue="file", subject=batch_id, cause="837P.proof", title="A claim file does not say what was meant",
+                 reason="Read back, the file differs from the claims that went into it, or breaks the guide. It was not built.",
+                 action="See the batch's findings and report them.", opened_on=on, payer_key=payer_key)
+        for batch_id in made.faulty_batches
+    ])  # fmt: skip
+
+
+# --- comparing ------------------------------------------------------------------------------------------------------------
+
+
+def compare(store: Store, on: date, tell: Callable[[str, bool], None] = lambda sending, same: None) -> dict[str, int]:
+    """Rebuild every file of the date from the lake under its own control numbers and compare it with the archived bytes.
+
+    Writes nothing and sends nothing. Returns `files`, `same`, `different`; `tell` hears of each sending.
+    """
+    s, c = r.sendings.c, r.claims.c
+    profiles = payers.load_profiles(store.settings.payers_dir)
+    same = different = 0
+    with store.read() as connection:
+        sendings = connection.execute(sa.select(r.sendings).where(s.logical_date == on).order_by(s.sending_id)).all()
+    for sending in sendings:
+        with store.read() as connection:
+            rows = list(connection.execute(sa.select(r.claims).where(c.file_id == sending.file_id)))
+        profile = required(profiles, sending.payer_key)
+        way = route(profile, store.settings.submitter, sending.usage)
+        agrees = False
+        if rows:
+            numbers = Numbers(int(sending.interchange_control), int(rows[0].group_control))
+            tables = _tables(store, rows)
+            rebuilt = Interchange837P(*tables, way, claims_per_set=profile.batch.max_claims_per_set)
+            agrees = sha256(rebuilt.render(on=on, numbers=numbers)) == sending.file_id
+        same, different = same + agrees, different + (not agrees)
+        tell(sending.sending_id, agrees)
+    return {"files": len(sendings), "same": same, "different": different}
