@@ -108,11 +108,22 @@ def write(envelope: Envelope, batch: Batch, statuses: Sequence[ClaimStatus], *, 
 
     `envelope` must be for group HN, version 005010X214. Terminal where a value holds a delimiter or has no status.
     """
+    return write_all(envelope, [(batch, statuses)], first_set_control=set_control)
+
+
+def write_all(
+    envelope: Envelope, answers: Sequence[tuple[Batch, Sequence[ClaimStatus]]], *, first_set_control: int = 1
+) -> bytes:
+    """One interchange with a 277CA for each batch: an 837 file of several transaction sets is answered set by set."""
     if envelope.functional_id != "HN" or envelope.version != VERSION:
         raise Terminal("A 277CA needs an envelope for HN and 005010X214.", fix="Mend the call.")
-    if batch.rejected and statuses:
+    if any(batch.rejected and statuses for batch, statuses in answers):
         raise Terminal("A batch that is rejected as a whole has no claims below.", fix="Give either of them.")
-    return interchange(envelope, [_set(envelope, batch, statuses, f"{set_control:04d}")])
+    sets = [
+        _set(envelope, batch, statuses, f"{number:04d}")
+        for number, (batch, statuses) in enumerate(answers, start=first_set_control)
+    ]
+    return interchange(envelope, sets)
 
 
 def _set(envelope: Envelope, batch: Batch, claims: Sequence[ClaimStatus], control: str) -> list[Segment]:
