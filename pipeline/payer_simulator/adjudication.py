@@ -91,6 +91,7 @@ class Rules(_Section):
     other_payer: Rejection
     member_id: Rejection
     charges: Rejection
+    content: Rejection
     original_unknown: Rejection
     filed_late: str
 
@@ -178,11 +179,15 @@ def draw_range(bounds: Range, seed: int, *parts: object) -> int:
 
 
 def decide(
-    claim: SubmittedClaim, *, table: Table, profile: PayerProfile, seed: int, on: date, interchange_control: str, known: bool
+    claim: SubmittedClaim, *, table: Table, profile: PayerProfile, seed: int, on: date, interchange_control: str, known: bool,
+    fault: Rejection | None = None,
 ) -> Decision:  # fmt: skip
-    """Adjudicate one claim of an accepted set, submitted on `on`. `known`: the payer accepted this claim number before."""
+    """Adjudicate one claim of an accepted set, submitted on `on`. `known`: the payer accepted this claim number before.
+
+    `fault`: what the check of the file found wrong with this claim, if anything.
+    """
     number = f"{on:%y%j}{interchange_control}{claim.ordinal:06d}"
-    rejection = _refusal(claim, table, profile, known)
+    rejection = fault or _refusal(claim, table, profile, known)
     if rejection:
         return Decision(claim, "rejected by rule", number, rejection)
     first = claim.first_service
