@@ -50,7 +50,9 @@ def waiting(store: Store, number: int = 1, claims: int = 2, payer_key: str = "ac
              "file_id": file_id, "interchange_control": f"{number:09d}", "scrubbed_date": ON, "scrubbed_part": "part"}
             for i in ids
         ])  # fmt: skip
-        move_claims(c, ON, [Move(i, "made", "ready") for i in ids] + [Move(i, "batched", "batched", file_id) for i in ids])
+        move_claims(
+            c, ON, [Move(i, "made", "ready") for i in ids] + [Move(i, "batched", "batched", file_id) for i in ids]
+        )
     return data
 
 
