@@ -1,0 +1,481 @@
+"""Files → chunks → tables: the one driver behind `read`, `bulk.export` and `inspect`.
+
+Theory. Bytes arrive in windows. A window is split where a new interchange declares its delimiters; what stands between is
+cut by the scanner. Whole interchanges of small files with the same delimiters are packed into one chunk, so that a file
+costs little; a window of a large file is cut at the last border (ISA GS ST SE GE IEA, CLP, CLM, HL), and the rest is carried
+into the next. What a claim of an 837 needs from above it (the HL blocks that are open at the cut) is carried as bytes and put
+before the next window: read as parents, never as rows. Memory is bounded by the window whatever the file.
+
+What bulk sets (835, 837) hold becomes Arrow columns; small sets (acknowledgments, inquiries) are read segment by segment by
+a plain reader that lives in their set's context.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.transactions import claims_837, remittance_835
+from pipeline.transactions.chunk import Chunk, rows_table
+from pipeline.transactions.plain import READERS
+from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode
+from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas
+from pipeline.x12.scan import PAD, Ints, Scan, code_of
+from pipeline.x12.segments import Delimiters, Segment
+
+WINDOW = 1 << 21
+#: a claim, or a set's header, larger than this is damage and not data
+LARGEST_UNIT = 1 << 25
+BOM = b"\xef\xbb\xbf"
+BULK: dict[str, Callable[[Chunk], dict[str, pa.Table]]] = {"835": remittance_835.tables, "837": claims_837.tables}
+KNOWN_IDS = {"835": remittance_835.IDS, "837": claims_837.IDS}
+_BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA", "CLP", "CLM", "HL", "PLB")
+_SPACE = b"\r\n\t "
+_FILL = b"\r\n\t \x1a\x00"
+_AGAIN = "Ask the sender for the file again."
+_NO_WIRE = Wire(ord("*"), ord("^"), ord(":"), ord("~"))
+
+
+class Sink(Protocol):
+    """Where tables go, chunk by chunk."""
+
+    def add(self, name: str, table: pa.Table) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """Something seen while splitting, to be reported in its place."""
+
+    rule: str
+    message: str
+    offset: int
+    tolerated: bool = False
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Bytes of one file under one set of delimiters, beginning just after a terminator."""
+
+    file: str
+    data: bytes
+    offset: int
+    wire: Wire | None
+    events: list[_Event]
+    opens: bool  # the file begins here
+    closes: bool = False  # the file ends here
+    whole: bool = True  # no bytes of the same run follow
+
+
+@dataclass(slots=True)
+class _File:
+    """How far one file has been split."""
+
+    name: str
+    wire: Wire | None = None
+    last_isa: int = -3  # offset of the last ISA taken
+    opened: bool = False
+    fresh: bool = True  # nothing looked at yet
+    junk: int = -1  # offset of the first byte that belongs to no interchange
+    events: list[_Event] = field(default_factory=list)
+
+
+class Engine:
+    """`file` reads one file after another, `finish` flushes what is packed; then `findings.items` is complete."""
+
+    def __init__(self, sink: Sink, mode: Mode = "lenient", *, limit: int = DEFAULT_LIMIT, window: int = WINDOW) -> None:
+        self.sink = sink
+        self.findings = FindingList(mode, limit)
+        self.envelope = EnvelopeReader(self.findings)
+        self.window = window
+        self.numbered = 0  # segments numbered so far in the file at hand
+        self._pack: list[_Piece] = []
+        self._packed = 0
+        self._preamble = b""
+
+    # ---- files → pieces ----------------------------------------------------------------------------------------------
+
+    def file(self, name: str, blocks: Iterable[bytes]) -> None:
+        """Read one file, given as blocks of any size."""
+        state = _File(name)
+        data, offset = b"", 0
+        for block, final in _with_last(blocks):
+            data = data + block if data else block
+            used = self._take(state, data, offset, final)
+            data, offset = data[used:], offset + used
+
+    def _take(self, file: _File, data: bytes, offset: int, final: bool) -> int:
+        """Split the window; returns how many of its bytes are done with."""
+        position = 0
+        if file.fresh:
+            if not final and len(data) < len(BOM):
+                return 0
+            file.fresh = False
+            if data.startswith(BOM):
+                position = len(BOM)
+                file.events.append(_Event("envelope.bom", "The file begins with a byte order mark.", 0, tolerated=True))
+        end = len(data)
+        if not final:  # an ISA that the window may cut short waits for the next
+            late = data.find(b"ISA", max(position, file.last_isa + 3 - offset, len(data) - LOOSE_LENGTH - 64))
+            end = late if late >= 0 else end - 2
+            end = max(end, position)
+        while True:
+            search = max(position, file.last_isa + 3 - offset)
+            terminator = file.wire.segment if file.wire else None
+            found, clean = next(find_isas(data, position, search, end, terminator), (None, False))
+            if file.wire is None:
+                if found is None:
+                    return self._no_isa(file, data, position, end, offset, final)
+                self._note_junk(file, data, position, found.position, offset)
+                position = found.position
+            elif found is None:
+                break
+            elif found.wire != file.wire or not clean:
+                self._add(_piece(file, data[position : found.position], offset + position))
+                position = found.position
+            self._open(file, found, offset)
+        if final:
+            piece = _piece(file, data[position:], offset + position)
+            piece.closes = True
+            self._add(piece)
+            return len(data)
+        if end - position < self.window:
+            return position
+        self._flush()
+        piece = _piece(file, data[position:end], offset + position)
+        piece.whole = False
+        return position + self._process([piece])
+
+    def _open(self, file: _File, found: Isa, offset: int) -> None:
+        file.wire = found.wire
+        file.last_isa = offset + found.position
+        match found.fault:
+            case "envelope.isa_width":
+                file.events.append(
+                    _Event(found.fault, "The ISA's elements do not have their fixed widths.", file.last_isa)
+                )
+            case "envelope.newline_before_terminator":
+                file.events.append(
+                    _Event(
+                        found.fault, "A newline stands before each segment terminator.", file.last_isa, tolerated=True
+                    )
+                )
+
+    def _note_junk(self, file: _File, data: bytes, start: int, stop: int, offset: int) -> None:
+        text = data[start:stop]
+        if file.junk < 0 and text.strip(_FILL):
+            file.junk = offset + start + len(text) - len(text.lstrip(_FILL))
+            unreadable = text.lstrip(_FILL).startswith(b"ISA")
+            rule = "envelope.isa_unreadable" if unreadable else "envelope.junk"
+            message = (
+                "The ISA is not 106 bytes with sixteen separators in their places: its delimiters cannot be known, so the interchange is not read."
+                if unreadable
+                else "These bytes stand before the first ISA and belong to no interchange."
+            )
+            file.events.append(_Event(rule, message, file.junk))
+
+    def _no_isa(self, file: _File, data: bytes, position: int, end: int, offset: int, final: bool) -> int:
+        """No interchange has begun: what is here belongs to none."""
+        self._note_junk(file, data, position, end, offset)
+        if not final:
+            return end
+        if file.junk < 0:
+            file.events.append(_Event("file.empty", "The file is empty.", 0))
+        elif not any(e.rule == "envelope.isa_unreadable" for e in file.events):
+            file.events.append(
+                _Event("envelope.isa_missing", "The file holds no ISA: it is not an X12 interchange.", file.junk)
+            )
+        piece = _piece(file, b"", offset + len(data))
+        piece.closes = True
+        self._add(piece)
+        return len(data)
+
+    def _add(self, piece: _Piece) -> None:
+        if self._pack and piece.wire != self._pack[-1].wire:
+            self._flush()
+        self._pack.append(piece)
+        self._packed += len(piece.data)
+        if self._packed >= self.window:
+            self._flush()
+
+    def finish(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        pack, self._pack, self._packed = self._pack, [], 0
+        if pack:
+            self._process(pack)
+
+    # ---- pieces → chunk → tables -------------------------------------------------------------------------------------
+
+    def _process(self, pieces: list[_Piece]) -> int:
+        """Read one pack; where its last piece is not whole, returns how many of that piece's bytes were read."""
+        wire = pieces[0].wire or _NO_WIRE
+        bodies: list[memoryview | bytes] = [self._preamble]
+        for piece in pieces:
+            whole = piece.data.rfind(wire.segment) + 1 if piece.wire else 0
+            bodies.append(memoryview(piece.data)[: whole if piece.whole else len(piece.data)])
+        scan = Scan(bodies, wire)
+        bounds = PAD + np.cumsum([len(b) for b in bodies])
+        tops = np.searchsorted(scan.stops, bounds, side="left")
+        first = int(tops[0])
+        used = 0
+        if not pieces[-1].whole:
+            used = self._cut(scan, first, pieces[-1])
+            used -= len(self._preamble)
+            tops = np.minimum(tops, scan.n)
+        n = scan.n
+        numbers = np.zeros(n + 1, dtype=np.int64)
+        offsets = np.zeros(n + 1, dtype=np.int64)
+        set_of = np.full(n + 1, -1, dtype=np.int64)
+        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, self.findings)
+        if self.envelope.set is not None:
+            chunk.sets.append(self.envelope.set)
+            chunk.begins.append(0)
+        at_envelope = scan.of(*ENVELOPE_IDS)
+        for j, piece in enumerate(pieces):
+            low, high = int(tops[j]), int(tops[j + 1])
+            if piece.opens:
+                self.envelope.begin(piece.file)
+                self.numbered = 0
+            numbers[low:high] = np.arange(self.numbered + 1, self.numbered + 1 + high - low)
+            offsets[low:high] = scan.starts[low:high] - int(bounds[j]) + piece.offset
+            self.numbered += high - low
+            for event in piece.events:
+                say = self.findings.tolerated if event.tolerated else self.findings.error
+                say(event.rule, event.message, _AGAIN, offset=event.offset)
+            inside = at_envelope[np.searchsorted(at_envelope, low) : np.searchsorted(at_envelope, high)]
+            for i in inside.tolist():
+                self._envelope_segment(chunk, i)
+            self._check_text(chunk, low, high)
+            if piece.whole:
+                self._after(chunk, piece, len(bodies[j + 1]), high)
+        if len(chunk.stops) < len(chunk.sets):
+            chunk.stops.append(n)
+        for index, (begin, stop) in enumerate(zip(chunk.begins, chunk.stops, strict=True)):
+            set_of[begin:stop] = index
+        self._check_segments(chunk)
+        self._tables(chunk)
+        self._preamble = b"" if pieces[-1].whole else self._open_blocks(chunk)
+        return used
+
+    def _cut(self, scan: Scan, first: int, piece: _Piece) -> int:
+        """Keep the segments before the last border; returns the bytes that they take, preamble included."""
+        borders = scan.of(*_BORDERS)
+        borders = borders[borders > first]
+        if len(borders):
+            m = int(borders[-1])
+        elif not self._in_bulk(scan, first) or scan.n == first or len(piece.data) > LARGEST_UNIT:
+            m = scan.n
+            if scan.n == first:
+                piece.events.append(
+                    _Event(
+                        "segment.endless",
+                        f"No segment ends within {len(piece.data)} bytes: they are skipped.",
+                        piece.offset,
+                    )
+                )
+                scan.limit(m)
+                return len(piece.data) + len(self._preamble)
+            if self._in_bulk(scan, first):
+                piece.events.append(
+                    _Event(
+                        "structure.claim_too_large", f"One claim takes more than {LARGEST_UNIT} bytes.", piece.offset
+                    )
+                )
+        else:
+            scan.limit(first)
+            return len(self._preamble)
+        scan.limit(m)
+        return scan.after - PAD
+
+    def _in_bulk(self, scan: Scan, first: int) -> bool:
+        sets = scan.of("ST")
+        if len(sets):
+            return scan.text_at(int(sets[-1]), 1) in BULK
+        return self.envelope.set is not None and self.envelope.set.kind in BULK
+
+    def _envelope_segment(self, chunk: Chunk, i: int) -> None:
+        before = self.envelope.set
+        elements = chunk.scan.elements(i)
+        self.envelope.segment(elements, int(chunk.numbers[i]), int(chunk.offsets[i]))
+        after = self.envelope.set
+        if after is not before:
+            if before is not None:
+                chunk.stops.append(i + 1 if elements[0] == "SE" else i)
+            if after is not None:
+                chunk.sets.append(after)
+                chunk.begins.append(i)
+                if after.kind == "277" and not after.version:
+                    after.kind = _kind_by_purpose(chunk.scan, i)
+
+    def _after(self, chunk: Chunk, piece: _Piece, body: int, high: int) -> None:
+        """What follows the last terminator of a piece that no more bytes follow."""
+        rest = piece.data[body:] if piece.wire else b""
+        where = piece.offset + body + len(rest) - len(rest.lstrip(_FILL))
+        if rest.strip(_FILL):
+            self.envelope.truncated(self.numbered + 1, where, len(rest.strip(_FILL)))
+        elif piece.closes and rest.strip(_SPACE):
+            self.findings.tolerated(
+                "envelope.trailing_control", "The file ends with control characters (such as Ctrl-Z).", "",
+                offset=piece.offset + body + len(rest) - len(rest.lstrip(_SPACE)),
+            )  # fmt: skip
+        if piece.closes:
+            before = self.envelope.set
+            self.envelope.end(self.numbered, piece.offset + len(piece.data))
+            if before is not None:
+                chunk.stops.append(high)
+
+    # ---- what no reader would notice ---------------------------------------------------------------------------------
+
+    def _check_text(self, chunk: Chunk, low: int, high: int) -> None:
+        """Characters that X12 does not have: named once a piece."""
+        scan = chunk.scan
+        if high <= low:
+            return
+        begin, stop = int(scan.starts[low]), int(scan.stops[high - 1])
+        view = scan.buffer[begin:stop]
+        skipped = int((scan.starts[low + 1 : high] - scan.stops[low : high - 1] - 1).sum())
+        odd = (view < 32) & (view != scan.wire.element) & (view != scan.wire.segment)
+        if int(odd.sum()) != skipped or scan.wire.ragged:
+            self._name_blanks(chunk, low, high, np.flatnonzero(odd) + begin)
+        if not scan.ascii:
+            high_bytes = np.flatnonzero(view >= 128)
+            if len(high_bytes):
+                at = int(high_bytes[0]) + begin
+                self._at("text.not_ascii", "holds characters beyond ASCII", chunk, at)
+
+    def _name_blanks(self, chunk: Chunk, low: int, high: int, odd: Ints) -> None:
+        scan = chunk.scan
+        owner = np.searchsorted(scan.starts[low:high], odd, side="right") - 1 + low
+        last = scan.ends[scan.base[owner] + scan.counts[owner] - 1]
+        inside = odd[(odd >= scan.starts[owner]) & (odd < last)]
+        if len(inside):
+            self._at("text.control_character", "holds a control character or a newline", chunk, int(inside[0]))
+        gaps = np.flatnonzero(scan.starts[low + 1 : high] - scan.stops[low : high - 1] > 1)
+        if len(gaps):
+            heads = scan.buffer[scan.stops[low:high][gaps] + 1]
+            blank = gaps[(heads == 32) | (heads == 9)]
+            if len(blank):
+                at = int(scan.starts[low + 1 + int(blank[0])])
+                self._at("envelope.blank", "is indented", chunk, at)
+
+    def _at(self, rule: str, what: str, chunk: Chunk, position: int) -> None:
+        i = int(np.searchsorted(chunk.scan.starts, position, side="right")) - 1
+        self.findings.tolerated(
+            rule, f"A segment {what}; others like it are not listed.", "", segment=int(chunk.numbers[i]),
+            segment_id=chunk.scan.id_at(i), offset=int(chunk.offsets[i]) + position - int(chunk.scan.starts[i]),
+        )  # fmt: skip
+
+    def _check_segments(self, chunk: Chunk) -> None:
+        """Segments that no set holds, and ids that no set of this kind has: lost data must not pass in silence."""
+        scan, codes = chunk.scan, chunk.scan.codes[: chunk.scan.n]
+        outside = (chunk.set_of[: scan.n] < 0) & ~_table_of(ENVELOPE_IDS)[codes]
+        outside[: chunk.first] = False
+        strange = np.zeros(scan.n, dtype=np.bool_)
+        for kind, ids in KNOWN_IDS.items():
+            if any(s.kind == kind for s in chunk.sets):
+                strange |= chunk.of_kind(kind)[: scan.n] & ~_table_of(tuple(sorted(ids)))[codes]
+        strange |= (codes == 0) & (chunk.set_of[: scan.n] >= 0)
+        for i in np.flatnonzero(outside | strange)[: self.findings.limit + 1].tolist():
+            if not scan.id_at(i):
+                self.findings.tolerated(
+                    "segment.empty", "A segment is empty: two terminators follow each other.", _AGAIN,
+                    segment=int(chunk.numbers[i]), offset=int(chunk.offsets[i]), file=self._file_of(chunk, i),
+                )  # fmt: skip
+            elif outside[i]:
+                chunk.error("envelope.outside_set", "This segment stands in no transaction set.", i, _AGAIN)
+            else:
+                chunk.error("segment.unknown", "No segment of this name belongs to the transaction set.", i, _AGAIN)
+
+    def _file_of(self, chunk: Chunk, i: int) -> str:
+        owner = int(chunk.set_of[i])
+        return chunk.sets[owner].file if owner >= 0 else self.findings.file
+
+    # ---- tables ------------------------------------------------------------------------------------------------------
+
+    def _tables(self, chunk: Chunk) -> None:
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        rows["interchanges"], rows["TA1.interchanges"] = self.envelope.taken_rows()
+        kinds = {s.kind for s in chunk.sets}
+        for kind, read in BULK.items():
+            if kind in kinds:
+                for name, table in read(chunk).items():
+                    self.sink.add(name, table)
+        if kinds & READERS.keys():
+            self._plain(chunk, rows)
+        for index, context in enumerate(chunk.sets):
+            unread = context.kind and context.kind not in BULK and context.kind not in READERS
+            if unread and chunk.numbers[chunk.begins[index]] == context.segment:
+                self.findings.info(
+                    "set.not_read", f"Transaction sets {context.set_id} are counted but not read into tables.", "",
+                    segment=context.segment, segment_id="ST", file=context.file,
+                )  # fmt: skip
+        for name, found in rows.items():
+            if found:
+                self.sink.add(name, rows_table(name, found))
+
+    def _plain(self, chunk: Chunk, rows: dict[str, list[dict[str, Any]]]) -> None:
+        wire = chunk.scan.wire
+        repetition = chr(wire.repetition) if wire.repetition >= 0 else ""
+        delimiters = Delimiters(chr(wire.element), repetition, chr(wire.component), chr(wire.segment))
+        for context, begin, stop in zip(chunk.sets, chunk.begins, chunk.stops, strict=True):
+            if context.kind not in READERS:
+                continue
+            if context.reader is None:
+                context.reader = READERS[context.kind](context, self.findings)
+            for i in range(max(begin, chunk.first), stop):
+                segment = Segment(
+                    int(chunk.numbers[i]), int(chunk.offsets[i]), tuple(chunk.scan.elements(i)), delimiters
+                )
+                context.reader.feed(segment)
+            if context is not self.envelope.set:
+                context.reader.close()
+            for name, found in context.reader.taken().items():
+                rows[name] += found
+
+    def _open_blocks(self, chunk: Chunk) -> bytes:
+        """The HL blocks of an 837 that are open at the cut, as bytes: parents of the claims to come."""
+        if self.envelope.set is None or self.envelope.set.kind != "837":
+            return b""
+        begin, scan = chunk.begins[-1], chunk.scan
+        return b"".join(
+            scan.buffer[scan.starts[low] : scan.stops[high - 1] + 1].tobytes()
+            for low, high in claims_837.open_blocks(chunk, begin)
+        )
+
+
+def _piece(file: _File, data: bytes, offset: int) -> _Piece:
+    events, file.events = file.events, []
+    opens, file.opened = not file.opened, True
+    return _Piece(file.name, data, offset, file.wire, events, opens)
+
+
+def _with_last(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each block with: is it the last? Always at least one."""
+    held: bytes | None = None
+    for block in blocks:
+        if held is not None:
+            yield held, False
+        held = block
+    yield held or b"", True
+
+
+def _kind_by_purpose(scan: Scan, st: int) -> str:
+    """A 277 whose guide is not named: BHT01 0085 is the claim acknowledgment."""
+    known = st + 1 < scan.n and scan.id_at(st + 1) == "BHT" and scan.text_at(st + 1, 1) == "0085"
+    return "277CA" if known else "277"
+
+
+@cache
+def _table_of(ids: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """A look-up by code: is the segment one of these? Only the pages that are touched take memory."""
+    table = np.zeros(1 << 24, dtype=np.bool_)
+    table[[code_of(i) for i in ids]] = True
+    return table

@@ -1,0 +1,128 @@
+"""Where an interchange begins and which delimiters it declares.
+
+An ISA is 106 bytes with its terminator, and its delimiters stand at fixed places: that is the strict reading. Two faults
+that real senders make leave the delimiters certain all the same, and are read under a name of their own: a newline written
+before the terminator on every line, and elements that lost their padding (the sixteen separators still say where each one
+is). Anything else is not an interchange.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ISA_LENGTH = 106
+#: how far the search for the end of an ISA with wrong widths may go
+LOOSE_LENGTH = 300
+#: zero-based places of the sixteen element separators
+SEPARATORS = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)
+BLANK = b"\r\n\t \x00\x1a"
+_FOLLOWS = (b"GS", b"TA1", b"IEA")
+_ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ")
+_NEWLINES = b"\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The delimiters of an interchange as byte values. `ragged`: a newline stands before each terminator."""
+
+    element: int
+    repetition: int  # -1 where the version has none
+    component: int
+    segment: int
+    ragged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Isa:
+    """An ISA found at `position`. `fault` is '' or the name of the tolerated fault; `length` counts the terminator."""
+
+    position: int
+    wire: Wire
+    length: int
+    fault: str = ""
+
+
+def read_isa(data: bytes, position: int, *, loose: bool = True) -> Isa | None:
+    """The ISA at `position`, or None where the delimiters cannot be known. `loose` allows the named faults."""
+    head = data[position : position + ISA_LENGTH]
+    if head[:3] != b"ISA" or len(head) < 4:
+        return None
+    separator = head[3]
+    if separator in _ALNUM or separator in _NEWLINES:
+        return None
+    if len(head) == ISA_LENGTH and all(head[p] == separator for p in SEPARATORS) and head.count(separator) == 16:
+        wire = _wire(separator, head[82], head[104], head[105])
+        if wire is not None and wire.segment in _NEWLINES and loose:
+            ragged = _ragged(data, position + 105, wire)
+            if ragged is not None:
+                return Isa(position, ragged[0], ragged[1] - position, "envelope.newline_before_terminator")
+        return Isa(position, wire, ISA_LENGTH) if wire is not None else None
+    return _loose(data, position, separator) if loose else None
+
+
+def _wire(separator: int, repetition: int, component: int, terminator: int) -> Wire | None:
+    if len({separator, component, terminator}) < 3 or terminator in _ALNUM or component in _ALNUM:
+        return None
+    if repetition in _ALNUM or repetition in (separator, component, terminator):
+        repetition = -1  # 'U' in 4010
+    return Wire(separator, repetition, component, terminator)
+
+
+def _follows(data: bytes, position: int, separator: int) -> bool:
+    return any(data[position : position + len(f) + 1] == f + bytes([separator]) for f in _FOLLOWS)
+
+
+def _ragged(data: bytes, position: int, wire: Wire) -> tuple[Wire, int] | None:
+    at = position
+    while at < len(data) and data[at] in _NEWLINES:
+        at += 1
+    if at >= len(data) or data[at] in _ALNUM or data[at] in (wire.element, wire.component):
+        return None
+    if not _follows(data, at + 1, wire.element):
+        return None
+    return Wire(wire.element, wire.repetition, wire.component, data[at], ragged=True), at + 1
+
+
+def _loose(data: bytes, position: int, separator: int) -> Isa | None:
+    head = data[position : position + LOOSE_LENGTH]
+    places: list[int] = []
+    at = -1
+    while len(places) < 16:
+        at = head.find(separator, at + 1)
+        if at < 0:
+            return None
+        places.append(at)
+    if at + 2 >= len(head):
+        return None
+    eleventh = head[places[10] + 1 : places[11]]
+    wire = _wire(separator, eleventh[0] if len(eleventh) == 1 else ord("U"), head[at + 1], head[at + 2])
+    if wire is None:
+        return None
+    after = at + 3
+    while after < len(head) and head[after] in BLANK:
+        after += 1
+    if not _follows(head, after, separator):
+        return None
+    return Isa(position, wire, at + 3, "envelope.isa_width")
+
+
+_ISA = re.compile(rb"ISA")
+
+
+def find_isas(data: bytes, start: int, position: int, end: int, terminator: int | None) -> Iterator[tuple[Isa, bool]]:
+    """Interchanges that begin in data[position:end], each with: does it stand cleanly after a terminator or `start`?
+
+    `start` is where the bytes at hand begin just after a terminator. One with an exact ISA counts wherever it stands, even
+    inside a cut-off segment: seventeen fixed places cannot agree by chance. One with a named fault counts only where clean.
+    """
+    for match in _ISA.finditer(data, position, end):
+        at = match.start()
+        before = at - 1
+        while before >= start and data[before] in BLANK:
+            before -= 1
+        clean = before < start or data[before] == terminator
+        found = read_isa(data, at, loose=clean)
+        if found is not None:
+            yield found, clean

@@ -1,0 +1,416 @@
+"""The columnar view of X12: delimiters found over a whole buffer at once, segments as numbers in arrays.
+
+Theory. One pass finds every element separator and terminator (`flatnonzero`). Between two terminators lie the elements of
+one segment, so the k-th element of the i-th segment is a span between two neighbours in that one sorted list: nothing is
+cut out, nothing becomes a Python object. Segment ids become integers, so "all CAS segments" is one comparison. Spans
+become columns by reading eight bytes at a time at any address (`w8`), with digit arithmetic in whole words for amounts
+and dates; what does not fit the fast form takes an exact slow path, and what has no exact value is null and reported.
+
+The buffer is padded on both sides so that no gather needs a bounds check. An index of -1 means "no such segment": its
+elements are empty. This module is the border behind which a compiled kernel could stand: buffer in, arrays out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.x12.isa import Wire
+
+PAD = 24
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
+
+_U = np.uint64
+_ZEROS = _U(0x3030303030303030)
+_LOW = np.array([(1 << (8 * i)) - 1 for i in range(9)], dtype="<u8")  # the first i bytes of a word
+_HIGH = np.array([((1 << (8 * i)) - 1) << (8 * (8 - i)) for i in range(9)], dtype="<u8")  # the last i bytes
+_LOW4 = np.array([(1 << (8 * i)) - 1 for i in range(5)], dtype="<u4")
+_LONG = _U(0xFFFFFFFFFFFFFFFF)
+_BLANKS = np.zeros(256, dtype=np.bool_)
+_BLANKS[[9, 10, 13, 32, 0, 26]] = True
+_PLAIN = re.compile(rb"-?(\d+\.?\d*|\.\d+)")
+MAX_DIGITS = 18
+
+
+def code_of(segment_id: str) -> int:
+    """The integer that stands for a segment id of two or three characters."""
+    return int.from_bytes(segment_id.encode(), "little")
+
+
+def key_of(value: str) -> np.uint64:
+    """The integer that stands for a short value (at most 7 bytes) in `Scan.keys`."""
+    return _U(int.from_bytes(value.encode(), "little"))
+
+
+class Scan:
+    """Segments of one buffer under one set of delimiters.
+
+    `starts` and `stops` bound each segment (stop: its terminator), `codes` hold ids, `counts` the elements with the id.
+    `limit` keeps the first m segments. Positions count from the padded buffer's start: subtract PAD for the given bytes.
+    """
+
+    def __init__(self, pieces: Sequence[bytes | memoryview], wire: Wire) -> None:
+        size = sum(len(p) for p in pieces)
+        buffer = np.zeros(size + 2 * PAD, dtype=np.uint8)
+        at = PAD
+        for piece in pieces:
+            buffer[at : at + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+            at += len(piece)
+        self.buffer = buffer
+        self.size = size
+        self.wire = wire
+        self._cut(buffer)
+        if self.n and np.isin(self.codes[: self.n], _RAW).any():
+            self._mask_raw()
+
+    # ---- cutting -----------------------------------------------------------------------------------------------------
+
+    def _cut(self, buffer: npt.NDArray[np.uint8]) -> None:
+        view = buffer[PAD : PAD + self.size]
+        marks = np.flatnonzero((view == self.wire.element) | (view == self.wire.segment)) + PAD
+        last = np.flatnonzero(buffer[marks] == self.wire.segment)
+        self.n = n = len(last)
+        base = np.zeros(n + 1, dtype=np.int64)
+        base[1:n] = last[:-1] + 1
+        counts = np.zeros(n + 1, dtype=np.int64)
+        counts[:n] = last - base[:n] + 1
+        self.marks, self.base, self.counts = marks, base, counts
+        ends = marks
+        self.stops = marks[last]
+        starts = np.empty(n, dtype=np.int64)
+        if n:
+            starts[0] = PAD
+            starts[1:] = self.stops[:-1] + 1
+            ends = self._ragged_ends(marks, last) if self.wire.ragged else marks
+            self._skip_blanks(starts, ends[base[:n]], buffer)
+        self.ends, self.starts = ends, starts
+        self.after = int(self.stops[-1]) + 1 if n else PAD
+        first = ends[base[:n]] if n else starts
+        length = first - starts
+        words = self.w4[starts]
+        words &= _LOW4[np.minimum(np.maximum(length, 0), 3)]
+        codes = np.zeros(n + 1, dtype=np.int64)
+        codes[:n] = np.where((length == 2) | (length == 3), words, 0)
+        self.codes = codes
+
+    def _skip_blanks(self, starts: Ints, stops: Ints, buffer: npt.NDArray[np.uint8]) -> None:
+        at = np.flatnonzero(_BLANKS[buffer[starts]] & (starts < stops))
+        for _ in range(4):
+            if not len(at):
+                return
+            starts[at] += 1
+            at = at[_BLANKS[buffer[starts[at]]] & (starts[at] < stops[at])]
+        for i in at.tolist():
+            text = buffer[starts[i] : stops[i]].tobytes()
+            starts[i] += len(text) - len(text.lstrip(b"\r\n\t \x00\x1a"))
+
+    def _ragged_ends(self, marks: Ints, last: Ints) -> Ints:
+        ends = marks.copy()
+        for _ in range(2):
+            at = last[np.isin(self.buffer[ends[last] - 1], (10, 13))]
+            ends[at] -= 1
+        return ends
+
+    def _mask_raw(self) -> None:
+        """BIN and BDS hold as many raw bytes as they say: these are hidden from the cut, then the cut is made again."""
+        hidden = self.buffer.copy()
+        i = 0
+        while True:
+            later = np.flatnonzero(np.isin(self.codes[i : self.n], _RAW))
+            if not len(later):
+                break
+            i += int(later[0])
+            length_at = 1 if self.codes[i] == _BIN else 2
+            base = int(self.base[i])
+            if self.counts[i] > length_at + 1:
+                text = self.buffer[self.marks[base + length_at - 1] + 1 : self.marks[base + length_at]].tobytes()
+                begin = int(self.marks[base + length_at]) + 1
+                if text.isdigit() and len(text) < 12:
+                    finish = min(begin + int(text), PAD + self.size)
+                    hidden[begin:finish] = 32
+                    self._cut(hidden)
+            i += 1
+
+    @cached_property
+    def w8(self) -> Words:
+        """The eight bytes at each address as one little-endian word."""
+        return np.lib.stride_tricks.as_strided(self.buffer[:8].view("<u8"), shape=(len(self.buffer) - 7,), strides=(1,))
+
+    @cached_property
+    def w4(self) -> npt.NDArray[np.uint32]:
+        return np.lib.stride_tricks.as_strided(self.buffer[:4].view("<u4"), shape=(len(self.buffer) - 3,), strides=(1,))
+
+    def limit(self, m: int) -> None:
+        """Keep the first m segments."""
+        self.n = m
+        self.codes = np.append(self.codes[:m], 0)
+        self.base = np.append(self.base[:m], 0)
+        self.counts = np.append(self.counts[:m], 0)
+        self.starts, self.stops = self.starts[:m], self.stops[:m]
+        self.after = int(self.stops[-1]) + 1 if m else PAD
+
+    def of(self, *ids: str) -> Ints:
+        """Numbers of the segments with one of these ids, in order."""
+        codes = self.codes[: self.n]
+        hit = codes == code_of(ids[0])
+        for other in ids[1:]:
+            hit |= codes == code_of(other)
+        return np.flatnonzero(hit)
+
+    # ---- spans -------------------------------------------------------------------------------------------------------
+
+    def spans(self, segments: Ints, element: int | Ints) -> tuple[Ints, Ints]:
+        """Where the element of each segment starts and stops; an absent one is an empty span."""
+        have = self.counts[segments] > element
+        at = np.where(have, self.base[segments] + element, 1)
+        if not len(self.marks):
+            nothing = np.full(len(segments), PAD, dtype=np.int64)
+            return nothing, nothing
+        np.minimum(at, len(self.marks) - 1, out=at)
+        starts = self.marks[at - 1] + 1
+        stops = self.ends[at]
+        if not have.all():
+            starts[~have] = PAD
+            stops[~have] = PAD
+        np.maximum(stops, starts, out=stops)
+        return starts, stops
+
+    @cached_property
+    def _components(self) -> Ints:
+        return np.flatnonzero(self.buffer == self.wire.component)
+
+    @cached_property
+    def _repetitions(self) -> Ints:
+        return np.flatnonzero(self.buffer == self.wire.repetition)
+
+    def components(self, starts: Ints, stops: Ints) -> Composite:
+        marks = self._components
+        return Composite(marks, starts, stops, np.searchsorted(marks, starts), np.searchsorted(marks, stops))
+
+    def words(self, starts: Ints, stops: Ints) -> Words:
+        """Short values as integers comparable with `key_of`; longer than 8 bytes: all ones; empty: 0."""
+        length = stops - starts
+        out = self.w8[starts] & _LOW[np.minimum(length, 8)]
+        return np.where(length > 8, _LONG, out)
+
+    def keys(self, segments: Ints, element: int) -> Words:
+        return self.words(*self.spans(segments, element))
+
+    def text_at(self, segment: int, element: int) -> str:
+        """One element as text: for envelopes and headers."""
+        if element >= self.counts[segment]:
+            return ""
+        at = int(self.base[segment]) + element
+        return _decode(self.buffer[self.marks[at - 1] + 1 : self.ends[at]].tobytes())
+
+    def elements(self, segment: int) -> list[str]:
+        """All elements of one segment as text, with the id at 0: for envelopes and headers."""
+        last = int(self.base[segment] + self.counts[segment]) - 1
+        raw = self.buffer[self.starts[segment] : self.ends[last]].tobytes()
+        if self.counts[segment] - 1 == raw.count(self.wire.element):
+            return _decode(raw).split(chr(self.wire.element))
+        return [self.id_at(segment)] + [self.text_at(segment, k) for k in range(1, int(self.counts[segment]))]
+
+    def id_at(self, segment: int) -> str:
+        return _decode(self.buffer[self.starts[segment] : self.ends[self.base[segment]]].tobytes())
+
+    # ---- columns -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def ascii(self) -> bool:
+        return not bool((self.buffer >= 128).any())
+
+    @cached_property
+    def valid_utf8(self) -> bool:
+        if self.ascii:
+            return True
+        try:
+            self.buffer.tobytes().decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def text(self, starts: Ints, stops: Ints) -> pa.Array:
+        """Spans → text; empty → null. Bytes that are not UTF-8 are read as Latin-1, value by value."""
+        n = len(starts)
+        if not self.valid_utf8:
+            raw = self.buffer.tobytes()
+            values = [_decode(raw[a:b]) or None for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+            return pa.array(values, type=pa.string())
+        length = stops - starts
+        views = np.zeros((n, 4), dtype="<u4")
+        views[:, 0] = length
+        word = self.w8[starts] & _LOW[np.minimum(length, 8)]
+        views[:, 1] = word.astype("<u4")
+        views[:, 2] = (word >> _U(32)).astype("<u4")
+        views[:, 3] = self.w4[starts + 8] & _LOW4[np.clip(length - 8, 0, 4)]
+        long = np.flatnonzero(length > 12)
+        views[long, 2] = 0
+        views[long, 3] = starts[long]
+        validity = _validity(length > 0)
+        array = pa.Array.from_buffers(
+            pa.string_view(), n, [validity, pa.py_buffer(views.reshape(-1)), pa.py_buffer(self.buffer)]
+        )
+        return array.cast(pa.string())
+
+    def decimals(self, starts: Ints, stops: Ints, scale: int) -> tuple[Ints, Bools, Bools]:
+        """Spans → (value × 10^scale, has a value, is not a plain decimal that fits).
+
+        A plain decimal has an optional minus, digits and at most one point: no exponent, plus sign, or thousands. It fits
+        if its value is exact at this scale and has at most 18 digits.
+        """
+        length = stops - starts
+        given = length > 0
+        minus = given & (self.buffer[starts] == 45)
+        length = length - minus
+        value, good = self._number(stops, np.minimum(length, 16), scale)
+        good &= (length <= 16) & (length > 0)
+        value = np.where(minus, -value, value)
+        bad = given & ~good
+        for i in np.flatnonzero(bad).tolist():
+            exact = exact_units(self.buffer[starts[i] : stops[i]].tobytes(), scale)
+            if exact is not None:
+                value[i], good[i], bad[i] = exact, True, False
+        return value, given & good, bad
+
+    def _number(self, stops: Ints, length: Ints, scale: int) -> tuple[Ints, Bools]:
+        keep = _HIGH[np.minimum(length, 8)]
+        word = (self.w8[stops - 8] & keep) | (_ZEROS & ~keep)
+        two = ((word >> _U(40)) & _U(0xFF) == 46) & (length >= 3)
+        one = ~two & ((word >> _U(48)) & _U(0xFF) == 46) & (length >= 2)
+        if two.any():
+            squeezed = (word & _U(0xFFFF000000000000)) | ((word & _U(0xFFFFFFFFFF)) << _U(8)) | _U(0x30)
+            word = np.where(two, squeezed, word)
+        if one.any():
+            squeezed = (word & _U(0xFF00000000000000)) | ((word & _U(0xFFFFFFFFFFFF)) << _U(8)) | _U(0x30)
+            word = np.where(one, squeezed, word)
+        value, good = _eight(word)
+        if scale < 2:
+            good &= ~(one | two)
+        long = np.flatnonzero(length > 8)
+        if len(long):
+            keep = _HIGH[length[long] - 8]
+            head, head_good = _eight((self.w8[stops[long] - 16] & keep) | (_ZEROS & ~keep))
+            digits = np.where(two[long] | one[long], 10**7, 10**8)
+            # 8 + 7 digits and two more zeros stay below 2^63; what does not is left to the exact path
+            small = head < 10**7
+            value[long] = np.where(small, head * digits + value[long], 0)
+            good[long] &= head_good & small
+        factor = np.full(len(value), 10**scale, dtype=np.int64)
+        if scale >= 2:
+            factor[one] = 10 ** (scale - 1)
+            factor[two] = 10 ** (scale - 2)
+        good &= value < (10**18) // factor
+        return value * factor, good
+
+    def integers(self, starts: Ints, stops: Ints) -> tuple[Ints, Bools, Bools]:
+        """Spans → (value, has a value, is not a whole number)."""
+        return self.decimals(starts, stops, 0) if len(starts) else _nothing()
+
+    def dates(self, starts: Ints, stops: Ints) -> tuple[npt.NDArray[np.int32], Bools, Bools]:
+        """Spans of CCYYMMDD → (days since 1970, has a value, is not a date)."""
+        length = stops - starts
+        value, good = _eight(self.w8[starts])
+        good &= length == 8
+        table = _days()
+        index = value - _FIRST_DAY
+        good &= (index >= 0) & (index < len(table))
+        days = table[np.where(good, index, 0)]
+        good &= days != _NO_DAY
+        return np.where(good, days, 0).astype(np.int32), good, (length > 0) & ~good
+
+
+class Composite:
+    """Elements cut into components, by two look-ups in the sorted list of component separators."""
+
+    def __init__(self, marks: Ints, starts: Ints, stops: Ints, low: Ints, high: Ints) -> None:
+        self.marks, self.starts, self.stops, self.low, self.high = marks, starts, stops, low, high
+
+    def spans(self, component: int) -> tuple[Ints, Ints]:
+        """Where the component (1-based) starts and stops; an absent one is an empty span."""
+        starts, stops = self.starts, self.stops
+        if not len(self.marks):
+            return (starts, stops) if component == 1 else (starts, starts)
+        top = len(self.marks) - 1
+        if component > 1:
+            have = self.low + component - 2 < self.high
+            starts = np.where(have, self.marks[np.minimum(self.low + component - 2, top)] + 1, stops)
+        more = self.low + component - 1 < self.high
+        stops = np.where(more, self.marks[np.minimum(self.low + component - 1, top)], stops)
+        return starts, stops
+
+
+_BIN, _BDS = code_of("BIN"), code_of("BDS")
+_RAW = (_BIN, _BDS)
+_FIRST_DAY, _LAST_DAY = 1800_00_00, 2200_00_00
+_NO_DAY = np.iinfo(np.int32).min
+
+
+@cache
+def _days() -> npt.NDArray[np.int32]:
+    """Days since 1970 by the number CCYYMMDD, from 1800 to 2199."""
+    days = np.arange(np.datetime64("1800-01-01"), np.datetime64("2200-01-01"))
+    months = days.astype("datetime64[M]")
+    year = days.astype("datetime64[Y]").astype(np.int64) + 1970
+    month = months.astype(np.int64) % 12 + 1
+    day = (days - months).astype(np.int64) + 1
+    table = np.full(_LAST_DAY - _FIRST_DAY, _NO_DAY, dtype=np.int32)
+    table[year * 10000 + month * 100 + day - _FIRST_DAY] = days.astype(np.int64)
+    return table
+
+
+def _eight(word: Words) -> tuple[Ints, Bools]:
+    """Eight ASCII digits in a word, first digit lowest → (number, all were digits)."""
+    v = word ^ _ZEROS
+    good = ((v + _U(0x0606060606060606)) | v) & _U(0xF0F0F0F0F0F0F0F0) == 0
+    v = np.where(good, v, _U(0))
+    v = v * _U(10) + (v >> _U(8))
+    mask = _U(0x000000FF000000FF)
+    v = ((v & mask) * _U(0x000F424000000064) + ((v >> _U(16)) & mask) * _U(0x0000271000000001)) >> _U(32)
+    return v.astype(np.int64), good
+
+
+def exact_units(raw: bytes, scale: int) -> int | None:
+    """A plain decimal → its value × 10^scale, or None where it is none, has more places, or more than 18 digits."""
+    if not _PLAIN.fullmatch(raw) or len(raw) > 64:
+        return None
+    scaled = Decimal(raw.decode("ascii")).scaleb(scale)
+    whole = int(scaled)
+    return whole if whole == scaled and abs(whole) < 10**MAX_DIGITS else None
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _nothing() -> tuple[Ints, Bools, Bools]:
+    return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_)
+
+
+def _validity(have: Bools) -> Any:
+    return None if have.all() else pa.py_buffer(np.packbits(have, bitorder="little"))
+
+
+def decimal_array(value: Ints, have: Bools, kind: pa.DataType) -> pa.Array:
+    """Scaled integers → decimal128, without a Python object a value."""
+    pair = np.empty((len(value), 2), dtype="<i8")
+    pair[:, 0] = value
+    pair[:, 1] = value >> 63
+    return pa.Array.from_buffers(kind, len(value), [_validity(have), pa.py_buffer(pair.reshape(-1))])
+
+
+def fixed_array(value: npt.NDArray[Any], have: Bools, kind: pa.DataType) -> pa.Array:
+    """Integers or days → an Arrow array of `kind` (int64, date32)."""
+    return pa.Array.from_buffers(kind, len(value), [_validity(have), pa.py_buffer(np.ascontiguousarray(value))])
