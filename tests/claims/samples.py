@@ -193,3 +193,17 @@ def replace(table: pa.Table, row: int, **values: object) -> pa.Table:
 
 def next_day(day: date, days: int = 1) -> date:
     return day + timedelta(days=days)
+
+
+def tables_of_one(*, lines: int, codes: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """One claim with so many lines and diagnoses."""
+    claims, some_codes, some_lines = (t.to_pylist() for t in make(1, dependents=False))
+    line, code = some_lines[0], some_codes[0]
+    per_line = line["charge"]
+    return (
+        shapes.from_rows("coded_claims", [claims[0] | {"charge": per_line * lines}]),
+        shapes.from_rows("coded_diagnoses", [code | {"rank": n + 1, "code": f"E{100 + n}"} for n in range(codes)]),
+        shapes.from_rows("coded_lines", [
+            line | {"line": n + 1, "line_control_number": f"L{n + 1}", "pointer2": None} for n in range(lines)
+        ]),
+    )  # fmt: skip
