@@ -281,24 +281,28 @@ def _set(answer: SetAnswer, told: Sequence[Finding]) -> Iterator[list[Written]]:
     grouped: dict[tuple[int, str, str], list[Finding]] = {}
     for finding in told:
         known = RULES.get(finding.rule)
-        code = known.set if known else "I5"
+        code = "I5" if _situational(finding) else known.set if known else ""
         if code and code not in codes:
             codes.append(code)
-        segment_code = known.segment if known else _situational_code(finding)
+        segment_code = _situational_code(finding) if _situational(finding) else known.segment if known else ""
         if not segment_code or finding.segment is None:
             continue
         grouped.setdefault((finding.segment, finding.segment_id, segment_code), []).append(finding)
     for (segment, segment_id, segment_code), listed in grouped.items():
         yield ["IK3", segment_id or "ZZZ", str(segment - seen.first + 1), "", segment_code]
         subject = next((f.subject for f in listed if f.subject), "")
-        if any(f.rule not in RULES for f in listed):
-            for f in [f for f in listed if f.rule not in RULES][:9]:
-                yield _trigger(f, segment - seen.first + 1)
+        for f in [f for f in listed if _situational(f)][:9]:
+            yield _trigger(f, segment - seen.first + 1)
         if subject and seen.id == "837":
             yield ["CTX", ["CLM01", _clean(subject)[:35]]]
         if segment_code in ("8", "I6"):
-            yield from _elements(guide, [f for f in listed if f.element and f.rule in RULES])
+            yield from _elements(guide, [f for f in listed if f.element and not _situational(f)])
     yield ["IK5", answer.code, *codes[:5]]
+
+
+def _situational(finding: Finding) -> bool:
+    known = RULES.get(finding.rule)
+    return known is None or known.situational
 
 
 def _situational_code(finding: Finding) -> str:

@@ -318,7 +318,8 @@ def build(data: Mapping[str, Any], overlay: Mapping[str, Any] | None = None) -> 
         for child in data["loop"]:
             if spec["id"] in child.get("parents", ()):
                 loop.children.append(make(listed[child["id"]], loop))
-        for bit, item in enumerate(sorted([*loop.places, *loop.children], key=lambda item: item.at)):
+        content: list[Place | Loop] = [*loop.places, *loop.children]
+        for bit, item in enumerate(sorted(content, key=lambda item: item.at)):
             item.bit = 1 << bit
             if item.required:
                 loop.required_mask |= item.bit

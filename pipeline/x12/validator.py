@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -33,7 +33,6 @@ ISA_WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 CHUNK = 1 << 20
 _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}\Z")
 _CONTROL_NUMBER = re.compile(r"\d{9}\Z")
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,37}\Z")
 _QUALIFIERS = frozenset(["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30", "31", "32", "33", "34", "35", "36", "37", "38", "AM", "NR", "SA", "SN", "ZZ"])  # fmt: skip
 _ENVELOPE = frozenset(("ISA", "TA1", "GS", "ST", "SE", "GE", "IEA"))
 
@@ -190,7 +189,7 @@ class _Tokens:
         version = text[cuts[11] + 1 : cuts[12]]
         return Delimiters(separator, _repetition(repetition, version), text[at + 1], text[at + 2]), False
 
-    def _interchange(self, position: int) -> Iterator[Any]:
+    def _interchange(self, position: int) -> Generator[tuple[int, list[str]], None, int]:
         text = self.text
         heading = self._heading(position)
         if heading is None:
@@ -288,7 +287,7 @@ class _Link:
 class _Frame:
     """An open loop: what it has held (`mask`, `counts`), where it began, and its segments where rules ask for them."""
 
-    __slots__ = ("counts", "items", "loop", "mask", "number")
+    __slots__ = ("counts", "items", "kids", "loop", "mask", "number")
 
     def __init__(self, loop: Loop, number: int, keep: bool) -> None:
         self.loop = loop
@@ -296,6 +295,7 @@ class _Frame:
         self.number = number
         self.counts: dict[int, int] | None = None
         self.items: list[tuple[Place, int, str]] | None = [] if keep else None
+        self.kids: dict[str, list[list[tuple[Place, int, str]]]] | None = {} if keep else None
 
 
 class _Machine:
@@ -469,9 +469,7 @@ class _Engine:
             segment_id, _, rest = segment.partition(mark)
             link = self.table.get(segment_id)
             if link.__class__ is dict:
-                key = segment.split(mark, 4)[3:4] if segment_id == "HL" else rest.partition(mark)[0]
-                if segment_id == "HL":
-                    key = key[0] if key else ""
+                key = rest.partition(mark)[0] if segment_id != "HL" else "".join(segment.split(mark, 4)[3:4])
                 chosen = link.get(key)
                 if chosen is None:
                     if component in key:
@@ -1082,8 +1080,3 @@ class _Engine:
         self.interchange.last = self.number
         self.interchange = None
         self.subject = ""
-
-
-def safe_id(text: str) -> str:
-    """An account or control number fit for a finding's subject; '' where it does not look like one."""
-    return text if _SAFE_ID.match(text) else ""

@@ -1,40 +1,916 @@
 """What a transaction set must mean, beyond its form: balances, sequences, identifiers. SNIP 3 and those of 4 and 5.
 
 A `Meaning` hangs hooks on places of a guide; the walk calls a hook with the segment's elements as it passes, and
-`closed` when a loop ends. Hooks keep sums in integer cents and never raise: what cannot be read as an amount was already
-reported as an element, and is left out of the sum together with the check that would need it.
+`closed` when a loop ends. Sums are integer cents. Nothing raises: what cannot be read as an amount was already reported as
+an element, and the balance that would need it is left unjudged.
+
+The balances stand here in code, since they add over loops; whatever one loop can say of itself stands as a rule in the
+guide's data (`expressions.py`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline.x12.guides import Guide
+from pipeline.x12 import expressions
+from pipeline.x12.guides import Guide, Loop, Place, Rule, key_of
 
 if TYPE_CHECKING:
     from pipeline.x12.validator import _Engine, _Frame
 
 Hook = Callable[[Any, "_Engine", int, list[str]], None]
 
+_AMOUNT = re.compile(r"(-?)(\d{0,15})(?:\.(\d{0,2}))?\Z", re.ASCII)
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,37}\Z")
+CLAIMS_IN_SET = 5000
+
+
+@lru_cache(maxsize=65536)
+def cents(text: str) -> int | None:
+    """An amount in cents; None where it is none (or has fractions of a cent)."""
+    match = _AMOUNT.match(text)
+    if not match or not (match[2] or match[3]):
+        return None
+    value = int(match[2] or "0") * 100 + int((match[3] or "").ljust(2, "0"))
+    return -value if match[1] else value
+
+
+def shown(value: int) -> str:
+    return f"{'-' if value < 0 else ''}{abs(value) // 100}.{abs(value) % 100:02d}"
+
+
+@lru_cache(maxsize=65536)
+def is_npi(text: str) -> bool:
+    """Ten digits, first 1 or 2, Luhn over 80840 and the number."""
+    if len(text) != 10 or not (text.isascii() and text.isdigit()) or text[0] not in "12":
+        return False
+    total = 24  # what the prefix 80840 adds
+    for index, character in enumerate(reversed(text)):
+        digit = int(character)
+        if index % 2:
+            digit = digit * 2 - 9 if digit > 4 else digit * 2
+        total += digit
+    return total % 10 == 0
+
+
+def safe_id(text: str) -> str:
+    """An account or control number fit for a finding's subject; '' where it does not look like one."""
+    return text if _SAFE_ID.match(text) else ""
+
+
+class State:
+    """What the walk of one set has gathered. Levels here; each transaction adds its own."""
+
+    def __init__(self, profile: Mapping[str, Any]) -> None:
+        self.profile = profile
+        self.levels = 0
+        self.level: dict[str, list[Any]] = {}  # HL01 → [HL04, children, segment number, loop id]
+        self.open_level: dict[str, str] = {}  # loop id → HL01 of the one open
+
+
+class _Compiled:
+    """A situational rule, parsed."""
+
+    __slots__ = ("at", "check", "rule", "when")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.when = expressions.parse(rule.when) if rule.when else None
+        self.check = expressions.parse(rule.check)
+        self.at = expressions.parse_path(rule.at) if rule.at else next(iter(self.check.paths), None)
+
+    def loops(self) -> frozenset[str]:
+        return self.check.loops | (self.when.loops if self.when else frozenset())
+
 
 class Meaning:
-    """The base: nothing but what every set shares."""
+    """The base: levels (HL), NPIs, and the rules that the guide's data states."""
 
     def __init__(self, guide: Guide) -> None:
         self.guide = guide
         self.hooks: dict[int, Hook] = {}
-        self.loops_with_rules: frozenset[str] = frozenset()
+        self.rules: dict[str, list[_Compiled]] = {}
+        for rule in guide.rules:
+            self.rules.setdefault(rule.loop, []).append(_Compiled(rule))
+        #: loops that a rule of another loop looks at
+        self.wanted = {loop: frozenset().union(*(rule.loops() for rule in rules)) for loop, rules in self.rules.items()}
+        self.loops_with_rules = frozenset(self.rules).union(*self.wanted.values()) if self.rules else frozenset()
+        for place in guide.places:
+            if place.id == "HL":
+                self.hang(place, partial(_level, place))
+            elif place.id == "NM1" and _takes(place, 8, "XX"):
+                self.hang(place, partial(_identifier, place, 8))
+            elif place.id == "N1" and _takes(place, 3, "XX"):
+                self.hang(place, partial(_identifier, place, 3))
+        self.prepare()
 
-    def state(self, profile: Mapping[str, Any]) -> Any:
-        return None
+    def prepare(self) -> None:
+        """For the hooks of one transaction."""
+
+    def hang(self, place: Place, hook: Hook) -> None:
+        """Add a hook to a place; a second one runs after the first."""
+        first = self.hooks.get(place.index)
+        if first is None:
+            self.hooks[place.index] = hook
+            return
+
+        def both(state: Any, engine: _Engine, number: int, parts: list[str]) -> None:
+            first(state, engine, number, parts)
+            hook(state, engine, number, parts)
+
+        self.hooks[place.index] = both
+
+    def on(self, loops: str, segment_id: str, hook: Hook, key: str = "") -> None:
+        """Hang a hook on all places of a segment in these loops (words), or only on the one that takes `key`."""
+        for place in self.guide.by_id(segment_id):
+            if place.loop.id in loops.split() and (not key or key in place.keys):
+                self.hang(place, hook)
+
+    def state(self, profile: Mapping[str, Any]) -> State:
+        return State(profile)
 
     def closed(self, state: Any, engine: _Engine, frame: _Frame) -> None:
-        return None
+        if frame.items is None:
+            return
+        loop = frame.loop
+        for above in engine.frames:
+            if above.kids is not None and loop.id in self.wanted.get(above.loop.id, ()):
+                above.kids.setdefault(loop.id, []).append(frame.items)
+        rules = self.rules.get(loop.id)
+        if rules:
+            self._situations(engine, frame, rules)
 
-    def finished(self, state: Any, engine: _Engine) -> None:
-        return None
+    def _situations(self, engine: _Engine, frame: _Frame, rules: list[_Compiled]) -> None:
+        assert frame.items is not None
+        mark = engine.delimiters.element
+        cut: dict[int, list[tuple[str, list[str]]]] = {}
+
+        def split(items: list[tuple[Place, int, str]]) -> list[tuple[str, list[str]]]:
+            known = cut.get(id(items))
+            if known is None:
+                known = cut[id(items)] = [(place.id, segment.split(mark)) for place, _, segment in items]
+            return known
+
+        others: dict[str, list[list[tuple[str, list[str]]]]] = {}
+        wanted = self.wanted[frame.loop.id]
+        if wanted:
+            for above in engine.frames:
+                if above.items is not None and above.loop.id in wanted:
+                    others.setdefault(above.loop.id, []).append(split(above.items))
+                if above.kids:
+                    # loops that stand beside this one, already closed, in a loop around it
+                    for loop_id, groups in above.kids.items():
+                        if loop_id in wanted:
+                            others.setdefault(loop_id, []).extend(split(items) for items in groups)
+            for loop_id, groups in (frame.kids or {}).items():
+                others.setdefault(loop_id, []).extend(split(items) for items in groups)
+        component = engine.delimiters.component
+        instance = expressions.Instance(
+            split(frame.items), others, component, lambda segment_id, parts: key_of(segment_id, parts, component)
+        )
+        for compiled in rules:
+            if compiled.when is not None and not compiled.when.holds(instance):
+                continue
+            if not compiled.check.holds(instance):
+                self._broken(engine, frame, compiled)
+
+    def _broken(self, engine: _Engine, frame: _Frame, compiled: _Compiled) -> None:
+        """The finding stands at the segment that the rule points to, or at the loop's first one."""
+        assert frame.items is not None
+        rule, at = compiled.rule, compiled.at
+        number, element, component = frame.number, None, None
+        segment_id = at.segment if at is not None else frame.loop.trigger.id
+        if at is not None and not at.loop:
+            for place, position, segment in frame.items:
+                parts = segment.split(engine.delimiters.element)
+                key = key_of(place.id, parts, engine.delimiters.component)
+                if place.id == at.segment and (not at.qualifiers or key in at.qualifiers):
+                    number, element, component = position, at.element or None, at.component or None
+                    break
+        severity = rule.severity
+        if engine.lenient and severity == "error" and rule.snip >= 4:
+            severity = "warning"
+        engine.report(
+            rule.id, rule.message, rule.fix, number=number, loop=frame.loop.id, segment_id=segment_id, element=element,
+            component=component, severity=severity, snip=rule.snip,
+        )  # fmt: skip
+
+    def finished(self, state: State, engine: _Engine) -> None:
+        for level, (flag, children, number, loop) in state.level.items():
+            if (flag == "1") == bool(children) or not flag:
+                continue
+            words = (
+                "HL04 is 1 but no level stands below it." if flag == "1" else "HL04 is 0 but a level stands below it."
+            )
+            engine.report(
+                "hl.children", words, "Send 1 where levels follow below, else 0.", number=number, loop=loop,
+                segment_id="HL", element=4,
+            )  # fmt: skip
+            del level
+
+
+def _takes(place: Place, element: int, code: str) -> bool:
+    if element > len(place.elements):
+        return False
+    holder = place.elements[element - 1]
+    return holder.usage != "N" and (not holder.codes or code in holder.codes)
+
+
+def _identifier(place: Place, element: int, state: State, engine: _Engine, number: int, parts: list[str]) -> None:
+    if len(parts) > element + 1 and parts[element] == "XX" and not is_npi(parts[element + 1]):
+        engine.report(
+            "npi", f"{place.id}{element + 1:02d} is not a valid NPI: ten digits with a check digit.",
+            "Correct the NPI in the provider's record.", loop=place.loop.id, segment_id=place.id, element=element + 1,
+        )  # fmt: skip
+
+
+def _level(place: Place, state: State, engine: _Engine, number: int, parts: list[str]) -> None:
+    """HL01 rises by one; HL02 names the open level around it."""
+    identifier = parts[1] if len(parts) > 1 else ""
+    parent = parts[2] if len(parts) > 2 else ""
+    loop = place.loop
+
+    def say(rule: str, message: str, fix: str, element: int) -> None:
+        engine.report(rule, message, fix, loop=loop.id, segment_id="HL", element=element)
+
+    expected = state.levels + 1
+    if identifier != str(expected):
+        say(
+            "hl.number",
+            f"HL01 is not {expected}: levels are numbered from 1, one after another.",
+            "Number them again.",
+            1,
+        )
+    # one fault, one finding: count on from what stands here
+    digits = identifier.isascii() and identifier.isdigit() and len(identifier) < 10
+    state.levels = int(identifier) if digits and int(identifier) >= expected else expected
+    state.level[identifier or str(expected)] = [parts[4] if len(parts) > 4 else "", 0, number, loop.id]
+    state.open_level[loop.id] = identifier
+    above: Loop | None = loop.parent
+    if above is None or above.trigger.id != "HL":
+        return
+    wanted = state.open_level.get(above.id, "")
+    if parent != wanted:
+        say(
+            "hl.parent",
+            f"HL02 does not name the loop {above.id} above it.",
+            f"Send its HL01, {wanted or 'once it stands'}.",
+            2,
+        )
+    if wanted in state.level:
+        state.level[wanted][1] += 1
+
+
+# ── 837 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Payer:
+    """One 2320: what another payer has decided."""
+
+    __slots__ = (
+        "adjusted",
+        "dated",
+        "id",
+        "line_adjusted",
+        "line_dated",
+        "line_paid",
+        "lines",
+        "non_covered",
+        "number",
+        "paid",
+        "sure",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.id = ""
+        self.paid: int | None = None  # AMT*D
+        self.non_covered: int | None = None  # AMT*A8
+        self.adjusted: int | None = None  # Σ CAS of 2320; None: no CAS
+        self.line_paid = 0
+        self.line_adjusted = 0
+        self.lines = 0
+        self.dated = False
+        self.line_dated = False
+        self.sure = True  # every amount could be read
+
+
+class _Line:
+    __slots__ = ("bundled", "charge", "number", "paid", "sure")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.charge: int | None = None
+        self.paid: dict[str, int] = {}  # payer id → Σ SVD02 + Σ CAS
+        self.bundled: set[str] = set()
+        self.sure = True
+
+
+class _State837(State):
+    def __init__(self, profile: Mapping[str, Any]) -> None:
+        super().__init__(profile)
+        self.created = ""
+        self.claims = 0
+        self.claim_ids: set[str] = set()
+        self.order = ""  # SBR01 of 2000B
+        self.birth = ""
+        self.clear(0, "")
+
+    def clear(self, number: int, charge: str) -> None:
+        self.claim_number = number
+        self.charge = cents(charge)
+        self.total: int | None = 0
+        self.lines = 0
+        self.orders: set[str] = set()
+        self.diagnoses = 0
+        self.controls: set[str] = set()
+        self.payers: list[_Payer] = []
+        self.line: _Line | None = None
+        self.lines_with_payers: list[_Line] = []
+        self.svd = ""
+
+
+class Meaning837(Meaning):
+    #: (segment, element of the charge, element of the pointers)
+    SERVICE: tuple[str, int, int] = ("SV1", 2, 7)
+
+    def state(self, profile: Mapping[str, Any]) -> _State837:
+        return _State837(profile)
+
+    def prepare(self) -> None:
+        segment, charge, pointers = self.SERVICE
+        self.on("ST", "BHT", _created)
+        self.on("2000B", "SBR", _subscriber)
+        self.on("2010BA 2010CA", "DMG", _birth)
+        self.on("2000C", "HL", _patient)
+        self.on("2300", "CLM", _claim)
+        for place in self.guide.by_id("HI"):
+            if place.keys & {"ABK", "BK", "ABF", "BF"}:
+                self.hang(place, _diagnoses)
+        self.on("2320", "SBR", _other)
+        self.on("2320", "AMT", _payer_amount)
+        self.on("2320", "CAS", _payer_adjustment)
+        self.on("2330B", "NM1", _payer_name)
+        self.on("2330B", "DTP", _payer_date, "573")
+        self.on("2400", "LX", _line)
+        self.on("2400", segment, partial(_service, charge, pointers))
+        self.on("2400", "DTP", _service_date, "472")
+        self.on("2300", "DTP", _service_date, "472")
+        self.on("2300", "DTP", _service_date, "434")
+        self.on("2400", "REF", _line_control, "6R")
+        self.on("2430", "SVD", _decided)
+        self.on("2430", "CAS", _line_adjustment)
+        self.on("2430", "DTP", _line_paid_date, "573")
+
+    def closed(self, state: _State837, engine: _Engine, frame: _Frame) -> None:
+        if frame.loop.id == "2300":
+            _balance(state, engine)
+        super().closed(state, engine, frame)
+        if frame.loop.id == "2300":
+            engine.subject = ""
+
+
+class Meaning837I(Meaning837):
+    SERVICE = ("SV2", 3, 0)
+
+
+class Meaning837D(Meaning837):
+    SERVICE = ("SV3", 2, 11)
+
+
+def _at(parts: list[str], element: int) -> str:
+    return parts[element] if element < len(parts) else ""
+
+
+def _created(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.created = _at(parts, 4)
+
+
+def _subscriber(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.order = _at(parts, 1)
+    state.birth = ""
+
+
+def _patient(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.birth = ""
+
+
+def _birth(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.birth = _at(parts, 2) if _at(parts, 1) == "D8" else ""
+
+
+def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.clear(number, _at(parts, 2))
+    identifier = _at(parts, 1)
+    engine.subject = safe_id(identifier)
+    state.claims += 1
+    most = int(state.profile.get("max_claims_per_set", CLAIMS_IN_SET))
+    if state.claims == most + 1:
+        engine.report(
+            "837.claims-in-set", f"The set holds more than {most} claims.", "Begin a further set.", loop="2300",
+            segment_id="CLM", severity="error" if "max_claims_per_set" in state.profile else "",
+        )  # fmt: skip
+    if identifier in state.claim_ids:
+        engine.report(
+            "837.duplicate-claim", "CLM01 stands a second time in this set: answers cannot be told apart.",
+            "Give each claim an id of its own.", loop="2300", segment_id="CLM", element=1,
+        )  # fmt: skip
+    state.claim_ids.add(identifier)
+    state.orders = {state.order} - {"", "U"}
+
+
+def _diagnoses(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    mark = engine.delimiters.component
+    state.diagnoses += sum(1 for part in parts[1:] if part.partition(mark)[0] in ("ABK", "BK", "ABF", "BF"))
+
+
+def _other(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    order = _at(parts, 1)
+    if order in state.orders:
+        engine.report(
+            "837.payer-order", "SBR01 stands a second time among the payers of this claim.",
+            "Give each payer its own place: P, S, T, A …", loop="2320", segment_id="SBR", element=1,
+        )  # fmt: skip
+    elif order and order != "U":
+        state.orders.add(order)
+    state.payers.append(_Payer(number))
+
+
+def _payer_amount(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    if not state.payers:
+        return
+    payer, amount = state.payers[-1], cents(_at(parts, 2))
+    if amount is None:
+        payer.sure = False
+    elif parts[1] == "D":
+        payer.paid = amount
+    elif parts[1] == "A8":
+        payer.non_covered = amount
+
+
+def _trios(parts: list[str]) -> int | None:
+    total = 0
+    for index in range(3, len(parts), 3):
+        if not parts[index]:
+            continue
+        amount = cents(parts[index])
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
+def _payer_adjustment(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    if not state.payers:
+        return
+    payer, total = state.payers[-1], _trios(parts)
+    if total is None:
+        payer.sure = False
+    else:
+        payer.adjusted = (payer.adjusted or 0) + total
+
+
+def _payer_name(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    if not state.payers:
+        return
+    identifier = _at(parts, 9)
+    if identifier and any(payer.id == identifier for payer in state.payers[:-1]):
+        engine.report(
+            "837.payer-repeated", "NM109 names the same payer as another 2330B of this claim.",
+            "Give each payer its own id: lines refer to it.", loop="2330B", segment_id="NM1", element=9,
+        )  # fmt: skip
+    state.payers[-1].id = identifier
+
+
+def _payer_date(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    if state.payers:
+        state.payers[-1].dated = True
+
+
+def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.lines += 1
+    state.line = _Line(number)
+    stated = _at(parts, 1)
+    if stated != str(state.lines):
+        engine.report(
+            "837.line-number", f"LX01 is not {state.lines}: lines are numbered from 1, one after another.",
+            "Number the lines again.", loop="2400", segment_id="LX", element=1,
+        )  # fmt: skip
+        if stated.isascii() and stated.isdigit() and state.lines < int(stated[:6]) < 10000:
+            state.lines = int(stated[:6])
+
+
+def _service(charge: int, pointers: int, state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    amount = cents(_at(parts, charge))
+    if state.line is not None:
+        state.line.charge = amount
+    if amount is None or state.total is None:
+        state.total = None
+    else:
+        state.total += amount
+    if not pointers or pointers >= len(parts):
+        return
+    seen = set()
+    for component, pointer in enumerate(parts[pointers].split(engine.delimiters.component), start=1):
+        if not (pointer.isascii() and pointer.isdigit()):
+            continue
+        if not 1 <= int(pointer[:4]) <= state.diagnoses:
+            words = f"points to diagnosis {pointer[:4]} and the claim has {state.diagnoses}"
+        elif pointer in seen:
+            words = f"names diagnosis {pointer[:4]} a second time"
+        else:
+            seen.add(pointer)
+            continue
+        engine.report(
+            "837.pointer", f"{parts[0]}{pointers:02d}-{component} {words}.", "Point to diagnoses of the claim's HI.",
+            loop="2400", segment_id=parts[0], element=pointers, component=component,
+        )  # fmt: skip
+
+
+def _service_date(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    value = _at(parts, 3)
+    first, last = value[:8], value[-8:]
+    if not (first.isdigit() and last.isdigit()):
+        return
+    loop = "2400" if state.line is not None else "2300"
+    if state.created.isdigit() and last > state.created:
+        engine.report(
+            "837.service-date", "DTP03 lies after the date of the file (BHT04): the service is in the future.",
+            "Correct the date, or send the claim after the service.", loop=loop, segment_id="DTP", element=3,
+        )  # fmt: skip
+    if state.birth.isdigit() and len(state.birth) == 8 and first < state.birth:
+        engine.report(
+            "837.service-date", "DTP03 lies before the patient's birth.", "Correct the service date or the birth date.",
+            loop=loop, segment_id="DTP", element=3,
+        )  # fmt: skip
+
+
+def _line_control(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    control = _at(parts, 2)
+    if control in state.controls:
+        engine.report(
+            "837.line-control", "REF*6R stands a second time in this claim: payments cannot find their line.",
+            "Give each line a control number of its own.", loop="2400", segment_id="REF", element=2,
+        )  # fmt: skip
+    state.controls.add(control)
+
+
+def _decided(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    line = state.line
+    identifier = state.svd = _at(parts, 1)
+    payer = next((payer for payer in state.payers if payer.id == identifier), None)
+    if payer is None:
+        engine.report(
+            "837.paid-by", "SVD01 names a payer that is in no 2330B of this claim.", "Send the NM109 of that payer's 2330B.",
+            loop="2430", segment_id="SVD", element=1,
+        )  # fmt: skip
+    if line is None:
+        return
+    amount = cents(_at(parts, 2))
+    if not line.paid:
+        state.lines_with_payers.append(line)
+    if amount is None:
+        line.sure = False
+        if payer:
+            payer.sure = False
+        return
+    line.paid[identifier] = line.paid.get(identifier, 0) + amount
+    if _at(parts, 6):
+        line.bundled.add(identifier)
+    if payer:
+        payer.line_paid += amount
+        payer.lines += 1
+
+
+def _line_adjustment(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    line, total = state.line, _trios(parts)
+    payer = next((payer for payer in state.payers if payer.id == state.svd), None)
+    if line is None:
+        return
+    if total is None:
+        line.sure = False
+        if payer:
+            payer.sure = False
+        return
+    line.paid[state.svd] = line.paid.get(state.svd, 0) + total
+    if payer:
+        payer.line_adjusted += total
+
+
+def _line_paid_date(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    payer = next((payer for payer in state.payers if payer.id == state.svd), None)
+    if payer:
+        payer.line_dated = True
+
+
+def _balance(state: _State837, engine: _Engine) -> None:
+    """The sums of one claim, when it ends."""
+
+    def say(
+        rule: str, message: str, fix: str, number: int, loop: str, segment_id: str, element: int | None = None
+    ) -> None:
+        engine.report(rule, message, fix, number=number, loop=loop, segment_id=segment_id, element=element)
+
+    charge = state.charge
+    if charge is not None and state.total is not None and state.lines and charge != state.total:
+        say(
+            "837.charges", f"CLM02 is {shown(charge)} and its lines add up to {shown(state.total)}.",
+            "Make the claim's charge the sum of its lines.", state.claim_number, "2300", "CLM", 2,
+        )  # fmt: skip
+    for line in state.lines_with_payers:
+        for payer_id, decided in line.paid.items():
+            if line.sure and line.charge is not None and payer_id not in line.bundled and decided != line.charge:
+                say(
+                    "837.line-paid",
+                    f"The line's charge is {shown(line.charge)}; what another payer paid and adjusted on it is {shown(decided)}.",
+                    "Send that payer's payment and all of its adjustments (SVD02 and CAS in 2430).", line.number, "2430", "SVD", 2,
+                )  # fmt: skip
+    for payer in state.payers:
+        if payer.dated and payer.line_dated:
+            say(
+                "837.paid-date", "The date of the other payer's decision stands at the claim and at its lines.",
+                "Send DTP*573 in 2330B or in 2430, not in both.", payer.number, "2330B", "DTP",
+            )  # fmt: skip
+        if not payer.sure:
+            continue
+        if payer.non_covered is not None:
+            if charge is not None and payer.non_covered != charge:
+                say(
+                    "837.non-covered", f"AMT*A8 is {shown(payer.non_covered)} and the claim's charge is {shown(charge)}.",
+                    "A claim that the other payer does not cover at all carries its whole charge.", payer.number, "2320", "AMT", 2,
+                )  # fmt: skip
+            if payer.paid is not None or payer.adjusted is not None:
+                say(
+                    "837.non-covered", "AMT*A8 says that nothing is covered, and AMT*D or CAS stands beside it.",
+                    "Send AMT*A8 alone.", payer.number, "2320", "AMT", 1,
+                )  # fmt: skip
+            continue
+        if payer.paid is None:
+            continue
+        adjusted = payer.adjusted or 0
+        if payer.lines and payer.paid != payer.line_paid - adjusted:
+            say(
+                "837.payer-paid",
+                f"AMT*D is {shown(payer.paid)}; the lines' payments less the claim's adjustments are {shown(payer.line_paid - adjusted)}.",
+                "Make AMT*D the payments of the lines less CAS of 2320.", payer.number, "2320", "AMT", 2,
+            )  # fmt: skip
+        decided = payer.paid + adjusted + payer.line_adjusted
+        if charge is not None and decided != charge and (payer.adjusted is not None or payer.lines):
+            say(
+                "837.claim-paid",
+                f"The claim's charge is {shown(charge)}; what the other payer paid and adjusted is {shown(decided)}.",
+                "Send each adjustment once, at the claim or at the line.", payer.number, "2320", "AMT", 2,
+            )  # fmt: skip
+
+
+# ── 835 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _State835(State):
+    def __init__(self, profile: Mapping[str, Any]) -> None:
+        super().__init__(profile)
+        self.payment: int | None = None
+        self.payment_number = 0
+        self.total: int | None = 0
+        self.charge: int | None = None
+        self.paid: int | None = None
+        self.adjusted: int | None = 0
+        self.claim_number = 0
+        self.line_number = 0
+        self.line_charge: int | None = None
+        self.line_paid: int | None = None
+        self.line_adjusted: int | None = 0
+
+
+class Meaning835(Meaning):
+    def state(self, profile: Mapping[str, Any]) -> _State835:
+        return _State835(profile)
+
+    def prepare(self) -> None:
+        self.on("ST", "BPR", _payment)
+        self.on("2100", "CLP", _claim_payment)
+        self.on("2100", "CAS", _claim_adjustment)
+        self.on("2110", "SVC", _service_payment)
+        self.on("2110", "CAS", _service_adjustment)
+        self.on("ST", "PLB", _provider_adjustment)
+
+    def closed(self, state: _State835, engine: _Engine, frame: _Frame) -> None:
+        if frame.loop.id == "2110":
+            charge, adjusted, paid = state.line_charge, state.line_adjusted, state.line_paid
+            if charge is not None and adjusted is not None and paid is not None and charge - adjusted != paid:
+                engine.report(
+                    "835.line-balance",
+                    f"The line's charge {shown(charge)} less adjustments {shown(adjusted)} is not what it paid, {shown(paid)}.",
+                    "Ask the payer for a corrected remittance.", number=state.line_number, loop="2110", segment_id="SVC", element=3,
+                )  # fmt: skip
+        elif frame.loop.id == "2100":
+            charge, adjusted, paid = state.charge, state.adjusted, state.paid
+            if charge is not None and adjusted is not None and paid is not None and charge - adjusted != paid:
+                engine.report(
+                    "835.claim-balance",
+                    f"The claim's charge {shown(charge)} less adjustments {shown(adjusted)} is not what it paid, {shown(paid)}.",
+                    "Ask the payer for a corrected remittance.", number=state.claim_number, loop="2100", segment_id="CLP", element=4,
+                )  # fmt: skip
+        super().closed(state, engine, frame)
+        if frame.loop.id == "2100":
+            engine.subject = ""
+
+    def finished(self, state: _State835, engine: _Engine) -> None:  # type: ignore[override]
+        super().finished(state, engine)
+        if state.payment is not None and state.total is not None and state.payment != state.total:
+            engine.report(
+                "835.set-balance",
+                f"BPR02 is {shown(state.payment)}; the claims less provider adjustments come to {shown(state.total)}.",
+                "Ask the payer for a corrected remittance.", number=state.payment_number, loop="ST", segment_id="BPR", element=2,
+            )  # fmt: skip
+
+
+def _payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.payment, state.payment_number = cents(_at(parts, 2)), number
+    if _at(parts, 3) == "D" and state.payment is not None:
+        state.payment = -state.payment
+
+
+def _claim_payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    engine.subject = safe_id(_at(parts, 1))
+    state.claim_number, state.adjusted = number, 0
+    state.charge, state.paid = cents(_at(parts, 3)), cents(_at(parts, 4))
+    state.total = None if state.total is None or state.paid is None else state.total + state.paid
+
+
+def _claim_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    total = _trios(parts)
+    state.adjusted = None if state.adjusted is None or total is None else state.adjusted + total
+
+
+def _service_payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.line_number, state.line_adjusted = number, 0
+    state.line_charge = cents(_at(parts, 2))
+    state.line_paid = cents(_at(parts, 3)) if _at(parts, 3) else 0
+
+
+def _service_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    total = _trios(parts)
+    state.line_adjusted = None if state.line_adjusted is None or total is None else state.line_adjusted + total
+    state.adjusted = None if state.adjusted is None or total is None else state.adjusted + total
+
+
+def _provider_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    for index in range(4, len(parts), 2):
+        if not parts[index]:
+            continue
+        amount = cents(parts[index])
+        state.total = None if state.total is None or amount is None else state.total - amount
+
+
+# ── 999 and 277CA ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _State999(State):
+    def __init__(self, profile: Mapping[str, Any]) -> None:
+        super().__init__(profile)
+        self.answers: list[str] = []
+        self.errors = 0
+
+
+class Meaning999(Meaning):
+    """AK9 agrees with the answers above it."""
+
+    def state(self, profile: Mapping[str, Any]) -> _State999:
+        return _State999(profile)
+
+    def prepare(self) -> None:
+        self.on("2000", "IK5", _set_answer)
+        self.on("ST", "AK9", _group_answer)
+
+
+def _set_answer(state: _State999, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.answers.append(_at(parts, 1))
+
+
+def _group_answer(state: _State999, engine: _Engine, number: int, parts: list[str]) -> None:
+    def say(rule: str, message: str, element: int) -> None:
+        engine.report(rule, message, "Count the answers again.", loop="ST", segment_id="AK9", element=element)
+
+    code = _at(parts, 1)
+    counts = [
+        int(text) if (text := _at(parts, n)).isascii() and text.isdigit() and len(text) < 7 else None for n in (2, 3, 4)
+    ]
+    accepted = sum(1 for answer in state.answers if answer in ("A", "E"))
+    if counts[2] is not None and counts[1] is not None and counts[2] > counts[1]:
+        say("999.counts", "AK904 accepts more sets than AK903 received.", 4)
+    elif state.answers and counts[1] is not None and counts[1] < len(state.answers):
+        say("999.counts", f"AK903 is {counts[1]} and {len(state.answers)} sets are answered.", 3)
+    elif (
+        state.answers
+        and counts[1] == len(state.answers)
+        and counts[2] is not None
+        and code != "R"
+        and counts[2] != accepted
+    ):
+        say("999.counts", f"AK904 is {counts[2]} and {accepted} of the answered sets are accepted.", 4)
+    refused = len(state.answers) - accepted
+    if code == "A" and refused:
+        say("999.codes", "AK901 accepts the group and a set of it is rejected.", 1)
+    elif code == "R" and state.answers and not refused and not _at(parts, 5):
+        say("999.codes", "AK901 rejects the group, no set of it is rejected, and no reason is given.", 1)
+
+
+class _State277(State):
+    def __init__(self, profile: Mapping[str, Any]) -> None:
+        super().__init__(profile)
+        self.seen = {"2200B": [0, 0, 0, 0], "2200C": [0, 0, 0, 0]}  # accepted, rejected, and their cents
+        self.stated: dict[str, list[int | None]] = {}
+        self.at: dict[str, int] = {}
+        self.answered = False
+
+
+class Meaning277CA(Meaning):
+    """The totals of a level agree with the claims beneath it, where claims stand beneath it."""
+
+    def state(self, profile: Mapping[str, Any]) -> _State277:
+        return _State277(profile)
+
+    def prepare(self) -> None:
+        for loop in ("2200B", "2200C"):
+            self.on(loop, "TRN", partial(_total_begin, loop))
+            self.on(loop, "QTY", partial(_total_stated, loop))
+            self.on(loop, "AMT", partial(_total_stated, loop))
+        self.on("2200D", "TRN", _claim_begin)
+        self.on("2200D", "STC", _claim_answer)
+
+    def closed(self, state: _State277, engine: _Engine, frame: _Frame) -> None:
+        if frame.loop.id == "2000B":
+            _total_check(state, engine, "2200B")
+        elif frame.loop.id == "2000C":
+            _total_check(state, engine, "2200C")
+        elif frame.loop.id == "2200D":
+            engine.subject = ""
+        super().closed(state, engine, frame)
+
+
+_TOTALS = {"90": 0, "QA": 0, "AA": 1, "QC": 1, "YU": 2, "YY": 3}
+
+
+def _total_begin(loop: str, state: _State277, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.seen[loop] = [0, 0, 0, 0]
+    state.stated[loop] = [None, None, None, None]
+    state.at[loop] = number
+
+
+def _total_stated(loop: str, state: _State277, engine: _Engine, number: int, parts: list[str]) -> None:
+    index = _TOTALS.get(_at(parts, 1))
+    value = cents(_at(parts, 2))
+    if index is not None and loop in state.stated and value is not None:
+        state.stated[loop][index] = value if index > 1 else value // 100
+
+
+def _claim_begin(state: _State277, engine: _Engine, number: int, parts: list[str]) -> None:
+    engine.subject = safe_id(_at(parts, 2))
+    state.answered = False
+
+
+def _claim_answer(state: _State277, engine: _Engine, number: int, parts: list[str]) -> None:
+    """The first STC of a claim counts it; further ones explain it."""
+    if state.answered:
+        return
+    state.answered = True
+    index = 1 if _at(parts, 3) == "U" else 0
+    amount = cents(_at(parts, 4)) or 0
+    for seen in state.seen.values():
+        seen[index] += 1
+        seen[index + 2] += amount
+
+
+def _total_check(state: _State277, engine: _Engine, loop: str) -> None:
+    stated, seen = state.stated.pop(loop, None), state.seen[loop]
+    if stated is None or not (seen[0] or seen[1]):
+        return
+    for index, value in enumerate(stated):
+        if value is None or value == seen[index]:
+            continue
+        what = ("accepted claims", "rejected claims", "accepted charges", "rejected charges")[index]
+        found, said = (shown(seen[index]), shown(value)) if index > 1 else (str(seen[index]), str(value))
+        engine.report(
+            "277CA.totals", f"The {what} are stated as {said}; those beneath come to {found}.",
+            "Ask for a corrected acknowledgment.", number=state.at[loop], loop=loop,
+            segment_id="AMT" if index > 1 else "QTY", element=2,
+        )  # fmt: skip
+
+
+_KINDS: dict[str, type[Meaning]] = {
+    "837P": Meaning837,
+    "837I": Meaning837I,
+    "837D": Meaning837D,
+    "835": Meaning835,
+    "999": Meaning999,
+    "277CA": Meaning277CA,
+}
 
 
 def for_guide(guide: Guide) -> Meaning:
-    return Meaning(guide)
+    """The meaning of a guide's transaction; ValueError where one of its rules cannot be read."""
+    return _KINDS.get(guide.kind, Meaning)(guide)

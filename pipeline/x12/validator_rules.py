@@ -22,6 +22,7 @@ class FormatRule:
     set: str = ""
     group: str = ""
     interchange: str = ""
+    situational: bool = False  # about meaning: a 999 tells it with its trigger (CTX)
 
 
 _R = FormatRule
@@ -95,7 +96,35 @@ RULES: dict[str, FormatRule] = {
     "x12.element-range": _R(2, segment="8", element="8", set="5"),
     "x12.element-decimals": _R(2, segment="8", element="6", set="5"),
     "x12.trailing-separator": _R(1, lenient="warning", segment="8", element="3", set="5"),
+    # levels
+    "hl.number": _R(2, situational=True),
+    "hl.parent": _R(2, situational=True),
+    "hl.children": _R(2, lenient="warning", situational=True),
+    # identifiers
+    "npi": _R(5, lenient="warning", situational=True),
+    # 837
+    "837.charges": _R(3, situational=True),
+    "837.line-paid": _R(3, situational=True),
+    "837.payer-paid": _R(3, situational=True),
+    "837.claim-paid": _R(3, situational=True),
+    "837.non-covered": _R(3, situational=True),
+    "837.payer-order": _R(4, situational=True),
+    "837.payer-repeated": _R(4, situational=True),
+    "837.paid-by": _R(4, situational=True),
+    "837.paid-date": _R(4, situational=True),
+    "837.line-number": _R(4, situational=True),
+    "837.line-control": _R(4, situational=True),
+    "837.pointer": _R(4, situational=True),
+    "837.claims-in-set": _R(4, strict="warning", lenient="warning", situational=True),
+    "837.service-date": _R(4, situational=True),
+    "837.duplicate-claim": _R(4, strict="warning", lenient="warning", situational=True),
+    # 835
+    "835.line-balance": _R(3, situational=True),
+    "835.claim-balance": _R(3, situational=True),
+    "835.set-balance": _R(3, situational=True),
+    # 999
+    "999.counts": _R(4, lenient="warning", situational=True),
+    "999.codes": _R(4, lenient="warning", situational=True),
+    # 277CA
+    "277CA.totals": _R(4, lenient="warning", situational=True),
 }
-
-#: rules beyond the form: balances and situations. SNIP 3 and up answer I6 in IK304 (the implementation's own rules).
-SITUATIONAL_SEGMENT = "I6"
