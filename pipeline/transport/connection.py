@@ -30,6 +30,11 @@ MAX_ENTRIES = 100_000
 T = TypeVar("T")
 
 
+def wire(name: str) -> bytes:
+    """A remote name as it travels; bytes that were not UTF-8 survive the way in and out."""
+    return name.encode("utf-8", "surrogateescape")
+
+
 class LinkLost(Transient):
     """The connection broke or an answer did not come in time: what was asked may or may not have been done."""
 

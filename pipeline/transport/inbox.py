@@ -24,7 +24,7 @@ from pipeline.store.archive import sha256
 from pipeline.store.store import insert_new, record_findings, record_stage
 from pipeline.store.work import WorkItem, close_items, open_items
 from pipeline.transport import packages, routing
-from pipeline.transport.connection import Entry, Refused, Session, connect, retried, route
+from pipeline.transport.connection import Entry, Refused, Session, connect, retried, route, wire
 
 STAGE = "inbox"
 _BATCH = 50  # files a register transaction: what a crash makes us fetch again
@@ -111,18 +111,10 @@ class _Sweep:
     # --- what to take -------------------------------------------------------------------------------------------------
 
     def _candidates(self, session: Session) -> list[Entry]:
+        """Plain files under final names, by name. Links and folders are nobody's files."""
+        listed = session.entries(self.route.transport.outbound)
         own = self.route.transport.temporary_prefix
-        return sorted(
-            (
-                e
-                for e in session.entries(self.route.transport.outbound)
-                if e.regular
-                and not e.name.startswith((".", "~"))
-                and not (own and e.name.startswith(own))
-                and not e.name.lower().endswith(_TEMPORARY)
-            ),
-            key=lambda e: e.name.encode("utf-8", "surrogateescape"),
-        )
+        return sorted((e for e in listed if e.regular and not _temporary(e.name, own)), key=lambda e: wire(e.name))
 
     def _stable(self, session: Session, listed: list[Entry], left: dict[str, str]) -> list[Entry]:
         """Entries whose size and time have not changed for `inbox.stable_seconds`."""
@@ -282,7 +274,7 @@ class _Sweep:
 
     def _left_subject(self, name: str) -> str:
         """Remote names may hold anything, a patient's name too: findings and items carry a hash of it."""
-        return f"{self.key}:{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+        return f"{self.key}:{hashlib.sha256(wire(name)).hexdigest()[:16]}"
 
     def _settle_left(self, c: sa.Connection, names: Iterable[str]) -> None:
         close_items(c, "file", [self._left_subject(name) for name in names], "The file came to its end and was taken.")
@@ -306,6 +298,12 @@ class _Sweep:
             )  # fmt: skip
             with self.store.begin() as c:
                 record_findings(c, STAGE, self.on, [finding])
+
+
+def _temporary(name: str, own_prefix: str) -> bool:
+    """Whether senders give such names to files that they are still writing."""
+    hidden = name.startswith(("~", ".")) and not name.startswith("..")
+    return hidden or bool(own_prefix and name.startswith(own_prefix)) or name.lower().endswith(_TEMPORARY)
 
 
 def _leads_out(name: str) -> bool:
@@ -340,9 +338,9 @@ def recorded_name(name: str) -> str:
     """A remote name as the register keeps it: printable, at most 255 characters, distinct for distinct names."""
     shown = "".join(
         c if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF and c != "%" else
-        "".join(f"%{b:02X}" for b in c.encode("utf-8", "surrogateescape"))
+        "".join(f"%{b:02X}" for b in wire(c))
         for c in name
     )  # fmt: skip
     if len(shown) <= 255:
         return shown
-    return f"{shown[:200]}~{sha256(name.encode('utf-8', 'surrogateescape'))[:32]}"
+    return f"{shown[:200]}~{sha256(wire(name))[:32]}"

@@ -26,7 +26,7 @@ from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READ
 
 from pipeline.errors import Terminal
 from pipeline.failpoints import failpoint
-from pipeline.transport.connection import MAX_ENTRIES, Endpoint, Entry, LinkLost, Refused
+from pipeline.transport.connection import MAX_ENTRIES, Endpoint, Entry, LinkLost, Refused, wire
 
 _CHUNK = 32_768
 _LOG = "pipeline.transport.ssh"
@@ -174,7 +174,7 @@ class SftpSession:
 
     def upload(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
         with self._errors("an upload"):
-            file = self._sftp.open(path, "wx" if exclusive else "w")
+            file = self._sftp.open(wire(path), "wx" if exclusive else "w")
             try:
                 failpoint("transport.upload_opened")
                 file.set_pipelined(True)
@@ -194,7 +194,7 @@ class SftpSession:
     def entry(self, path: str) -> Entry | None:
         try:
             with self._errors("a look at a file"):
-                return _entry(path, self._sftp.lstat(_wire(path)))
+                return _entry(path, self._sftp.lstat(wire(path)))
         except Refused as error:
             if error.absent:
                 return None
@@ -202,12 +202,12 @@ class SftpSession:
 
     def rename(self, source: str, target: str) -> None:
         with self._errors("a rename"):
-            self._sftp.rename(source, target)
+            self._sftp.rename(wire(source), wire(target))
 
     def remove(self, path: str) -> bool:
         try:
             with self._errors("the removal of a file"):
-                self._sftp.remove(_wire(path))
+                self._sftp.remove(wire(path))
         except Refused as error:
             if error.absent:
                 return False
@@ -219,13 +219,13 @@ class SftpSession:
         with self._errors("a listing"):
             for name, attributes in self._sftp.names(folder):
                 if name not in (b".", b".."):
-                    found.append(_entry(os.fsdecode(name), attributes))
+                    found.append(_entry(name.decode("utf-8", "surrogateescape"), attributes))
                 if len(found) >= MAX_ENTRIES:
                     break
         return found
 
     def download(self, path: str, limit: int) -> bytes:
-        with self._errors("a download"), self._sftp.open(_wire(path), "r") as file:
+        with self._errors("a download"), self._sftp.open(wire(path), "r") as file:
             size = file.stat().st_size or 0
             if 0 < size <= limit:
                 file.prefetch(size)
@@ -241,10 +241,6 @@ class SftpSession:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._ssh.close()
-
-
-def _wire(path: str) -> bytes:
-    return os.fsencode(path)
 
 
 def _entry(name: str, attributes: paramiko.SFTPAttributes) -> Entry:
