@@ -25,13 +25,15 @@ from pipeline.findings import Finding, has_errors
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import add_to_stage, insert_new, record_findings, update_rows
+from pipeline.store.store import add_to_stage, insert_new, one_at_a_time, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "acknowledgments"
 KINDS = ("TA1", "999", "277CA", "mixed")
 #: what a mixed file's `reason` says when its acknowledgments are read but its remittances are not yet
 READ_MARK = "acknowledgments read"
+#: and the reverse, as the remittance stage leaves it
+REMITTANCES_READ = "remittances read"
 #: days around an acknowledgment within which the 837 that it names by batch is looked for
 _BATCH_DAYS = 60
 _DAYS_TO_REWORK = 5
@@ -51,6 +53,7 @@ class _Read:
     rows: list[facts.Row]
     findings: list[Finding]
     has_remittances: bool
+    reason: str
     statuses: list[facts.Row] = field(default_factory=list)
 
 
@@ -71,7 +74,8 @@ def run(store: Store, on: date) -> dict[str, int]:
     failpoint("acknowledgments.before_record")
     counts: dict[str, int] = defaultdict(int)
     with store.begin() as connection:
-        still = {row.file_id for row in _files(connection, lock=True)}
+        one_at_a_time(connection, STAGE)
+        still = {row.file_id for row in _files(connection)}
         read = [file for file in read if file.file_id in still]
         _record_files(connection, on, read, counts)
         _apply(store, connection, on, read, profiles, counts)
@@ -83,14 +87,14 @@ def run(store: Store, on: date) -> dict[str, int]:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _files(connection: sa.Connection, *, lock: bool = False) -> Sequence[Any]:
+def _files(connection: sa.Connection) -> Sequence[Any]:
     query = (
         sa.select(r.files)
         .where(r.files.c.state == "archived", r.files.c.direction == "in", r.files.c.kind.in_(KINDS))
         .where(r.files.c.reason != READ_MARK)
         .order_by(r.files.c.logical_date, r.files.c.file_id)
     )
-    return connection.execute(query.with_for_update() if lock else query).fetchall()
+    return connection.execute(query).fetchall()
 
 
 def _read(store: Store, row: Any) -> _Read:
@@ -100,7 +104,7 @@ def _read(store: Store, row: Any) -> _Read:
     return _Read(
         row.file_id, payer_key, row.kind, row.logical_date,
         [] if has_errors(result.findings) else facts.read(tables, payer_key, row.file_id),
-        result.findings, "835.payments" in tables,
+        result.findings, "835.payments" in tables, row.reason,
         tables["277CA.statuses"].to_pylist() if "277CA.statuses" in tables else [],
     )  # fmt: skip
 
@@ -115,7 +119,7 @@ def _record_files(connection: sa.Connection, on: date, read: Sequence[_Read], co
             counts["files_quarantined"] += 1
             items.append(_file_item(file, on))
             state, reason = "quarantined", next(f.rule for f in file.findings if f.severity == "error")
-        elif file.kind == "mixed" and file.has_remittances:
+        elif file.kind == "mixed" and file.has_remittances and file.reason != REMITTANCES_READ:
             state, reason = "archived", READ_MARK
         else:
             state, reason = "processed", ""

@@ -17,6 +17,7 @@ PATIENT = "receivable:patient"
 UNAPPLIED = "unapplied:remittance"
 BANK = "bank:operating"
 SUSPENSE = "suspense:deposits"
+NOT_CLAIMS = "not_claims:deposits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class Account:
 
 CHART: tuple[Account, ...] = (
     Account(INCOME, r"income:charges", "credit", "Charges of all claims, as billed."),
-    Account("receivable:payer:<key>", r"receivable:payer:[a-z0-9_]+", "debit",
+    Account("receivable:payer:<key>", r"receivable:payer:[a-z0-9_-]+", "debit",
             "What a payer has not yet settled: charge less paid, written off and moved to the patient. Denied money stays here."),
     Account(PATIENT, r"receivable:patient", "debit", "What remittances say the patient owes (group PR)."),
     Account("adjustment:<category>", r"adjustment:[a-z_]+", "debit",
             "Written off under group CO for a reason code that the policy lists, by category of the code."),
-    Account("clearing:eft:<key>", r"clearing:eft:[a-z0-9_]+", "debit",
+    Account("clearing:eft:<key>", r"clearing:eft:[a-z0-9_-]+", "debit",
             "Money a payer says it has paid, until the bank shows it. 0 for each remittance that is matched."),
     Account("provider_adjustment:<reason>", r"provider_adjustment:[A-Z0-9]{2}", "either",
             "PLB: taken or given outside of claims, by its reason code; the reference stands in the entry's detail."),
@@ -44,6 +45,8 @@ CHART: tuple[Account, ...] = (
             "Paid or taken back by a remittance for a claim that could not be found; a person or a later file settles it."),
     Account(BANK, r"bank:operating", "debit", "Money that the bank's report shows."),
     Account(SUSPENSE, r"suspense:deposits", "credit", "Deposits that no remittance explains yet."),
+    Account(NOT_CLAIMS, r"not_claims:deposits", "credit",
+            "Deposits that are no claim payments by their type: interest, transfers between own accounts."),
 )  # fmt: skip
 
 _PATTERNS = re.compile("|".join(f"(?:{account.pattern})" for account in CHART))

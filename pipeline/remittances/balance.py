@@ -57,7 +57,8 @@ def check(remittance: Remittance) -> list[Finding]:
                 "The adjustments are posted.", claim.segment, "CLP", "2100")  # fmt: skip
     for item in remittance.provider:
         if item.reason not in provider_reasons():
-            add("835.plb", "warning", f"PLB reason {item.reason} is not one of the guide.", "Ask the payer what it means.",
+            add("835.plb", "error", f"PLB reason {item.reason} is not one of the guide.",
+                "Nothing was posted. Ask the payer what the reason means.",
                 item.segment, "PLB", "")  # fmt: skip
     paid = sum(claim.paid for claim in remittance.claims)
     taken = sum(item.cents for item in remittance.provider)

@@ -224,3 +224,9 @@ def add_to_stage(connection: sa.Connection, stage: str, on: date, counts: Mappin
     known: dict[str, int] = json.loads(before) if before else {}
     total = {name: known.get(name, 0) + counts.get(name, 0) for name in [*known, *counts]}
     record_stage(connection, stage, on, total, subject)
+
+
+def one_at_a_time(connection: sa.Connection, stage: str) -> None:
+    """Wait until no other run of the stage is in its transaction. SQLite's write transactions are one at a time already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"claimpipe:{stage}"})

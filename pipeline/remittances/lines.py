@@ -1,0 +1,58 @@
+"""Which of our service lines does a remittance line speak of? By REF*6R; else by code, modifiers and date; else nobody knows.
+
+A payer may drop the line control number or the modifiers. A line is matched only where exactly one of ours, not yet taken,
+fits; what stays open goes to a person, and its money is posted with its claim all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pipeline.remittances.reading import Line
+
+
+@dataclass(frozen=True, slots=True)
+class OurLine:
+    control: str
+    procedure: str
+    modifiers: tuple[str, ...]
+    on: date
+
+
+#: ways to recognise a line, strongest first: each gives the key of one of ours, or of one of theirs for a code
+_WAYS = (
+    (lambda o: (o.procedure, o.modifiers, o.on), lambda line, code: (code, line.modifiers, line.on)),
+    (lambda o: (o.procedure, o.on), lambda line, code: (code, line.on)),
+)
+
+
+def problems(lines: Sequence[Line], ours: Sequence[OurLine]) -> list[tuple[int, str]]:
+    """(line number, `line-not-found` or `code-mismatch`) for each line that does not simply match; in their order."""
+    found: dict[int, str] = {}
+    by_control = {line.control: line for line in ours}
+    left = dict(enumerate(ours))
+    open_lines: list[Line] = []
+    for line in lines:
+        known = by_control.get(line.control) if line.control else None
+        if known is None:
+            open_lines.append(line)
+            continue
+        left = {n: o for n, o in left.items() if o is not known}  # a payer may split one line of ours over several
+        if known.procedure not in line.codes:
+            found[line.number] = "code-mismatch"
+    for key_of_ours, key_of_theirs in _WAYS:
+        still = []
+        for line in open_lines:
+            wanted = {key_of_theirs(line, code) for code in line.codes}
+            fits = [n for n, o in left.items() if key_of_ours(o) in wanted]
+            if len(fits) == 1 or (
+                fits and len({(left[n].procedure, left[n].modifiers, left[n].on) for n in fits}) == 1
+            ):
+                del left[fits[0]]
+            else:
+                still.append(line)
+        open_lines = still
+    found.update((line.number, "line-not-found") for line in open_lines)
+    return sorted(found.items())

@@ -1,0 +1,761 @@
+"""Remittances: an 835 is read, balanced, and posted; once, whatever its file is called.
+
+Theory. A remittance is known by origin, trace, amount and date (`remittance_id`); its content by a hash that leaves the
+envelope out. Known key and known content: nothing happens. Known key and other content, or no balance: it is held, and a
+person decides. Each claim payment (CLP) is one ledger transaction of its own, so the ledger is a sum that does not depend
+on the order in which files come. What cannot be placed yet (no such claim, a reversal before its original) is kept as an
+exception, its money in `unapplied:remittance`; every run tries the exceptions again, and a settled one leaves the ledger as
+if it had been placed at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline import payers, transactions
+from pipeline.failpoints import failpoint
+from pipeline.findings import Finding, has_errors
+from pipeline.ledger import accounts, posting
+from pipeline.ledger.posting import Entry, Transaction
+from pipeline.money import shown
+from pipeline.remittances import balance, lines, policy, reading
+from pipeline.remittances.reading import Claim, Remittance
+from pipeline.store import Store
+from pipeline.store import register as r
+from pipeline.store.events import Move, move_claims
+from pipeline.store.store import add_to_stage, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.work import WorkItem, close_items, open_items
+
+STAGE = "remittances"
+KINDS = ("835", "mixed")
+#: `files.reason` of a mixed file whose acknowledgments have been read already (see acknowledgments.stage)
+ACKNOWLEDGMENTS_READ = "acknowledgments read"
+_ACKNOWLEDGMENTS = ("TA1.interchanges", "999.sets", "277CA.statuses")
+NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN = (
+    "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong",
+)  # fmt: skip
+#: exceptions that a later file can settle
+_RETRIED = (NOT_FOUND, NO_ORIGINAL)
+_WORK_DAYS = 5
+_CHUNK = 500
+
+
+@dataclass
+class _File:
+    """One file, read outside of the register's transaction."""
+
+    file_id: str
+    payer_key: str
+    logical_date: date
+    waits_for_acknowledgments: bool
+    remittances: list[Remittance]
+    findings: list[Finding]
+    balances: dict[int, list[Finding]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Payment:
+    """A CLP on its way into the ledger, or there already (`claim` is None then)."""
+
+    remittance_id: str
+    number: int
+    paid_on: date
+    clearing_key: str
+    file_id: str
+    status: str
+    charge: int
+    paid: int
+    stated_id: str
+    payer_claim_number: str
+    claim: Claim | None = None
+    claim_id: str | None = None
+    outcome: str = "other"
+    adjusted: int = 0
+    patient: int = 0
+    state: str = "exception"
+    reason: str = ""
+    reverses: str = ""
+    was_exception: bool = False
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.remittance_id}/{self.number}"
+
+    @property
+    def order(self) -> tuple[date, str, int]:
+        return self.paid_on, self.remittance_id, self.number
+
+
+def run(store: Store, on: date) -> dict[str, int]:
+    """Post the remittances that have arrived, and settle earlier exceptions that can be settled now."""
+    profiles = payers.load_profiles(store.settings.payers_dir)
+    with store.read() as connection:
+        arrived = _files(connection)
+    read = [_read(store, row) for row in arrived]
+    failpoint("remittances.before_record")
+    counts: dict[str, int] = defaultdict(int)
+    with store.begin() as connection:
+        one_at_a_time(connection, STAGE)
+        still = {row.file_id for row in _files(connection)}
+        files = [file for file in read if file.file_id in still]
+        _Posting(store, connection, on, profiles, counts).run(files)
+        add_to_stage(connection, STAGE, on, counts)
+    return dict(counts)
+
+
+def _files(connection: sa.Connection) -> Sequence[Any]:
+    query = (
+        sa.select(r.files)
+        .where(r.files.c.state == "archived", r.files.c.direction == "in", r.files.c.kind.in_(KINDS))
+        .where(r.files.c.reason != READ_MARK)
+        .order_by(r.files.c.logical_date, r.files.c.file_id)
+    )
+    return connection.execute(query).fetchall()
+
+
+#: what a mixed file's `reason` says when its remittances are posted but its acknowledgments are not read yet
+READ_MARK = "remittances read"
+
+
+def _read(store: Store, row: Any) -> _File:
+    result = transactions.read(store.archive.get(row.file_id), file=row.file_id)
+    bad = has_errors(result.findings)
+    file = _File(
+        row.file_id, row.payer_key or "", row.logical_date,
+        row.kind == "mixed" and row.reason != ACKNOWLEDGMENTS_READ and any(t in result.tables for t in _ACKNOWLEDGMENTS),
+        [] if bad else reading.read(result.tables, row.file_id), result.findings,
+    )  # fmt: skip
+    file.balances = {m.set_number: balance.check(m) for m in file.remittances}
+    return file
+
+
+class _Posting:
+    """One run within one register transaction."""
+
+    def __init__(
+        self, store: Store, connection: sa.Connection, on: date, profiles: Mapping[str, payers.PayerProfile],
+        counts: dict[str, int],
+    ) -> None:  # fmt: skip
+        self.store, self.connection, self.on, self.profiles, self.counts = store, connection, on, profiles, counts
+        self.origins = {origin: key for key, p in profiles.items() for origin in p.remittance_origins}
+        self.items: list[WorkItem] = []
+        self.transactions: list[Transaction] = []
+        self.closing: dict[str, list[str]] = defaultdict(list)  # reason of closing → subjects
+
+    def run(self, files: Sequence[_File]) -> None:
+        accepted = self._remittances(files)
+        fresh = [
+            _Payment(
+                remittance.remittance_id, claim.number, remittance.payment_date or self.on, key, remittance.file_id,
+                claim.status, claim.charge, claim.paid, claim.stated_id, claim.payer_claim_number, claim,
+            )
+            for remittance, key in accepted
+            for claim in remittance.claims
+        ]  # fmt: skip
+        pending = self._pending()
+        known = self._claims({p.stated_id for p in fresh} | {p.stated_id for p in pending})
+        history = self._history([p.stated_id for p in [*fresh, *pending] if p.stated_id in known])
+        settled = self._settle(fresh, pending, known, history)
+        for remittance, key in accepted:
+            self._provider_adjustments(remittance, key)
+        posted = posting.post(self.connection, self.transactions)
+        self.counts["transactions"] += posted
+        self._record(fresh, settled)
+        self._work(fresh, settled, known)
+        self._states([p for p in [*fresh, *settled] if p.state == "posted"], known, history)
+        for reason, subjects in self.closing.items():
+            for queue in ("remittance", "denial"):
+                close_items(self.connection, queue, subjects, reason)
+        self.counts["work_items"] += open_items(self.connection, self.items)
+
+    # --- files and remittances ---------------------------------------------------------------------------------------
+
+    def _remittances(self, files: Sequence[_File]) -> list[tuple[Remittance, str]]:
+        """Sort what came into new, known, held and unusable; returns the new ones to post with their payer's key."""
+        ids = [m.remittance_id for file in files for m in file.remittances]
+        known = self._known_remittances(ids)
+        accepted: list[tuple[Remittance, str]] = []
+        marks: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        findings: list[Finding] = []
+        for file in files:
+            self.counts["files"] += 1
+            findings += file.findings
+            if has_errors(file.findings) or not file.remittances:
+                marks.append(self._quarantine(file))
+                continue
+            for remittance in file.remittances:
+                findings += file.balances[remittance.set_number]
+                key = self.origins.get(remittance.origin) or (file.payer_key if file.payer_key in self.profiles else "")
+                outcome = self._one(remittance, key, file, known, rows, findings)
+                self.counts[f"remittances_{outcome}"] += 1
+                if outcome == "posted":
+                    accepted.append((remittance, key))
+                    self.counts["paid_cents"] += remittance.amount or 0
+            if file.waits_for_acknowledgments:
+                marks.append({"file_id": file.file_id, "state": "archived", "reason": READ_MARK})
+            else:
+                marks.append({"file_id": file.file_id, "state": "processed", "reason": ""})
+        insert_new(self.connection, r.remittances, rows)
+        update_rows(self.connection, r.files, "file_id", marks, ["state", "reason"])
+        record_findings(self.connection, STAGE, self.on, findings)
+        return accepted
+
+    def _one(
+        self, remittance: Remittance, key: str, file: _File, known: dict[str, str], rows: list[dict[str, Any]],
+        findings: list[Finding],
+    ) -> str:  # fmt: skip
+        """posted, held, known, conflict or unusable."""
+        identity = remittance.remittance_id
+        missing = [
+            name
+            for name, value in (
+                ("TRN02", remittance.trace), ("TRN03", remittance.origin), ("BPR16", remittance.payment_date),
+                ("BPR02", remittance.amount is not None),
+            )
+            if not value
+        ]  # fmt: skip
+        if missing:
+            findings.append(
+                self._finding(remittance, "835.key", f"{', '.join(missing)} missing: nothing can be matched.")
+            )
+            self._item(identity, "835.key", "A remittance cannot be identified",
+                       f"Set {remittance.set_number} of file {file.file_id} lacks {', '.join(missing)}; it was not posted.",
+                       "Ask the payer for a corrected remittance.", remittance.amount or 0, key)  # fmt: skip
+            return "unusable"
+        if identity in known:
+            if known[identity] == remittance.content_hash:
+                return "known"
+            findings.append(
+                self._finding(
+                    remittance, "835.conflict", "A remittance with this key and other content is known already."
+                )
+            )
+            self._item(identity, "835.conflict", "The payer sent one remittance with two contents",
+                       f"Trace {remittance.trace} of {remittance.payment_date} is known with other content; file "
+                       f"{file.file_id} was not posted.",
+                       "Compare the two files and ask the payer which one holds.", remittance.amount or 0, key,
+                       reference=remittance.content_hash)  # fmt: skip
+            return "conflict"
+        known[identity] = remittance.content_hash
+        errors = [f for f in file.balances[remittance.set_number] if f.severity == "error"]
+        reason = ""
+        if errors:
+            reason = errors[0].rule
+            self._item(identity, reason, "A remittance does not balance",
+                       f"Trace {remittance.trace} of {remittance.payment_date}: {errors[0].message} "
+                       f"{len(errors)} places in all. Nothing of it was posted.",
+                       "Ask the payer for a corrected remittance; the deposit waits in suspense.",
+                       remittance.amount or 0, key)  # fmt: skip
+        elif not key:
+            reason = "835.payer"
+            findings.append(self._finding(remittance, reason, "No payer profile has this origin (TRN03)."))
+            self._item(identity, reason, "A remittance of a payer that is not known",
+                       f"Trace {remittance.trace} of {remittance.payment_date}: no payer profile names its origin.",
+                       "Add the origin to `remittance_origins` of the payer's profile, then post it by hand.",
+                       remittance.amount or 0, key)  # fmt: skip
+        rows.append(
+            {
+                "remittance_id": identity, "payer_key": key or "unknown", "origin": remittance.origin,
+                "trace": remittance.trace, "amount_cents": remittance.amount, "payment_date": remittance.payment_date,
+                "method": remittance.method[:3], "file_id": remittance.file_id, "set_number": remittance.set_number,
+                "content_hash": remittance.content_hash, "state": "held" if reason else "posted", "reason": reason,
+            }
+        )  # fmt: skip
+        return "held" if reason else "posted"
+
+    def _quarantine(self, file: _File) -> dict[str, Any]:
+        first = next((f for f in file.findings if f.severity == "error"), None)
+        rule = first.rule if first else "835.empty"
+        self.items.append(
+            WorkItem(
+                queue="file", subject=file.file_id, cause=rule, payer_key=file.payer_key or None, opened_on=self.on,
+                title="A remittance file cannot be read",
+                reason=f"Nothing of it was posted: {first.message if first else 'it holds no remittance.'}",
+                action="Ask the payer to send it again.",
+            )
+        )  # fmt: skip
+        self.counts["files_quarantined"] += 1
+        return {"file_id": file.file_id, "state": "quarantined", "reason": rule}
+
+    def _finding(self, remittance: Remittance, rule: str, message: str) -> Finding:
+        return Finding(
+            rule=rule, severity="error", message=message, fix="A person decides; nothing was posted.",
+            file=remittance.file_id, segment=remittance.segment, segment_id="TRN", subject=remittance.remittance_id,
+        )  # fmt: skip
+
+    def _item(
+        self, subject: str, cause: str, title: str, reason: str, action: str, cents: int, key: str | None,
+        claim_id: str | None = None, reference: str = "", queue: str = "remittance", due: date | None = None,
+    ) -> None:  # fmt: skip
+        self.items.append(
+            WorkItem(
+                queue=queue, subject=subject, cause=cause, title=title, reason=reason, action=action, cents=cents,
+                payer_key=key or None, claim_id=claim_id, opened_on=self.on, due_on=due, reference=reference,
+            )
+        )  # fmt: skip
+
+    # --- what the register knows -------------------------------------------------------------------------------------
+
+    def _known_remittances(self, ids: Iterable[str]) -> dict[str, str]:
+        columns = r.remittances.c
+        found: dict[str, str] = {}
+        for part in _chunks(sorted(set(ids))):
+            query = sa.select(columns.remittance_id, columns.content_hash).where(columns.remittance_id.in_(part))
+            found |= {row.remittance_id: row.content_hash for row in self.connection.execute(query)}
+        return found
+
+    def _claims(self, ids: Iterable[str]) -> dict[str, Any]:
+        columns = r.claims.c
+        found: dict[str, Any] = {}
+        for part in _chunks(sorted(i for i in ids if i)):
+            query = sa.select(
+                columns.claim_id, columns.payer_key, columns.charge_cents, columns.service_from, columns.state,
+                columns.scrubbed_date, columns.scrubbed_part,
+            ).where(columns.claim_id.in_(part))  # fmt: skip
+            found |= {row.claim_id: row for row in self.connection.execute(query)}
+        return found
+
+    def _stored(self) -> sa.Select[Any]:
+        return sa.select(
+            r.remittance_claims, r.remittances.c.payment_date, r.remittances.c.payer_key, r.remittances.c.file_id,
+        ).join_from(r.remittance_claims, r.remittances,
+                    r.remittance_claims.c.remittance_id == r.remittances.c.remittance_id)  # fmt: skip
+
+    def _pending(self) -> list[_Payment]:
+        columns = r.remittance_claims.c
+        query = self._stored().where(columns.state == "exception", columns.reason.in_(_RETRIED))
+        return sorted((_stored_payment(row) for row in self.connection.execute(query)), key=lambda p: p.order)
+
+    def _history(self, claim_ids: Iterable[str]) -> dict[str, list[_Payment]]:
+        """Claim → its payments that are posted, in their order."""
+        found: dict[str, list[_Payment]] = defaultdict(list)
+        columns = r.remittance_claims.c
+        for part in _chunks(sorted(set(claim_ids))):
+            query = self._stored().where(columns.claim_id.in_(part), columns.state == "posted")
+            for row in self.connection.execute(query):
+                found[row.claim_id].append(_stored_payment(row))
+        return found
+
+    # --- posting -----------------------------------------------------------------------------------------------------
+
+    def _settle(
+        self, fresh: Sequence[_Payment], pending: Sequence[_Payment], known: Mapping[str, Any],
+        history: dict[str, list[_Payment]],
+    ) -> list[_Payment]:  # fmt: skip
+        """Place every new payment, and the exceptions that can be placed now; returns those exceptions."""
+        originals: list[_Payment] = []
+        reversals: list[_Payment] = []
+        for payment in fresh:
+            problem = self._problem(payment, known)
+            if problem:
+                payment.reason = problem
+            else:
+                payment.claim_id = payment.stated_id
+                (reversals if payment.status == "22" else originals).append(payment)
+        found = [p for p in pending if p.reason == NOT_FOUND and p.stated_id in known]
+        waiting = [p for p in pending if p.reason == NO_ORIGINAL]
+        self._reread(found)
+        for payment in found:
+            problem = self._problem(payment, known)
+            if problem:
+                payment.reason = problem
+                continue
+            payment.claim_id = payment.stated_id
+            (waiting if payment.status == "22" else originals).append(payment)
+        for payment in originals:
+            self._place(payment, known[payment.claim_id or ""])
+            history[payment.claim_id or ""].append(payment)
+        placed = self._reverse([*reversals, *waiting], history)
+        for payment in reversals:
+            if payment.state != "posted":
+                payment.reason = NO_ORIGINAL
+        for payment in fresh:
+            if payment.state == "exception":
+                self._keep_unapplied(payment)
+        settled = [p for p in found if p.state == "posted"] + [p for p in placed if p.was_exception and p not in found]
+        for payment in settled:
+            if payment.paid:
+                self.transactions.append(self._transaction(payment, "unapplied_settled", _negated(_unapplied(payment))))
+        self.counts["exceptions"] += sum(p.state == "exception" for p in fresh)
+        self.counts["exceptions_settled"] += len(settled)
+        return settled
+
+    def _problem(self, payment: _Payment, known: Mapping[str, Any]) -> str:
+        """Why a payment cannot be placed; empty if it can."""
+        if payment.status not in policy.STATUSES:
+            return UNKNOWN_STATUS
+        if (payment.charge > 0) if payment.status == "22" else (payment.charge < 0):
+            return WRONG_SIGN
+        return "" if payment.stated_id in known else NOT_FOUND
+
+    def _reread(self, payments: Sequence[_Payment]) -> None:
+        """Give exceptions of earlier files their claim back, from the archived bytes."""
+        wanted: dict[str, list[_Payment]] = defaultdict(list)
+        for payment in payments:
+            if payment.claim is None:
+                wanted[payment.file_id].append(payment)
+        for file_id, of_file in sorted(wanted.items()):
+            tables = transactions.read(self.store.archive.get(file_id), file=file_id).tables
+            claims = {
+                (m.remittance_id, claim.number): claim for m in reading.read(tables, file_id) for claim in m.claims
+            }
+            for payment in of_file:
+                payment.claim = claims[payment.remittance_id, payment.number]
+
+    def _place(self, payment: _Payment, ours: Any) -> None:
+        """Post a payment (not a reversal) by the policy of its reasons."""
+        claim = payment.claim
+        assert claim is not None
+        entries = []
+        if payment.paid:
+            entries.append(Entry(accounts.clearing(payment.clearing_key), payment.paid, payment.claim_id))
+        if policy.STATUSES[payment.status] == "processed":
+            for group, reason, cents in claim.adjustments:
+                account = policy.account(group, reason)
+                if account is None or not cents:
+                    continue
+                entries.append(Entry(account, cents, payment.claim_id, f"{group}-{reason}"))
+                if account == accounts.PATIENT:
+                    payment.patient += cents
+                else:
+                    payment.adjusted += cents
+        moved = sum(e.cents for e in entries)
+        if entries:
+            entries.append(Entry(accounts.receivable(ours.payer_key), -moved, payment.claim_id))
+        payment.outcome = policy.outcome(payment.status, payment.paid, claim.adjustments)
+        payment.state, payment.reason, payment.entries = "posted", "", tuple(entries)
+        self.transactions.append(self._transaction(payment, "payment", payment.entries))
+        self.counts["claims_posted"] += 1
+
+    def _reverse(self, reversals: Sequence[_Payment], history: dict[str, list[_Payment]]) -> list[_Payment]:
+        """Undo the payments that reversals take back, entry by entry; returns the reversals that were placed.
+
+        A reversal's original is a posted payment of the same claim with the negated charge and payment, not yet reversed,
+        whose posted adjustments the reversal negates under the same group and reason.
+        """
+        if not reversals:
+            return []
+        candidates: dict[str, list[_Payment]] = {}
+        for payment in reversals:
+            rows = history.get(payment.stated_id, [])
+            used = {p.reverses for p in rows if p.reverses}
+            candidates[payment.stated_id] = sorted(
+                (p for p in rows if p.outcome != "reversal" and p.key not in used), key=lambda p: p.order
+            )
+        hopeful = [p for p in reversals if any(_mirrors(p, o) for o in candidates[p.stated_id])]
+        self._reread(hopeful)
+        self._load_entries([o for p in hopeful for o in candidates[p.stated_id]])
+        placed = []
+        for payment in sorted(hopeful, key=lambda p: p.order):
+            fits = [o for o in candidates[payment.stated_id] if _mirrors(payment, o) and _negates(payment, o)]
+            same_number = [o for o in fits if o.payer_claim_number in _references(payment)]
+            if not fits:
+                continue
+            original = (same_number or fits)[0]
+            candidates[payment.stated_id].remove(original)
+            own = accounts.clearing(payment.clearing_key)
+            payment.entries = tuple(
+                Entry(own if e.account.startswith("clearing:") else e.account, -e.cents, e.claim_id, e.detail)
+                for e in original.entries
+            )
+            payment.claim_id, payment.state, payment.reason = payment.stated_id, "posted", ""
+            payment.outcome, payment.reverses = "reversal", original.key
+            payment.adjusted, payment.patient = -original.adjusted, -original.patient
+            history[payment.stated_id].append(payment)
+            self.transactions.append(self._transaction(payment, "reversal", payment.entries))
+            self.closing["the payer took the payment back"].append(original.key)
+            self.counts["claims_reversed"] += 1
+            placed.append(payment)
+        return placed
+
+    def _load_entries(self, payments: Iterable[_Payment]) -> None:
+        """The entries that earlier runs posted for payments."""
+        wanted = {
+            self._transaction(p, "payment", ()).transaction_id: p for p in payments if p.claim is None and not p.entries
+        }
+        columns = r.ledger_entries.c
+        found: dict[str, list[Entry]] = defaultdict(list)
+        for part in _chunks(sorted(wanted)):
+            query = (
+                sa.select(columns.transaction_id, columns.account, columns.cents, columns.claim_id, columns.detail)
+                .where(columns.transaction_id.in_(part))
+                .order_by(columns.transaction_id, columns.line)
+            )
+            for row in self.connection.execute(query):
+                found[row.transaction_id].append(Entry(row.account, row.cents, row.claim_id, row.detail))
+        for identity, payment in wanted.items():
+            payment.entries = tuple(found[identity])
+
+    def _keep_unapplied(self, payment: _Payment) -> None:
+        """An exception: its money stands apart, so that the remittance balances all the same, and a person is told."""
+        if payment.paid:
+            self.transactions.append(self._transaction(payment, "unapplied", _unapplied(payment)))
+        title, reason, action = _EXCEPTION_WORDS[payment.reason]
+        self._item(payment.key, payment.reason, title,
+                   f"Claim {payment.number} of remittance {payment.remittance_id}, status {payment.status}, paid "
+                   f"{shown(payment.paid)}: {reason} Its money stands unapplied.",
+                   action, abs(payment.paid), payment.clearing_key)  # fmt: skip
+
+    def _provider_adjustments(self, remittance: Remittance, key: str) -> None:
+        """PLB: each reason has an account of its own; the reference goes with it."""
+        entries = []
+        for item in remittance.provider:
+            if item.cents:
+                entries += [
+                    Entry(accounts.provider_adjustment(item.reason), item.cents, None, item.reference),
+                    Entry(accounts.clearing(key), -item.cents, None, item.reference),
+                ]
+        if entries:
+            self.transactions.append(
+                Transaction(self.on, "provider_adjustment", "PLB", tuple(entries), remittance.remittance_id)
+            )
+            self.counts["provider_adjustments"] += len(entries) // 2
+
+    def _transaction(self, payment: _Payment, kind: str, entries: tuple[Entry, ...]) -> Transaction:
+        return Transaction(self.on, kind, str(payment.number), entries, payment.remittance_id)
+
+    # --- recording ---------------------------------------------------------------------------------------------------
+
+    def _record(self, fresh: Sequence[_Payment], settled: Sequence[_Payment]) -> None:
+        rows = [
+            {
+                "remittance_id": p.remittance_id, "claim_number": p.number, "claim_id_stated": p.stated_id,
+                "claim_id": p.claim_id, "status": p.status[:2], "charge_cents": p.charge, "paid_cents": p.paid,
+                "adjusted_cents": p.adjusted, "patient_cents": p.patient, "payer_claim_number": p.payer_claim_number,
+                "outcome": p.outcome, "reverses": p.reverses, "state": p.state, "reason": p.reason,
+            }
+            for p in fresh
+        ]  # fmt: skip
+        insert_new(self.connection, r.remittance_claims, rows)
+        if settled:
+            columns = r.remittance_claims.c
+            names = ("claim_id", "adjusted_cents", "patient_cents", "outcome", "reverses", "state", "reason")
+            self.connection.execute(
+                sa.update(r.remittance_claims)
+                .where(columns.remittance_id == sa.bindparam("b_id"), columns.claim_number == sa.bindparam("b_number"))
+                .values({name: sa.bindparam(f"b_{name}") for name in names}),
+                [
+                    {
+                        "b_id": p.remittance_id, "b_number": p.number, "b_claim_id": p.claim_id,
+                        "b_adjusted_cents": p.adjusted, "b_patient_cents": p.patient, "b_outcome": p.outcome,
+                        "b_reverses": p.reverses, "b_state": p.state, "b_reason": p.reason,
+                    }
+                    for p in settled
+                ],
+            )  # fmt: skip
+            self.closing["settled by a later file"] += [p.key for p in settled]
+
+    def _states(
+        self, posted: Sequence[_Payment], known: Mapping[str, Any], history: Mapping[str, list[_Payment]]
+    ) -> None:
+        moves, adjudicated = [], []
+        for payment in sorted(posted, key=lambda p: p.order):
+            claim_id = payment.claim_id or ""
+            state = standing(history[claim_id]) or known[claim_id].state
+            detail = f"{payment.key}{' ' + payment.outcome if payment.outcome != 'other' else ''}"
+            moves.append(Move(claim_id, f"835 {payment.status}", state, payment.file_id, detail))
+            self.counts[f"payments_{payment.outcome}"] += 1
+            if known[claim_id].state == "rejected" and state != "rejected":
+                adjudicated.append(claim_id)
+        move_claims(self.connection, self.on, moves)
+        close_items(self.connection, "rejection", sorted(set(adjudicated)), "adjudicated by the payer after all")
+
+    # --- work --------------------------------------------------------------------------------------------------------
+
+    def _work(self, fresh: Sequence[_Payment], settled: Sequence[_Payment], known: Mapping[str, Any]) -> None:
+        taken_back = {key for keys in self.closing.values() for key in keys} - {p.key for p in settled}
+        placed = [p for p in [*fresh, *settled] if p.state == "posted" and p.outcome != "reversal"]
+        standing_payments = [p for p in placed if p.key not in taken_back]
+        for payment in standing_payments:
+            self._denials(payment, known[payment.claim_id or ""])
+        self._line_problems(standing_payments, known)
+        self._overposted(sorted({p.claim_id or "" for p in [*placed, *fresh, *settled] if p.claim_id}), known)
+
+    def _denials(self, payment: _Payment, ours: Any) -> None:
+        claim = payment.claim
+        assert claim is not None
+        status = policy.STATUSES[payment.status]
+        if status != "processed":
+            self._special(payment, status, claim)
+            return
+        denied = [a for a in claim.adjustments if a[2] > 0 and policy.is_denial(a[0], a[1])]
+        review = [a for a in claim.adjustments if a[2] and policy.kind(a[0], a[1]) == "review"]
+        if denied:
+            self._denial(payment, denied, ours)
+        if review:
+            group, number, _ = max(review, key=lambda a: (abs(a[2]), a[0], a[1]))
+            reason, action, _ = policy.denial_words(review, ())
+            self._item(payment.key, f"{group}-{number}", f"To be looked at: {policy.reason(number).meaning}",
+                       f"{reason} It is neither written off nor billed to the patient.", action,
+                       abs(sum(a[2] for a in review)), ours.payer_key, payment.claim_id)  # fmt: skip
+
+    def _denial(self, payment: _Payment, denied: list[tuple[str, str, int]], ours: Any) -> None:
+        claim = payment.claim
+        assert claim is not None
+        group, number, _ = max(denied, key=lambda a: (a[2], a[0], a[1]))
+        reason, action, effect = policy.denial_words(denied, claim.all_remarks())
+        terms = self.profiles[ours.payer_key].claims if ours.payer_key in self.profiles else None
+        due = None
+        if terms is not None:
+            filing = ours.service_from + timedelta(days=terms.filing_days)
+            due = filing if effect == "resubmit" else payment.paid_on + timedelta(days=terms.appeal_days)
+        self._item(payment.key, f"{group}-{number}", f"Denied: {policy.reason(number).meaning}", reason, action,
+                   sum(a[2] for a in denied), ours.payer_key, payment.claim_id, queue="denial", due=due)  # fmt: skip
+        self.counts["denials"] += 1
+        self.counts["denied_cents"] += sum(a[2] for a in denied)
+
+    def _special(self, payment: _Payment, status: str, claim: Claim) -> None:
+        title, action, queue = _SPECIAL_WORDS[status]
+        reason, _, _ = policy.denial_words(claim.adjustments, claim.all_remarks())
+        self._item(payment.key, f"status-{payment.status}", title, f"CLP02 is {payment.status}. {reason}", action,
+                   payment.charge, payment.clearing_key, payment.claim_id, queue=queue)  # fmt: skip
+
+    def _line_problems(self, payments: Sequence[_Payment], known: Mapping[str, Any]) -> None:
+        checked = [p for p in payments if p.claim and p.claim.lines and policy.STATUSES[p.status] == "processed"]
+        ours = self._our_lines([known[p.claim_id or ""] for p in checked])
+        for payment in checked:
+            mine = ours.get(payment.claim_id or "")
+            if mine is None or payment.claim is None:
+                continue
+            by_problem: dict[str, list[int]] = defaultdict(list)
+            for number, problem in lines.problems(payment.claim.lines, mine):
+                by_problem[problem].append(number)
+            for problem, numbers in by_problem.items():
+                title, action = _LINE_WORDS[problem]
+                self.counts[problem.replace("-", "_")] += len(numbers)
+                paid = sum(line.paid for line in payment.claim.lines if line.number in numbers)
+                self._item(payment.key, problem, title,
+                           f"Lines {', '.join(map(str, numbers))} of claim {payment.number} in remittance "
+                           f"{payment.remittance_id}. The claim's money is posted.",
+                           action, paid, payment.clearing_key, payment.claim_id)  # fmt: skip
+
+    def _our_lines(self, claims: Sequence[Any]) -> dict[str, list[lines.OurLine]]:
+        """Claim → its lines as they were sent, from the lake."""
+        parts: dict[tuple[date, str], list[str]] = defaultdict(list)
+        for claim in claims:
+            parts[claim.scrubbed_date, claim.scrubbed_part].append(claim.claim_id)
+        found: dict[str, list[lines.OurLine]] = defaultdict(list)
+        names = ["claim_id", "line_control_number", "procedure", "modifier1", "modifier2", "modifier3", "modifier4",
+                 "service_date"]  # fmt: skip
+        for (day, part), ids in sorted(parts.items()):
+            table = self.store.lake.read("scrubbed_lines", day, part, where=("claim_id", sorted(set(ids))))
+            for claim_id, control, procedure, m1, m2, m3, m4, served in zip(
+                *(table.column(name).to_pylist() for name in names), strict=True
+            ):
+                modifiers = tuple(m for m in (m1, m2, m3, m4) if m)
+                found[claim_id].append(lines.OurLine(control, procedure, modifiers, served))
+        return found
+
+    def _overposted(self, claim_ids: Sequence[str], known: Mapping[str, Any]) -> None:
+        """A claim whose payer has settled more than was charged: a credit that somebody must look at."""
+        if not claim_ids:
+            return
+        over, fine = {}, []
+        for claim_id, by_account in posting.claim_balances(self.connection, claim_ids).items():
+            left = sum(c for account, c in by_account.items() if account.startswith("receivable:payer:"))
+            if left < 0:
+                over[claim_id] = left
+            else:
+                fine.append(claim_id)
+        for claim_id, left in over.items():
+            self._item(claim_id, "overposted", "More was settled than was charged",
+                       f"The payer's receivable of the claim stands at {shown(left)}: payments, write-offs and the patient's "
+                       "share are more than the charge.",
+                       "Look for a payment that came twice or a reversal that is missing; refund what is not ours.",
+                       -left, known[claim_id].payer_key, claim_id)  # fmt: skip
+        self.counts["overposted"] += len(over)
+        columns = r.work_items.c
+        alarmed = set(
+            self.connection.execute(
+                sa.select(columns.subject).where(
+                    columns.queue == "remittance", columns.cause == "overposted", columns.state == "open"
+                )
+            ).scalars()
+        )
+        close_items(self.connection, "remittance", sorted(alarmed & set(fine)), "the receivable is no longer overdrawn")
+
+
+def standing(payments: Sequence[_Payment]) -> str | None:
+    """The claim's state by all its posted payments, whatever their order of arrival; None where they decide nothing.
+
+    The payments that are not taken back decide: paid if any of the latest date paid, else denied. If all of them were
+    taken back, the claim is reversed.
+    """
+    undone = {p.reverses for p in payments if p.reverses}
+    decided = [p for p in payments if p.outcome in ("paid", "denied")]
+    left = [p for p in decided if p.key not in undone]
+    if left:
+        latest = max(p.paid_on for p in left)
+        return "paid" if any(p.outcome == "paid" for p in left if p.paid_on == latest) else "denied"
+    return "reversed" if decided else None
+
+
+def _stored_payment(row: Any) -> _Payment:
+    return _Payment(
+        row.remittance_id, row.claim_number, row.payment_date, row.payer_key, row.file_id, row.status, row.charge_cents,
+        row.paid_cents, row.claim_id_stated, row.payer_claim_number, None, row.claim_id, row.outcome, row.adjusted_cents,
+        row.patient_cents, row.state, row.reason, row.reverses, row.state == "exception",
+    )  # fmt: skip
+
+
+def _unapplied(payment: _Payment) -> tuple[Entry, ...]:
+    return (
+        Entry(accounts.clearing(payment.clearing_key), payment.paid),
+        Entry(accounts.UNAPPLIED, -payment.paid),
+    )
+
+
+def _negated(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(Entry(e.account, -e.cents, e.claim_id, e.detail) for e in entries)
+
+
+def _mirrors(reversal: _Payment, original: _Payment) -> bool:
+    return original.charge == -reversal.charge and original.paid == -reversal.paid
+
+
+def _negates(reversal: _Payment, original: _Payment) -> bool:
+    """Does the reversal state, under the same groups and reasons, the negative of what the original posted?"""
+    assert reversal.claim is not None
+    stated = {f"{group}-{reason}": cents for group, reason, cents in reversal.claim.adjustments}
+    return all(stated.get(e.detail) == -e.cents for e in original.entries if e.detail)
+
+
+def _references(payment: _Payment) -> set[str]:
+    numbers = {payment.payer_claim_number}
+    if payment.claim is not None:
+        numbers.add(payment.claim.original_reference)
+    return numbers - {""}
+
+
+_EXCEPTION_WORDS = {
+    NOT_FOUND: ("A payment for a claim that we do not have", "its claim number (CLP01) is none of ours.",
+                "Find the claim by the payer's number, or tell the payer that it is not ours."),
+    NO_ORIGINAL: ("A reversal without its original", "no posted payment of the claim has these amounts.",
+                  "Nothing, if the original is still to come; else ask the payer what it takes back."),
+    UNKNOWN_STATUS: ("A claim status that the guide does not know", "its status code has no meaning in version 5010.",
+                     "Ask the payer what it means."),
+    WRONG_SIGN: ("A claim payment with the wrong sign", "a reversal must be negative and a payment positive.",
+                 "Ask the payer for a corrected remittance."),
+}  # fmt: skip
+_SPECIAL_WORDS = {
+    "not_recognised": ("The payer does not know the patient", "Check the member id and the cover, and send it again.", "denial"),
+    "forwarded": ("Not this payer's claim; sent on", "Wait for the other payer.", "remittance"),
+    "predetermination": ("A forecast, not a payment", "Nothing is owed on it.", "remittance"),
+}  # fmt: skip
+_LINE_WORDS = {
+    "line-not-found": ("A remittance line that matches none of ours", "Match it by hand; ask the payer for REF*6R."),
+    "code-mismatch": ("The payer decided another procedure than we sent", "Compare the codes; appeal if the change is wrong."),
+}  # fmt: skip
+
+
+def _chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
