@@ -99,11 +99,6 @@ class Interchange837P:
     def __len__(self) -> int:
         return int(self.claims.num_rows)
 
-    @cached_property
-    def _line_texts(self) -> pa.Array:
-        places = np.repeat(np.arange(len(self)), self._line_counts)
-        return _line(self._x, self.lines, x.flat(self.claims.column("place_of_service")).take(pa.array(places)))
-
     @property
     def sets(self) -> Integers:
         """Which set each claim stands in, from 0."""
@@ -120,10 +115,17 @@ class Interchange837P:
 
     def render(self, *, on: date, numbers: Numbers) -> bytes:
         """The interchange; `on` is ISA09, GS04 and BHT04."""
+        data, cuts, segments = self._body
+        return self._assemble(on, numbers, data, cuts, segments)
+
+    @cached_property
+    def _body(self) -> tuple[memoryview, Integers, Integers]:
+        """All that stands between the headers and the trailers of the sets: bytes, where sets begin, segments by set."""
         n, counts = len(self), self._line_counts
         opens_set = _changes(self.sets)
         rows, segments = self._rows(opens_set)
-        lines = self._line_texts
+        place = x.flat(self.claims.column("place_of_service")).take(pa.array(np.repeat(np.arange(n), counts)))
+        lines = _line(self._x, self.lines, place)
 
         before = np.r_[0, np.cumsum(counts)[:-1]]
         claim_at = np.arange(n) + before
@@ -138,7 +140,7 @@ class Interchange837P:
         line_segments = np.add.reduceat(self._x.count(lines), before)  # every claim has a line
         per_set = np.add.reduceat(segments + line_segments, set_starts)
         cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)
-        return self._assemble(on, numbers, data, cuts, per_set)
+        return memoryview(data.tobytes()), cuts, per_set
 
     def _rows(self, opens_set: Mask) -> tuple[pa.Array, Integers]:
         """Each claim with the loops that open before it, and how many segments that is."""
@@ -164,7 +166,7 @@ class Interchange837P:
         )  # fmt: skip
         return text, self._x.count(text)
 
-    def _assemble(self, on: date, numbers: Numbers, data: np.ndarray, cuts: Integers, segments: Integers) -> bytes:
+    def _assemble(self, on: date, numbers: Numbers, whole: memoryview, cuts: Integers, segments: Integers) -> bytes:
         r = self.route
         envelope = Envelope(
             sender_qualifier=r.sender_qualifier, sender_id=r.sender_id, receiver_qualifier=r.receiver_qualifier,
@@ -174,7 +176,6 @@ class Interchange837P:
         )  # fmt: skip
         written: Callable[[list[list[Element]]], bytes] = lambda s: render(s, newline=r.newline)  # noqa: E731
         parts: list[Any] = [written([isa(envelope), gs(envelope)])]
-        whole = memoryview(data.tobytes())
         for index in range(len(segments)):
             control = f"{index + 1:04d}"
             head = self._set_header(on, numbers, control)

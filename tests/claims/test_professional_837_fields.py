@@ -18,7 +18,9 @@ DRUG = next(i for i, v in enumerate(GOOD[2].column("ndc").to_pylist()) if v)
 SECOND = next(i for i, v in enumerate(GOOD[2].column("line").to_pylist()) if v == 2)
 
 
-def check(claims: Any = GOOD[0], codes: Any = GOOD[1], lines: Any = GOOD[2], charset: Any = "basic", dependents: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN201, E501
+def check(
+    claims: Any = GOOD[0], codes: Any = GOOD[1], lines: Any = GOOD[2], charset: Any = "basic", dependents: bool = True
+):  # type: ignore[no-untyped-def]
     return fields.check(claims, codes, lines, charset=charset, accepts_dependents=dependents)
 
 
@@ -164,7 +166,9 @@ def test_payers_without_dependents() -> None:
     assert {f.rule for f in findings} == {"837P.dependent"}
 
 
-@pytest.mark.parametrize("f", [f for f in fields.CLAIM_FIELDS if f.characters is None and f.need == "all"], ids=lambda f: f.column)
+@pytest.mark.parametrize(
+    "f", [f for f in fields.CLAIM_FIELDS if f.characters is None and f.need == "all"], ids=lambda f: f.column
+)
 def test_every_free_text_is_looked_through(f: fields.Field) -> None:
     value = "A*B"
     findings, held = check(samples.replace(GOOD[0], OWN, **{f.column: value}))

@@ -72,7 +72,9 @@ def written(way: Route, given: tuple[pa.Table, ...], claims_per_set: int = 5000)
     return Interchange837P(*given, way, claims_per_set=claims_per_set).render(on=ON, numbers=Numbers(7, 9))
 
 
-def one(way: Route, code: list[dict[str, Any]] | None = None, lines: list[dict[str, Any]] | None = None, **values: Any) -> str:
+def one(
+    way: Route, code: list[dict[str, Any]] | None = None, lines: list[dict[str, Any]] | None = None, **values: Any
+) -> str:
     data = written(way, tables([CLAIM | values], code, lines))
     assert pyx12_errors(data) == []
     return data.decode().replace("~", "~\n")
@@ -100,7 +102,9 @@ IEA*1*000000007~
 
 
 def test_a_claim_of_a_dependent(way: Route) -> None:
-    text = one(way, relationship="19", subscriber_last="Fir", subscriber_first="Ben", patient_suffix="Jr", group_number="G7")
+    text = one(
+        way, relationship="19", subscriber_last="Fir", subscriber_first="Ben", patient_suffix="Jr", group_number="G7"
+    )
     assert text.removeprefix(HEADER).startswith("""\
 HL*2*1*22*1~
 SBR*P**G7******CI~
@@ -209,7 +213,12 @@ def test_many_claims_pass_pyx12(way: Route) -> None:
 
 def test_pyx12_is_no_rubber_stamp(way: Route) -> None:
     data = written(way, tables([CLAIM]))
-    for good, bad in ((b"SE*27", b"SE*26"), (b"DTP*472", b"DTP*999"), (b"HL*2*1", b"HL*2*2"), (b"REF*EI*041234567~", b"")):
+    for good, bad in (
+        (b"SE*27", b"SE*26"),
+        (b"DTP*472", b"DTP*999"),
+        (b"HL*2*1", b"HL*2*2"),
+        (b"REF*EI*041234567~", b""),
+    ):
         assert good in data
         assert pyx12_errors(data.replace(good, bad)), good
 

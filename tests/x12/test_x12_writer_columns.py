@@ -50,7 +50,9 @@ def test_amounts_are_exact_and_plain(cents: list[int]) -> None:
         assert "E" not in text
 
 
-@pytest.mark.parametrize(("units", "text"), [("1.0000", "1"), ("10.0000", "10"), ("0.5000", "0.5"), ("0.0001", "0.0001")])
+@pytest.mark.parametrize(
+    ("units", "text"), [("1.0000", "1"), ("10.0000", "10"), ("0.5000", "0.5"), ("0.0001", "0.0001")]
+)
 def test_units_are_plain(units: str, text: str) -> None:
     assert x.amount(pa.array([Decimal(units)], pa.decimal128(18, 4))).to_pylist() == [text]
 
