@@ -6,65 +6,49 @@ is still being written, or was cut: either way it stays where it is.
 
 from __future__ import annotations
 
-from pipeline.x12.segments import ISA_LENGTH, iter_segments
+from pipeline import transactions
+from pipeline.x12.segments import ISA_LENGTH
 
 #: kinds that some stage works; anything else that arrives is set aside for a person
 EXPECTED = ("TA1", "999", "997", "277CA", "835", "mixed", "NACHA", "BAI2")
+#: kinds that are named when they arrive though no stage works them; any other text is not repeated, whatever it holds
+_NAMED = ("837", "270", "271", "276", "277", "278", "820", "834")
+_PACKED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")
 _BLANK = b"\r\n\t \x1a\x00"
 _BOM = b"\xef\xbb\xbf"
-_GROUPS = {"HP": "835", "FA": "999", "HN": "277", "HC": "837", "HS": "270", "HB": "271", "HR": "276"}
+_RECORD = 94  # bytes of a NACHA record
+_CONTROL = 55  # of its file control record, without the reserved blanks at its end
 
 
 def identify(data: bytes) -> str:
-    """The kind: 837, 835, 999, 997, 277CA, 277, TA1, 270, 271, 276, mixed, NACHA, BAI2, zip or unknown."""
-    start = _start(data)
-    if start.startswith(b"ISA") and len(start) >= ISA_LENGTH:
-        return _x12(data)
-    if start.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")):
+    """The kind: one of EXPECTED, another transaction set, `zip`, or `unknown`."""
+    if data.startswith(_PACKED):
         return "zip"
-    if start.startswith(b"101") and len(start.split(b"\n", 1)[0].rstrip(b"\r")) == 94:
-        return "NACHA"
-    if start.startswith(b"01,"):
-        return "BAI2"
-    return "unknown"
-
-
-def _x12(data: bytes) -> str:
-    kinds: set[str] = set()
-    for segment in iter_segments(data):
-        if segment.id == "TA1":
-            kinds.add("TA1")
-        elif segment.id == "GS":
-            code, version = segment.element(1), segment.element(8)
-            kind = _GROUPS.get(code, "unknown")
-            if kind == "277" and "X214" in version:
-                kind = "277CA"
-            elif kind == "999" and "X231" not in version:
-                kind = "997"
-            kinds.add(kind)
-    if len(kinds) > 1:
-        kinds.discard("TA1")
-    return "unknown" if not kinds else kinds.pop() if len(kinds) == 1 else "mixed"
+    kind = transactions.identify(data)
+    return kind if kind in EXPECTED or kind in _NAMED else "unknown"
 
 
 def incomplete(data: bytes) -> str:
     """Why the file is not at its end, in a word; empty where it is."""
-    if not data.strip(_BLANK):
+    start = data.removeprefix(_BOM).lstrip(_BLANK)
+    if not start:
         return "empty"
-    start = _start(data)
     if start.startswith(b"ISA"):
         return "" if len(start) >= ISA_LENGTH and _ends_with_iea(start) else "no_iea"
-    if start.startswith(b"101") and len(start.split(b"\n", 1)[0].rstrip(b"\r")) == 94:
-        lines = [line for line in start.split(b"\n") if line.strip(b"9 \r")]
-        return "" if lines and lines[-1].startswith(b"9") else "no_file_control"
-    if start.startswith(b"01,"):
+    kind = identify(data)
+    if kind == "NACHA":
+        records = _records(start)
+        return "" if records[-1].startswith(b"9") and len(records[-1]) >= _CONTROL else "no_file_control"
+    if kind == "BAI2":
         last = start.rstrip(_BLANK).rsplit(b"\n", 1)[-1]
         return "" if last.startswith(b"99,") and last.endswith(b"/") else "no_trailer"
     return ""
 
 
-def _start(data: bytes) -> bytes:
-    return data.removeprefix(_BOM).lstrip(b"\r\n\t ")
+def _records(data: bytes) -> list[bytes]:
+    """A NACHA file's records without the fill of nines at its end; files without line ends are cut by length."""
+    lines = data.split(b"\n") if b"\n" in data else [data[i : i + _RECORD] for i in range(0, len(data), _RECORD)]
+    return [line.rstrip(_BLANK) for line in lines if line.strip(b"9" + _BLANK)]
 
 
 def _ends_with_iea(data: bytes) -> bool:

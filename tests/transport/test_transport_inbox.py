@@ -19,18 +19,22 @@ from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.transport import inbox
 
+_SETS = {"FA": ("999", "005010X231A1"), "HP": ("835", "005010X221A1"), "HC": ("837", "005010X222A1")}
 
-def answer(number: int = 1, group: str = "FA", version: str = "005010X231A1", body: str = "") -> bytes:
-    """One interchange of one group, without sets."""
+
+def answer(number: int = 1, group: str = "FA", body: str = "") -> bytes:
+    """One interchange of one group with one set, whose inside does not matter here."""
+    kind, guide = _SETS[group]
     return (
         f"ISA*00*          *00*          *ZZ*ACMERECEIVER   *ZZ*CLAIMPIPE      *261121*0300*^*00501*{number:09d}*0*T*:~"
-        f"GS*{group}*ACMERECEIVER*CLAIMPIPE*20261121*0300*{number}*X*{version}~{body}GE*0*{number}~IEA*1*{number:09d}~"
+        f"GS*{group}*ACMERECEIVER*CLAIMPIPE*20261121*0300*{number}*X*{guide}~"
+        f"ST*{kind}*0001*{guide}~{body}SE*2*0001~GE*1*{number}~IEA*1*{number:09d}~"
     ).encode()
 
 
-REMITTANCE = answer(2, "HP", "005010X221A1")
+REMITTANCE = answer(2, "HP")
 NACHA_HEADER = b"101 123456789 1234567892611210300A094101PAYER BANK             PRACTICE BANK".ljust(94)
-NACHA = NACHA_HEADER + b"\n" + b"9000001000001".ljust(94, b"0") + b"\n" + (b"9" * 94 + b"\n") * 8
+NACHA = NACHA_HEADER + b"\n" + (b"9000001000001" + b"0" * 42).ljust(94) + b"\n" + (b"9" * 94 + b"\n") * 8
 BAI2 = b"01,BANK,PRACTICE,261121,0300,1,80,,2/\n99,0,0,2/\n"
 
 
@@ -111,7 +115,7 @@ def test_folders_and_links_are_not_followed(store: Store, payer: SftpPayer, tmp_
 
 def test_unknown_content_is_set_aside_for_a_person_and_neighbours_go_on(store: Store, payer: SftpPayer) -> None:
     payer.put("1", b"%PDF-1.7 a letter about Jane Q. Canary")
-    payer.put("2", answer(9, "HC", "005010X222A1"))
+    payer.put("2", answer(9, "HC"))
     payer.put("3", REMITTANCE)
     assert len(inbox.sweep(store, ON, "acme")) == 3
     assert files(store) == [
