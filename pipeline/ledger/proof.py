@@ -1,0 +1,424 @@
+"""The conservation proof: where every visit stands and where every cent is.
+
+Theory. Nothing is taken from a running total. Each line of the proof computes one quantity in two ways that share as little
+as they can (what the extract said against what the claims say; the claims against the bytes that were sent; the bytes
+that came against the ledger) and states both. The residue is the sum of the absolute differences, so two faults cannot
+hide each other; it must be 0.00. What is broken without being an amount (the hash chain of events, an altered archive, a
+visit in no state) is told apart and keeps the proof open too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline import transactions
+from pipeline.errors import ClaimpipeError
+from pipeline.ledger import accounts, posting
+from pipeline.money import parse_cents
+from pipeline.store import Store, events
+from pipeline.store import register as r
+
+#: states of a claim in which its charge is posted
+_BILLED = tuple(s for s in r.CLAIM_STATES if s != "ready")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How many visits stand in one state, with their charges. Visits that have a claim are shown by the claim's state."""
+
+    state: str
+    count: int
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One quantity computed in two ways, in cents (or a count, where the name says so)."""
+
+    name: str
+    expected: int
+    found: int
+
+    @property
+    def difference(self) -> int:
+        return self.found - self.expected
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"difference": self.difference}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`on` is the date of the visits that were proved; None: all of them."""
+
+    on: date | None
+    states: list[State]
+    accounts: dict[str, int]
+    lines: list[Line]
+    broken: list[str]
+
+    @property
+    def residue_cents(self) -> int:
+        return sum(abs(line.difference) for line in self.lines)
+
+    @property
+    def closes(self) -> bool:
+        return self.residue_cents == 0 and not self.broken
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "on": self.on.isoformat() if self.on else None,
+            "states": [asdict(state) for state in self.states],
+            "accounts": self.accounts,
+            "lines": [line.as_dict() for line in self.lines],
+            "broken": self.broken,
+            "residue_cents": self.residue_cents,
+            "closes": self.closes,
+        }
+
+
+def prove(store: Store, on: date | None = None, *, archive: bool = True) -> Proof:
+    """Prove the register against itself and against the archive.
+
+    `on` limits the visits that are shown by state to those whose current version came on that date; the books are proved
+    as a whole, since money does not keep to dates. `archive=False` leaves out what reads the archived bytes again.
+    """
+    broken: list[str] = []
+    with store.read() as connection:
+        states = _states(connection, on, broken)
+        lines = [
+            *_visits(connection),
+            *_claims(connection),
+            *_receivables(connection),
+            *_remittances(connection),
+            *_deposits(connection),
+        ]
+        if archive:
+            lines += _archived(store, connection, broken)
+        broken += [f"The chain of claim events is broken at {place}." for place in events.verify(connection)]
+        return Proof(on, states, posting.balances(connection), lines, broken)
+
+
+def _sum(connection: sa.Connection, column: Any, *where: Any) -> int:
+    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(*where)).scalar_one())
+
+
+def _states(connection: sa.Connection, on: date | None, broken: list[str]) -> list[State]:
+    e, c = r.encounters.c, r.claims.c
+    query = (
+        sa.select(e.state, c.state, sa.func.count(), sa.func.sum(e.charge_cents))
+        .select_from(r.encounters.outerjoin(r.claims, c.encounter_key == e.encounter_key))
+        .group_by(e.state, c.state)
+    )
+    if on is not None:
+        query = query.where(e.logical_date == on)
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for state, claim_state, count, cents in connection.execute(query):
+        name = claim_state if state == "claimed" else state
+        if name not in r.ENCOUNTER_STATES + r.CLAIM_STATES or name == "claimed":
+            broken.append(f"{count} visits say that they have a claim, and no claim has them.")
+            name = "claimed"
+        if state != "claimed" and claim_state is not None:
+            broken.append(f"{count} visits in state {state} have a claim as well, in state {claim_state}.")
+        found[name][0] += count
+        found[name][1] += int(cents)
+    order = [*r.ENCOUNTER_STATES, *r.CLAIM_STATES]
+    return [State(name, *found[name]) for name in order if name in found]
+
+
+def _visits(connection: sa.Connection) -> Iterator[Line]:
+    """Extracts → visits → billed and unbilled."""
+    e, i = r.encounters.c, r.imports.c
+    yield from _imported(connection)
+    read, new, changed, known, aside = (
+        _sum(connection, column)
+        for column in (i.rows_read, i.rows_new, i.rows_changed, i.rows_known, i.rows_quarantined)
+    )
+    yield Line("rows read = new + changed + known + quarantined (count)", read, new + changed + known + aside)
+    coded = ("coded", "held", "claimed")
+    yield Line(
+        "charges of coded visits = billed + not billed apart",
+        _sum(connection, e.charge_cents, e.state.in_(coded)),
+        _sum(connection, e.billed_cents + e.unbilled_cents, e.state.in_(coded)),
+    )
+
+
+def _imported(connection: sa.Connection) -> Iterator[Line]:
+    """A visit counts once however often it was extracted, so only the last version of each can be compared."""
+    e, i = r.encounters.c, r.imports.c
+    counted = connection.execute(sa.select(sa.func.count()).select_from(r.encounters)).scalar_one()
+    yield Line(
+        "visits new in extracts = visits in a state (count)",
+        _sum(connection, i.rows_new) + _sum(connection, i.rows_quarantined),
+        int(counted),
+    )
+    fresh = connection.execute(
+        sa.select(i.import_id).where(i.rows_changed == 0, i.rows_known == 0)
+    ).scalars().all()  # fmt: skip
+    superseded = _sum(connection, i.rows_changed)
+    if not superseded:
+        yield Line(
+            "charges of the extracts = charges of their visits",
+            _sum(connection, i.charge_cents, i.import_id.in_(fresh)),
+            _sum(connection, e.charge_cents, e.import_id.in_(fresh)),
+        )
+
+
+def _claims(connection: sa.Connection) -> Iterator[Line]:
+    """Visits → claims → ledger."""
+    e, c, s = r.encounters.c, r.claims.c, r.sendings.c
+    yield Line(
+        "billed by claimed visits = charges of claims",
+        _sum(connection, e.billed_cents, e.state == "claimed"),
+        _sum(connection, c.charge_cents),
+    )
+    yield Line(
+        "charges of claims that went into a file = income in the ledger",
+        _sum(connection, c.charge_cents, c.file_id.is_not(None)),
+        -_balance(connection, accounts.INCOME),
+    )
+    yield Line(
+        "charges of claims in files = charges of the sendings",
+        _sum(connection, c.charge_cents, c.file_id.is_not(None)),
+        _sum(connection, s.charge_cents),
+    )
+    each = connection.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(sa.func.abs(c.charge_cents - sa.func.coalesce(_charged().c.cents, 0))), 0)
+        )
+        .select_from(r.claims.outerjoin(_charged(), _charged().c.claim_id == c.claim_id))
+        .where(c.file_id.is_not(None))
+    ).scalar_one()
+    yield Line("each claim's charge is posted once, as billed", 0, int(each))
+
+
+def _charged() -> sa.Subquery:
+    t, e = r.ledger_transactions.c, r.ledger_entries.c
+    return (
+        sa.select(e.claim_id, sa.func.sum(e.cents).label("cents"))
+        .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
+        .where(t.kind == "charge", e.account.like("receivable:payer:%"))
+        .group_by(e.claim_id)
+        .subquery("charged")
+    )
+
+
+def _balance(connection: sa.Connection, account: str) -> int:
+    return _sum(connection, r.ledger_entries.c.cents, r.ledger_entries.c.account == account)
+
+
+def _family(connection: sa.Connection, prefix: str) -> int:
+    return _sum(connection, r.ledger_entries.c.cents, r.ledger_entries.c.account.like(prefix + "%"))
+
+
+def _receivables(connection: sa.Connection) -> Iterator[Line]:
+    """Each claim's receivable, from its charge and its remittances, against the ledger."""
+    c, p, e = r.claims.c, r.remittance_claims.c, r.ledger_entries.c
+    settled = (
+        sa.select(
+            p.claim_id,
+            sa.func.sum(p.paid_cents + p.adjusted_cents + p.patient_cents).label("moved"),
+            sa.func.sum(p.patient_cents).label("patient"),
+        )
+        .where(p.state == "posted")
+        .group_by(p.claim_id)
+        .subquery("settled")
+    )
+
+    def held(account: Any, name: str) -> sa.Subquery:
+        return (
+            sa.select(e.claim_id, sa.func.sum(e.cents).label("cents"))
+            .where(account, e.claim_id.is_not(None))
+            .group_by(e.claim_id)
+            .subquery(name)
+        )
+
+    receivable = held(e.account.like("receivable:payer:%"), "receivable")
+    patient = held(e.account == accounts.PATIENT, "patient")
+    charge = sa.case((c.file_id.is_not(None), c.charge_cents), else_=0)
+    expected = charge - sa.func.coalesce(settled.c.moved, 0)
+    found = sa.func.coalesce(receivable.c.cents, 0)
+    owed, booked = sa.func.coalesce(settled.c.patient, 0), sa.func.coalesce(patient.c.cents, 0)
+    row = connection.execute(
+        sa.select(
+            sa.func.sum(expected), sa.func.sum(found), sa.func.sum(sa.func.abs(expected - found)),
+            sa.func.sum(owed), sa.func.sum(booked), sa.func.sum(sa.func.abs(owed - booked)),
+        ).select_from(
+            r.claims.outerjoin(settled, settled.c.claim_id == c.claim_id)
+            .outerjoin(receivable, receivable.c.claim_id == c.claim_id)
+            .outerjoin(patient, patient.c.claim_id == c.claim_id)
+        )
+    ).one()  # fmt: skip
+    values = [int(value or 0) for value in row]
+    yield Line("charge − paid − written off − patient = the payers' receivable", values[0], values[1])
+    yield Line("the same, claim by claim (sum of differences)", 0, values[2])
+    yield Line("group PR of remittances = the patients' receivable", values[3], values[4])
+    yield Line("the same, claim by claim (sum of differences)", 0, values[5])
+    yield Line(
+        "the payers' receivable of claims = the account as a whole", values[1], _family(connection, "receivable:payer:")
+    )
+    uneven = connection.execute(
+        sa.select(sa.func.coalesce(sa.func.sum(sa.func.abs(sa.literal_column("cents"))), 0)).select_from(
+            sa.select(sa.func.sum(e.cents).label("cents")).group_by(e.transaction_id).subquery("sums")
+        )
+    ).scalar_one()
+    yield Line("each ledger transaction sums to 0 (sum of differences)", 0, int(uneven))
+    yield Line("all ledger entries sum to 0", 0, _sum(connection, e.cents))
+
+
+def _remittances(connection: sa.Connection) -> Iterator[Line]:
+    """Remittances → clearing, unapplied, written off."""
+    m, p, t, e = r.remittances.c, r.remittance_claims.c, r.ledger_transactions.c, r.ledger_entries.c
+    amount = _sum(connection, m.amount_cents, m.state == "posted")
+    debits = sa.select(sa.func.coalesce(sa.func.sum(e.cents), 0)).join_from(
+        r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id
+    )
+    cleared = connection.execute(debits.where(t.remittance_id.is_not(None), e.account.like("clearing:%"))).scalar_one()
+    yield Line("amounts of posted remittances (BPR02) = debits of clearing", amount, int(cleared))
+    posted = (
+        sa.select(t.remittance_id, sa.func.sum(e.cents).label("cents"))
+        .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
+        .where(e.account.like("clearing:%"), t.remittance_id.is_not(None))
+        .group_by(t.remittance_id)
+        .subquery("posted")
+    )
+    each = connection.execute(
+        sa.select(sa.func.sum(sa.func.abs(m.amount_cents - sa.func.coalesce(posted.c.cents, 0))))
+        .select_from(r.remittances.outerjoin(posted, posted.c.remittance_id == m.remittance_id))
+        .where(m.state == "posted")
+    ).scalar()
+    yield Line("the same, remittance by remittance (sum of differences)", 0, int(each or 0))
+    yield Line(
+        "paid by claims of posted remittances − provider adjustments = their amounts",
+        _sum(connection, p.paid_cents) - _family(connection, "provider_adjustment:"),
+        amount,
+    )
+    yield Line(
+        "paid by claims that were not found = unapplied",
+        _sum(connection, p.paid_cents, p.state == "exception"),
+        -_balance(connection, accounts.UNAPPLIED),
+    )
+    yield Line(
+        "written off by remittances = adjustments in the ledger",
+        _sum(connection, p.adjusted_cents, p.state == "posted"),
+        _family(connection, "adjustment:"),
+    )
+
+
+def _deposits(connection: sa.Connection) -> Iterator[Line]:
+    """Deposits = matched + suspense, in the register and in the ledger."""
+    d, m, t = r.deposits.c, r.matches.c, r.remittances.c
+    deposited = _sum(connection, d.amount_cents)
+    yield Line("deposits of the bank's reports = the bank account", deposited, _balance(connection, accounts.BANK))
+    matched = _sum(connection, m.cents)
+    suspense = -_balance(connection, accounts.SUSPENSE)
+    yield Line("deposits = matched + in suspense", deposited, matched + suspense)
+    unmatched = connection.execute(
+        sa.select(sa.func.coalesce(sa.func.sum(d.amount_cents), 0))
+        .select_from(r.deposits.outerjoin(r.matches, m.deposit_id == d.deposit_id))
+        .where(m.deposit_id.is_(None))
+    ).scalar_one()
+    yield Line("deposits without a match = suspense in the ledger", int(unmatched), suspense)
+    yield Line(
+        "remittances without a deposit = clearing that is open",
+        _sum(connection, t.amount_cents, t.state == "posted") - _sum(connection, m.cents, m.remittance_id.is_not(None)),
+        _family(connection, "clearing:"),
+    )
+
+
+# --- the archive --------------------------------------------------------------------------------------------------------
+
+
+def _archived(store: Store, connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
+    """The bytes that were sent and that came, read again, against the register."""
+    s, m, c = r.sendings.c, r.remittances.c, r.claims.c
+    charges: dict[str, int] = {}
+    sent = connection.execute(sa.select(s.file_id).order_by(s.file_id)).scalars().all()
+    for file_id in sent:
+        data = _bytes(store, file_id, broken)
+        if data is not None:
+            for claim_id, cents in claims_in(data):
+                charges[claim_id] = cents
+    known = {
+        row.claim_id: row.charge_cents
+        for row in connection.execute(sa.select(c.claim_id, c.charge_cents).where(c.file_id.is_not(None)))
+    }
+    differ = sum(abs(known.get(claim, 0) - charges.get(claim, 0)) for claim in {*known, *charges})
+    yield Line("CLM02 of the archived 837 files = charges of claims", sum(charges.values()), sum(known.values()))
+    yield Line("the same, claim by claim (sum of differences)", 0, differ)
+    amounts = 0
+    posted: dict[str, set[int]] = defaultdict(set)
+    for row in connection.execute(sa.select(m.file_id, m.set_number)):
+        posted[row.file_id].add(row.set_number)
+    for file_id, sets in sorted(posted.items()):
+        data = _bytes(store, file_id, broken)
+        if data is not None:
+            amounts += sum(cents for number, cents in payments_in(data) if number in sets)
+    yield Line("BPR02 of the archived 835 files = amounts of remittances", amounts, _sum(connection, m.amount_cents))
+    yield from _statements(store, connection, broken)
+
+
+def _statements(store: Store, connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
+    """The bank's own records again: every file that gave a deposit is there, and holds as much as was taken from it."""
+    d = r.deposits.c
+    taken = connection.execute(sa.select(d.file_id, sa.func.sum(d.amount_cents)).group_by(d.file_id)).fetchall()
+    for file_id, cents in taken:
+        data = _bytes(store, file_id, broken)
+        if data is not None and details_in(data) < int(cents):
+            broken.append(f"Bank file {file_id} holds less than the deposits that were taken from it.")
+    return iter(())
+
+
+def _bytes(store: Store, file_id: str, broken: list[str]) -> bytes | None:
+    try:
+        return store.archive.get(file_id)
+    except ClaimpipeError as error:
+        broken.append(error.message)
+        return None
+
+
+def _segments(data: bytes, wanted: bytes) -> Iterator[list[bytes]]:
+    """Segments of one kind, cut out of the bytes by the delimiters of their interchange; nothing else of the reader is used."""
+    start = data.find(b"ISA")
+    while start >= 0 and len(data) - start > 105:
+        element, terminator = data[start + 3 : start + 4], data[start + 105 : start + 106]
+        end = data.find(b"ISA" + element, start + 106)
+        for segment in data[start : end if end >= 0 else len(data)].split(terminator):
+            segment = segment.strip()
+            if segment.startswith(wanted + element):
+                yield segment.split(element)
+        start = end
+
+
+def claims_in(data: bytes) -> Iterator[tuple[str, int]]:
+    """(CLM01, CLM02 in cents) of an 837, read apart from the project's reader."""
+    for elements in _segments(data, b"CLM"):
+        yield elements[1].decode("latin-1"), parse_cents(elements[2].decode("latin-1"))
+
+
+def payments_in(data: bytes) -> Iterator[tuple[int, int]]:
+    """(number of the set in the file, BPR02 in cents) of an 835, by the project's reader for the numbers of the sets."""
+    table = transactions.read(data).tables.get("835.payments")
+    if table is None:
+        return
+    found = [parse_cents(elements[2].decode("latin-1")) for elements in _segments(data, b"BPR")]
+    numbers = table.column("set_number").to_pylist()
+    if len(found) == len(numbers):
+        yield from zip(numbers, found, strict=True)
+
+
+def details_in(data: bytes) -> int:
+    """Σ of the 16 records of a BAI2 file, in cents, credits only."""
+    total = 0
+    for line in data.decode("latin-1").splitlines():
+        if line.startswith("16,"):
+            _, type_code, amount, *_ = [*line.split(","), "", ""]
+            if type_code.isdigit() and 100 <= int(type_code) <= 399 and amount.strip("+-").isdigit():
+                total += int(amount.strip("+-"))
+    return total
