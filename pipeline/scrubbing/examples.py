@@ -1,0 +1,88 @@
+"""One good claim, and changes to it: how an edit's examples become a batch. Used by the tests and by `claimpipe edits try`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pipeline import shapes
+from pipeline.codes import open_icd10cm
+from pipeline.payers import load_profiles
+from pipeline.scrubbing.batch import Batch
+from pipeline.scrubbing.checks import duplicate_keys
+
+ON = date(2026, 5, 10)
+_DAY = date(2026, 5, 4)
+CLAIM: dict[str, Any] = {
+    "claim_id": "C1", "encounter_key": "P1:E1", "guide": "005010X222A1", "frequency": "1", "synthetic": True,
+    "practice_id": "P1", "source_file": "encounters.csv", "source_row": 7, "service_from": _DAY, "service_to": _DAY,
+    "place_of_service": "11", "charge": Decimal("100.00"), "billing_name": "RIVER STREET PRACTICE",
+    "billing_npi": "1993999998", "billing_tin": "042103580", "billing_tin_kind": "EI", "billing_taxonomy": "207Q00000X",
+    "billing_address1": "1 RIVER ST", "billing_city": "CAMBRIDGE", "billing_state": "MA", "billing_zip": "021391234",
+    "billing_phone": "6175550100", "rendering_npi": "1234567893", "rendering_last": "ROE", "rendering_first": "ROBIN",
+    "rendering_taxonomy": "207Q00000X", "patient_id": "42", "patient_last": "DOE", "patient_first": "ALEX",
+    "patient_birth_date": date(1980, 2, 29), "patient_sex": "F", "patient_address1": "2 HILL RD",
+    "patient_city": "CAMBRIDGE", "patient_state": "MA", "patient_zip": "02139", "relationship": "18",
+    "payer_source": "Aetna", "payer_key": "aetna", "member_id": "W123456789",
+}  # fmt: skip
+LINE: dict[str, Any] = {
+    "qualifier": "HC", "procedure": "99213", "charge": Decimal("100.00"), "unit_basis": "UN", "units": Decimal(1),
+    "pointer1": 1, "service_date": _DAY, "rule_id": "source-coded", "rule_version": "1", "price_origin": "source",
+    "source": "services.csv row 9",
+}  # fmt: skip
+
+
+def batch(*examples: Mapping[str, Any]) -> Batch:
+    """A batch with one claim an example.
+
+    An example names columns of the claim; `diagnoses` (codes) and `lines` (changes to a good line); and of the world: `on`,
+    `usage`, `twice` (the claim stands in the batch again, for another encounter), `known` (the register has its like),
+    `sent` (its claim left the house).
+    """
+    claims: list[dict[str, Any]] = []
+    diagnoses: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    on, usage, known, sent = ON, "T", False, set()
+    for number, example in enumerate(examples, 1):
+        changes = dict(example)
+        on = _value("on", changes.pop("on", on))
+        usage = changes.pop("usage", usage)
+        known = changes.pop("known", known)
+        codes = changes.pop("diagnoses", ["J209"])
+        changed_lines = changes.pop("lines", [{}])
+        copies = 2 if changes.pop("twice", False) else 1
+        if changes.pop("sent", False):
+            sent.add(f"P1:E{number}")
+        for copy in range(copies):
+            claim = f"C{number}" + ("B" if copy else "")
+            keys = {"claim_id": claim, "encounter_key": f"P1:E{number}{'B' if copy else ''}"}
+            claims.append(CLAIM | {k: _value(k, v) for k, v in changes.items()} | keys)
+            diagnoses += [
+                {"claim_id": claim, "rank": rank, "code": code, "rule_id": "source-coded", "rule_version": "1",
+                 "source": f"diagnoses.csv row {rank} column code"}
+                for rank, code in enumerate(codes, 1)
+            ]  # fmt: skip
+            lines += [
+                LINE | {"claim_id": claim, "line": n, "line_control_number": f"{claim}-{n}"}
+                | {k: _value(k, v) for k, v in line.items()}
+                for n, line in enumerate(changed_lines, 1)
+            ]  # fmt: skip
+    made = Batch(
+        shapes.from_rows("coded_claims", claims), shapes.from_rows("coded_diagnoses", diagnoses),
+        shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=load_profiles(), usage=usage,
+        sent=sent,
+    )  # fmt: skip
+    if known:
+        made.known = {(key, "P1:earlier") for key in duplicate_keys(made) if key}
+    return made
+
+
+def _value(name: str, value: Any) -> Any:
+    """TOML's plain values → the column's type."""
+    if value == "":
+        return None if name in ("patient_birth_date", "accident_date") else ""
+    if name in ("on", "service_from", "service_to", "service_date", "patient_birth_date", "accident_date"):
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    return Decimal(value) if name in ("charge", "units") else value

@@ -1,0 +1,375 @@
+"""Scrubbing: coded claims are repaired, judged by the edits, and either become claims that are ready to be sent, or are held.
+
+Claims of encounters in state `coded` or `held` are looked at; a held one whose cause is gone (a payer profile was added, an
+edit expired) is released on the next night. What passes is written, as repaired, to `scrubbed_*` in the lake: the claims
+builder reads it there. What is held has findings that name the source and the fix, and one work item.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from pipeline import shapes
+from pipeline.codes import Status, open_icd10cm
+from pipeline.errors import Terminal
+from pipeline.failpoints import failpoint
+from pipeline.findings import Finding
+from pipeline.money import cents
+from pipeline.payers import load_profiles
+from pipeline.scrubbing import edits as books
+from pipeline.scrubbing import repairs
+from pipeline.scrubbing.batch import Batch, Hits
+from pipeline.scrubbing.checks import CHECKS, duplicate_keys
+from pipeline.scrubbing.edits import Book, Edit
+from pipeline.store import register as r
+from pipeline.store.events import Move, move_claims
+from pipeline.store.store import Store, insert_new, record_findings, record_stage, update_rows
+from pipeline.store.work import WorkItem, close_items, open_items
+
+STAGE = "scrubbing"
+TABLES = ("claims", "diagnoses", "lines")
+#: a claim in one of these states may still be changed by a new version of its encounter
+UNSENT = ("ready", "rejected")
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What scrubbing found, by claim position. `errors`: the findings that hold it, the first one first."""
+
+    findings: list[Finding]
+    errors: dict[int, list[Finding]]
+    counts: Counter[str]
+
+
+def run(store: Store, on: date) -> dict[str, int]:
+    """Scrub what is coded or held. Returns counts and cents of what this run changed; nothing where nothing changed."""
+    due = _due(store)
+    if not due:
+        return {}
+    book = books.load()
+    profiles = load_profiles(store.settings.payers_dir)
+    tables = _read(store, due)
+    claims, made = repairs.make(tables["claims"], book.repairs, profiles)
+    tables["claims"] = claims
+    existing = _existing(store, list(due))
+    batch = Batch(
+        tables["claims"], tables["diagnoses"], tables["lines"], on=on, icd10cm=open_icd10cm(store.settings.home),
+        profiles=profiles, usage=store.settings.submitter.usage,
+        sent={key for key, claim in existing.items() if claim.state not in UNSENT},
+    )  # fmt: skip
+    keys = duplicate_keys(batch)
+    batch.known = _known(store, {k for k in keys if k})
+    fresh = np.array([due[key].state == "coded" for key in claims.column("encounter_key").to_pylist()], dtype=bool)
+    judged = judge(batch, book)
+    judged.findings += _repaired(batch, made, judged.counts, fresh) + _editions(batch, fresh)
+    return _record(store, on, batch, judged, due, existing, keys, fresh)
+
+
+def judge(batch: Batch, book: Book) -> Judgement:
+    """All edits over a batch."""
+    findings: list[Finding] = []
+    errors: dict[int, list[Finding]] = defaultdict(list)
+    counts: Counter[str] = Counter()
+    for edit in book.edits:
+        if edit.check not in CHECKS:
+            raise Terminal(
+                f"The edit {edit.id} names a check that does not exist: {edit.check}.", fix="See docs/edits.md."
+            )
+        reported: set[tuple[str, str]] = set()
+        for hits in CHECKS[edit.check](batch, edit):
+            owners = batch.owners[edit.table][hits.rows]
+            for row, owner in zip(hits.rows.tolist(), owners.tolist(), strict=True):
+                finding = _finding(batch, book, edit, hits, row, owner)
+                if edit.per == "practice":
+                    if (finding.subject, finding.source) in reported:
+                        continue
+                    reported.add((finding.subject, finding.source))
+                findings.append(finding)
+                if edit.severity == "error":
+                    errors[owner].append(finding)
+                counts[f"{edit.severity}.{edit.id}"] += 1
+    return Judgement(findings, errors, counts)
+
+
+def _finding(batch: Batch, book: Book, edit: Edit, hits: Hits, row: int, owner: int) -> Finding:
+    place = book.place(hits.field, edit.table)
+    words = {"field": place.words, **hits.words.get(row, {})}
+    if edit.per == "practice":
+        subject = str(_cell(batch, "claims", "practice_id", owner))
+        source = hits.field
+    else:
+        subject = str(_cell(batch, "claims", "encounter_key", owner))
+        source = _source(batch, edit.table, hits.field, row)
+    return Finding(
+        rule=edit.id, severity=edit.severity, snip=edit.snip, message=edit.message.format_map(words), fix=edit.fix,
+        loop=place.loop, segment_id=place.segment, element=place.element or None, source=source, subject=subject,
+    )  # fmt: skip
+
+
+def _source(batch: Batch, table: str, field: str, row: int) -> str:
+    """The cell of the extract, as far as the tables tell it: the row's own source, else the encounter's row."""
+    if table != "claims":
+        return str(_cell(batch, table, "source", row))
+    file, number = _cell(batch, table, "source_file", row), _cell(batch, table, "source_row", row)
+    return f"{file} row {number} {field}"
+
+
+def _cell(batch: Batch, table: str, name: str, row: int) -> Any:
+    column = batch.column(table, name)
+    position = column.index[row]
+    return column.values[position] if position >= 0 else None
+
+
+# --- what is due ----------------------------------------------------------------------------------------------------
+
+
+def _due(store: Store) -> dict[str, Any]:
+    e = r.encounters.c
+    with store.read() as connection:
+        rows = connection.execute(
+            sa.select(e.encounter_key, e.logical_date, e.coded_part, e.state, e.reason)
+            .where(e.state.in_(("coded", "held")), e.coded_part.is_not(None))
+            .order_by(e.encounter_key)
+        ).all()
+    return {row.encounter_key: row for row in rows}
+
+
+def _read(store: Store, due: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """The coded tables of the encounters that are due."""
+    parts: dict[tuple[date, str], list[str]] = defaultdict(list)
+    for row in due.values():
+        parts[(row.logical_date, row.coded_part)].append(row.encounter_key)
+    found: dict[str, list[pa.Table]] = {name: [shapes.empty(f"coded_{name}")] for name in TABLES}
+    for (day, part), keys in sorted(parts.items()):
+        claims = store.lake.read("coded_claims", day, part, ("encounter_key", keys))
+        ids = claims.column("claim_id").to_pylist()
+        found["claims"].append(claims)
+        for name in ("diagnoses", "lines"):
+            found[name].append(store.lake.read(f"coded_{name}", day, part, ("claim_id", ids)))
+    return {name: pa.concat_tables(tables).combine_chunks() for name, tables in found.items()}
+
+
+def _existing(store: Store, keys: list[str]) -> dict[str, Any]:
+    """Claims that these encounters have already: a new version of the encounter came."""
+    c = r.claims.c
+    found: dict[str, Any] = {}
+    with store.read() as connection:
+        if not connection.execute(sa.select(c.claim_id).limit(1)).first():
+            return found
+        for start in range(0, len(keys), 500):
+            for row in connection.execute(
+                sa.select(c.claim_id, c.encounter_key, c.state).where(c.encounter_key.in_(keys[start : start + 500]))
+            ):
+                found[row.encounter_key] = row
+    return found
+
+
+def _known(store: Store, keys: set[str]) -> set[tuple[str, str]]:
+    c, wanted = r.claims.c, sorted(keys)
+    found: set[tuple[str, str]] = set()
+    with store.read() as connection:
+        if not connection.execute(sa.select(c.claim_id).limit(1)).first():
+            return found
+        for start in range(0, len(wanted), 500):
+            found.update(
+                (row.duplicate_key, row.encounter_key)
+                for row in connection.execute(
+                    sa.select(c.duplicate_key, c.encounter_key).where(c.duplicate_key.in_(wanted[start : start + 500]))
+                )
+            )
+    return found
+
+
+# --- findings that are no edit's ------------------------------------------------------------------------------------
+
+
+def _repaired(batch: Batch, made: list[repairs.Made], counts: Counter[str], fresh: np.ndarray) -> list[Finding]:
+    """One finding a claim and repair, naming columns only; repairs that only change how letters are written are counted."""
+    findings: list[Finding] = []
+    for done in made:
+        fields: dict[int, list[str]] = defaultdict(list)
+        for name, rows in done.rows.items():
+            for row in rows.tolist():
+                if fresh[row]:
+                    fields[row].append(name)
+        counts[f"repair.{done.repair.id}"] += len(fields)
+        if done.repair.log == "count":
+            continue
+        for row, names in fields.items():
+            findings.append(
+                Finding(
+                    rule=f"repair.{done.repair.id}", severity="info",
+                    message=done.repair.message.format(fields=", ".join(names)),
+                    source=_source(batch, "claims", names[0], row),
+                    subject=str(_cell(batch, "claims", "encounter_key", row)),
+                )
+            )  # fmt: skip
+    return findings
+
+
+def _editions(batch: Batch, fresh: np.ndarray) -> list[Finding]:
+    """Said once for each list: it judged days that it does not cover."""
+    column = batch.column("diagnoses", "code")
+    owners = batch.owners["diagnoses"]
+    days = np.append(batch.day("claims", "service_from"), 0)[owners]
+    rows = np.append(fresh, False)[owners]
+    pairs, number = np.unique(np.stack([column.index[rows], days[rows]]), axis=1, return_counts=True)
+    used: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for (index, day), n in zip(pairs.T.tolist(), number.tolist(), strict=True):
+        if index < 0 or day <= 0:
+            continue
+        verdict = batch.icd10cm.valid(column.values[index], date.fromordinal(day))
+        if not verdict.covers and verdict.status is not Status.before_icd10:
+            used[verdict.edition].append((day, n))
+    return [
+        Finding(
+            rule="icd10cm-edition", severity="warning", snip=5, subject=edition,
+            message=f"{sum(n for _, n in found)} diagnoses of services from {date.fromordinal(min(found)[0])} to "
+            f"{date.fromordinal(max(found)[0])} were judged by the ICD-10-CM list of {edition}: no list of those days is "
+            "loaded.",
+            fix="Load the official lists of those years: claimpipe codes load FILE --effective DATE.",
+        )
+        for edition, found in sorted(used.items())
+    ]  # fmt: skip
+
+
+# --- recording ------------------------------------------------------------------------------------------------------
+
+
+def _record(
+    store: Store, on: date, batch: Batch, judged: Judgement, due: Mapping[str, Any], existing: Mapping[str, Any],
+    keys: list[str | None], fresh: np.ndarray,
+) -> dict[str, int]:  # fmt: skip
+    claims = batch.tables["claims"]
+    names = ("claim_id", "encounter_key", "payer_key", "practice_id", "guide", "frequency", "charge", "service_from")
+    ready: list[dict[str, Any]] = []
+    ready_rows: list[int] = []
+    changes: list[dict[str, Any]] = []
+    items: list[WorkItem] = []
+    counts: Counter[str] = Counter()
+    for row, values in enumerate(zip(*(claims.column(n).to_pylist() for n in names), strict=True)):
+        claim = dict(zip(names, values, strict=True))
+        charge = cents(claim.pop("charge"))
+        before = due[claim["encounter_key"]]
+        errors = judged.errors.get(row)
+        if errors:
+            items.append(_item(claim, errors, charge, on))
+            if before.state == "held" and before.reason == errors[0].rule:
+                continue
+            change = {"state": "held", "reason": errors[0].rule, "claim_id": None}
+            counts.update({"held": 1, "held_cents": charge, f"held.{errors[0].rule}": 1})
+        else:
+            ready_rows.append(row)
+            ready.append(
+                claim | {"charge_cents": charge, "duplicate_key": keys[row], "logical_date": on, "scrubbed_date": on,
+                         "state": "ready"}
+            )  # fmt: skip
+            change = {"state": "claimed", "reason": "", "claim_id": claim["claim_id"]}
+            counts.update({"ready": 1, "ready_cents": charge})
+            if before.state == "held":
+                counts["released"] += 1
+        changes.append({"encounter_key": claim["encounter_key"], **change})
+    new = record = bool(changes) or _has_new(store, judged.findings)
+    if not record:
+        return {}
+    counts.update({"claims": int(fresh.sum()), **{k: n for k, n in judged.counts.items() if k.startswith("repair.")}})
+    counts["findings"] = len(judged.findings)
+    part = ""
+    if ready:
+        part = _part_name(ready)
+        failpoint("scrubbing.before_lake")
+        _write(store, on, part, batch, ready_rows)
+    for claim in ready:
+        claim["scrubbed_part"] = part
+    failpoint("scrubbing.before_register")
+    with store.begin() as connection:
+        update_rows(connection, r.encounters, "encounter_key", changes, ["state", "reason", "claim_id"])
+        insert_new(connection, r.claims, [c for c in ready if c["encounter_key"] not in existing])
+        again = [c for c in ready if c["encounter_key"] in existing]
+        update_rows(
+            connection, r.claims, "claim_id", again,
+            ["payer_key", "practice_id", "guide", "frequency", "charge_cents", "service_from", "logical_date",
+             "scrubbed_date", "scrubbed_part", "duplicate_key"],
+        )  # fmt: skip
+        move_claims(connection, on, [Move(c["claim_id"], "scrubbed", "ready") for c in ready])
+        _work(connection, changes, items)
+        record_findings(connection, STAGE, on, judged.findings)
+        record_stage(connection, STAGE, on, _with_earlier(connection, on, counts))
+    return dict(sorted(counts.items())) if new else {}
+
+
+def _has_new(store: Store, findings: list[Finding]) -> bool:
+    """Is there a finding that the register does not know? Held claims have theirs already."""
+    ids = sorted({f.finding_id for f in findings})
+    with store.read() as connection:
+        for start in range(0, len(ids), 500):
+            chunk = ids[start : start + 500]
+            known = connection.execute(
+                sa.select(sa.func.count()).select_from(r.findings).where(r.findings.c.finding_id.in_(chunk))
+            ).scalar_one()
+            if known < len(chunk):
+                return True
+    return False
+
+
+def _part_name(ready: list[dict[str, Any]]) -> str:
+    digest = hashlib.sha256()
+    for claim in ready:
+        digest.update(f"{claim['claim_id']}\0{claim['charge_cents']}\0{claim['duplicate_key']}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+def _write(store: Store, on: date, part: str, batch: Batch, rows: list[int]) -> None:
+    """The claims that passed, as repaired."""
+    claims = batch.tables["claims"].take(pa.array(rows, pa.int64()))
+    ids = claims.column("claim_id").combine_chunks()
+    store.lake.write("scrubbed_claims", on, part, claims)
+    for name in ("diagnoses", "lines"):
+        table = batch.tables[name]
+        store.lake.write(f"scrubbed_{name}", on, part, table.filter(pc.is_in(table.column("claim_id"), ids)))
+
+
+def _item(claim: Mapping[str, Any], errors: list[Finding], charge: int, on: date) -> WorkItem:
+    first, more = errors[0], len({e.rule for e in errors}) - 1
+    return WorkItem(
+        queue="held", subject=claim["encounter_key"], claim_id=claim["claim_id"], cause=first.rule,
+        payer_key=claim["payer_key"], title=f"Held: {first.rule}" + (f" and {more} more" if more else ""),
+        reason=" ".join(dict.fromkeys(f"{e.message} ({e.source})" for e in errors)), action=first.fix, opened_on=on,
+        cents=charge,
+    )  # fmt: skip
+
+
+def _work(connection: sa.Connection, changes: list[dict[str, Any]], items: list[WorkItem]) -> None:
+    """Open what is held, close what is not, or is for another cause."""
+    wanted = {item.subject: item.item_id for item in items}
+    touched = {change["encounter_key"] for change in changes}
+    open_ = connection.execute(
+        sa.select(r.work_items.c.subject, r.work_items.c.item_id).where(
+            r.work_items.c.queue == "held", r.work_items.c.state == "open"
+        )
+    ).all()
+    stale = [row.subject for row in open_ if row.subject in touched and wanted.get(row.subject) != row.item_id]
+    close_items(connection, "held", stale, "The cause is gone.")
+    open_items(connection, items)
+
+
+def _with_earlier(connection: sa.Connection, on: date, counts: Mapping[str, int]) -> dict[str, int]:
+    """The night's counts: this run's, and those of earlier runs of the same night."""
+    s = r.stage_runs.c
+    before = connection.execute(
+        sa.select(s.counts).where(s.logical_date == on, s.stage == STAGE, s.subject == "")
+    ).scalar()
+    total = Counter({k: v for k, v in json.loads(before or "{}").items() if isinstance(v, int)})
+    total.update(counts)
+    return dict(sorted(total.items()))
