@@ -6,8 +6,9 @@ its cost hardly grows with the number of claims.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -102,4 +103,4 @@ class Hits:
 
     field: str
     rows: np.ndarray
-    words: dict[int, dict[str, str]] = field(default_factory=dict)
+    words: dict[int, dict[str, str]] = dataclasses.field(default_factory=dict)

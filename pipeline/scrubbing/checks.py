@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -22,10 +23,9 @@ from pipeline.scrubbing.edits import Edit
 Check = Callable[[Batch, Edit], Iterator[Hits]]
 CHECKS: dict[str, Check] = {}
 
-BASIC = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !\"&'()+,-./;?=")
-EXTENDED = BASIC | frozenset("abcdefghijklmnopqrstuvwxyz%@[]_{}\\|<>#$")
-#: separators of our own files; `|` and `>` are allowed in text of the extended set, as we do not separate by them
-DELIMITERS = frozenset("*~:^")
+#: X12's basic set less our separators (* ~ : ^). Small letters pass: the writer makes them capitals, whatever the field
+BASIC = frozenset(string.ascii_letters + string.digits + " !\"&'()+,-./;?=")
+EXTENDED = BASIC | frozenset("%@[]_{}\\|<>#$")
 
 _PO_BOX = re.compile(r"^\s*(?:p\.?\s*o\.?\s*box|post\s+office\s+box|box)\b", re.IGNORECASE)
 _ZIP = re.compile(r"^\d{5}(?:\d{4})?$", re.ASCII)
@@ -354,8 +354,8 @@ def duplicate(batch: Batch, edit: Edit) -> Iterator[Hits]:
     where = applies(batch, edit)
     encounters = batch.tables["claims"].column("encounter_key").to_pylist()
     held: dict[str, set[str]] = defaultdict(set)
-    for key, encounter in batch.known:
-        held[key].add(encounter)
+    for known, encounter in batch.known:
+        held[known].add(encounter)
     seen: dict[str, str] = {}
     bad = []
     for row in sorted(range(batch.size), key=lambda i: encounters[i]):
@@ -416,7 +416,8 @@ def duplicate_keys(batch: Batch) -> list[str | None]:
     )  # fmt: skip
     claims = batch.tables["claims"]
     keys: list[str | None] = []
-    for row, cells in enumerate(zip(*(claims.column(n).to_pylist() for n in names), strict=True)):
+    columns = [claims.column(n).to_pylist() for n in names]
+    for row, cells in enumerate(zip(*columns, strict=True)):
         own = lines.get(row)
         if not own or cells[-1] != "1":
             keys.append(None)
