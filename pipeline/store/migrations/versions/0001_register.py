@@ -26,7 +26,7 @@ def upgrade() -> None:
     else:
         bind.exec_driver_sql(
             "CREATE FUNCTION claimpipe_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
+            "$$ BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME; END $$"
         )
         for table in APPEND_ONLY:
             bind.exec_driver_sql(
