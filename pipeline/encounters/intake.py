@@ -27,6 +27,10 @@ _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 EARLIEST = date(1880, 1, 1)
 #: the payer's name of a visit that the patient pays for
 NO_INSURANCE = "NO_INSURANCE"
+#: control characters: never part of an id, and some databases refuse them
+CONTROL = "[\\x00-\\x1f\\x7f]"
+#: rules after which a row cannot be registered under its own key
+NO_KEY = frozenset({"intake.key.missing", "intake.key.illegible"})
 #: code of the line that carries what a visit's total holds beyond its itemised rows
 UNITEMISED = "UNITEMISED"
 
@@ -36,6 +40,10 @@ RULES: dict[str, tuple[str, str]] = {
         "the visit has no practice id or no visit id.",
         "Export the visit again with both: without them it cannot be told from other visits.",
     ),
+    "intake.key.illegible": (
+        "the practice id or the visit id holds control characters.",
+        "Correct the id in the source system and export again.",
+    ),
     "intake.key.duplicate": (
         "another row of this file has the same visit id.",
         "Keep one row a visit. Where the rows differ, find out in the source system which one is right.",
@@ -44,7 +52,10 @@ RULES: dict[str, tuple[str, str]] = {
         "the row has more or fewer cells than the header.",
         "Look for a comma or a quotation mark inside a cell that is not quoted, then export again.",
     ),
-    "intake.text.encoding": ("the cell holds bytes that are not UTF-8.", "Export the file as UTF-8."),
+    "intake.text.encoding": (
+        "the cell holds bytes that are not UTF-8 text, or a stray carriage return.",
+        "Export the file as UTF-8, without line breaks inside cells.",
+    ),
     "intake.value.missing": ("the cell is empty, and a visit cannot be billed without it.", "Fill it in the source."),
     "intake.value.unknown": ("the word is not one that the layout knows.", "See docs/extracts.md for the words."),
     "intake.date.illegible": (
@@ -148,6 +159,11 @@ def finding(
     return Finding(
         rule=rule, severity=severity, message=f"{place}: {what}", fix=fix, file=file, source=place, subject=subject
     )
+
+
+def plain(text: str) -> str:
+    """An id as the register may keep it: the text, or nothing where it holds control characters."""
+    return "" if re.search(CONTROL, text) else text
 
 
 def read_date(text: str) -> date:

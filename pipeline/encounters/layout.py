@@ -325,6 +325,7 @@ class _Assembly:
         source = self.visits.source
         for column in KEY:
             self._where(pc.equal(source.text(column), ""), "intake.key.missing", column)
+            self._where(pc.match_substring_regex(source.text(column), intake.CONTROL), "intake.key.illegible", column)
         assert self.visits.rows is not None
         seen: Counter[str] = Counter()
 
@@ -332,8 +333,8 @@ class _Assembly:
             seen[text] += 1
             self.renamed[index] = row_key(source.file, text, seen[text])
 
-        missing = [i for i, found in self.faults.items() if any(f[0] == "intake.key.missing" for f in found)]
-        for index in sorted(missing):
+        no_key = [i for i, found in self.faults.items() if any(f[0] in intake.NO_KEY for f in found)]
+        for index in sorted(no_key):
             rename(index, self.visits.rows[index].as_py())
         coded = self.keys.dictionary_encode().indices.to_numpy()
         repeated = np.flatnonzero(np.bincount(coded, minlength=1)[coded] > 1) if self.count else np.array([], dtype=int)
@@ -460,7 +461,7 @@ class _Assembly:
                 SetAside(
                     encounter_key=key,
                     content_hash=hashes[index],
-                    practice_id=self.practice[index].as_py(),
+                    practice_id=intake.plain(self.practice[index].as_py()),
                     payer_key=payer_keys[index].as_py(),
                     service_from=self.visits.values["service_from"][index].as_py(),
                     charge_cents=max(int(visit_cents[index]), 0),

@@ -248,6 +248,8 @@ class _Reader:
             for place, index in enumerate(group):
                 if not key:
                     visits[index].faults.append(("intake.key.missing", table.file, table.numbers[index], "Id"))
+                elif not intake.plain(key):
+                    visits[index].faults.append(("intake.key.illegible", table.file, table.numbers[index], "Id"))
                 elif len(group) > 1 and (place or not same):
                     visits[index].faults.append(("intake.key.duplicate", table.file, table.numbers[index], "Id"))
         return visits
@@ -317,13 +319,13 @@ class _Reader:
         if faults:
             text = "\x1f".join(row.values())
             rules = {rule for rule, *_ in faults}
-            if "intake.key.missing" in rules or ("intake.key.duplicate" in rules and seen[f"id:{row['Id']}"]):
+            if rules & intake.NO_KEY or ("intake.key.duplicate" in rules and seen[f"id:{row['Id']}"]):
                 seen[text] += 1
                 key = row_key(table.file, text, seen[text])
             seen[f"id:{row['Id']}"] += 1
             self.findings += [finding(rule, file, at, column, subject=key) for rule, file, at, column in faults]
             self.set_aside.append(
-                SetAside(encounter_key=key, content_hash=content, practice_id=row["ORGANIZATION"],
+                SetAside(encounter_key=key, content_hash=content, practice_id=intake.plain(row["ORGANIZATION"]),
                          payer_key=encounter["payer_key"], service_from=day,
                          charge_cents=cents(total) if total is not None else 0, reason=faults[0][0],
                          source_file=table.file, source_row=number)
@@ -358,17 +360,22 @@ class _Reader:
         """The member id of the cover that holds on the day with the encounter's payer; None where the export has none."""
         if start is None:
             return None
-        for cover in self.covers.get(row["PATIENT"], ()):
-            if cover["PAYER"] == row["PAYER"] and cover["MEMBERID"] and self._covers(cover, start):
-                return cover["MEMBERID"]
+        theirs = [c for c in self.covers.get(row["PATIENT"], ()) if c["PAYER"] == row["PAYER"] and c["MEMBERID"]]
+        # at the moment of a change the new cover holds; the old one's last moment counts only where no new one begins
+        for last_moment_too in (False, True):
+            for cover in theirs:
+                if self._covers(cover, start, last_moment_too):
+                    return cover["MEMBERID"]
         return None
 
-    def _covers(self, cover: Row, start: datetime) -> bool:
+    def _covers(self, cover: Row, start: datetime, last_moment_too: bool) -> bool:
         first, last = cover["START_DATE"], cover["END_DATE"]
         if _YEAR.fullmatch(first):  # early exports give whole years
             return int(first) <= start.year <= (int(last) if _YEAR.fullmatch(last) else 9999)
         begins, ends = self.times.moment(first), self.times.moment(last) if last else None
-        return begins is not None and begins <= start and (ends is None or start <= ends)
+        if begins is None or start < begins:
+            return False
+        return ends is None or start < ends or (last_moment_too and start == ends)
 
     def _diagnoses(self, key: str, file: str, number: int, row: Row, visit: _Visit) -> list[dict[str, Any]]:
         """The reason for the visit first, then its conditions in file order, then reasons of its procedures."""

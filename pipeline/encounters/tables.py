@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,9 +21,10 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import Terminal
 
-#: stands where bytes were not UTF-8
+#: stands where bytes were not UTF-8, or a carriage return without a line feed
 REPLACEMENT = "\ufffd"
 _BOM = b"\xef\xbb\xbf"
+_STRAY = re.compile(rb"\r(?!\n)")
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class TextTable:
         return [self.text(name).to_pylist() for name in names]
 
     def garbled_cells(self) -> list[tuple[int, str]]:
-        """(index, column) of cells with bytes that were not UTF-8."""
+        """(index, column) of cells with bytes that were not UTF-8 text."""
         found: list[tuple[int, str]] = []
         if self.garbled:
             for name, column in self.columns.items():
@@ -80,6 +82,9 @@ def read_csv(file: str, data: bytes) -> TextTable:
         data.decode("utf-8")
     except UnicodeDecodeError:
         data, garbled = data.decode("utf-8", "replace").encode(), True
+    if b"\n" in data and data.count(b"\r") != data.count(b"\r\n"):
+        # a stray carriage return would end the row for the reader; marked, it costs its own row alone
+        data, garbled = _STRAY.sub(REPLACEMENT.encode(), data), True
     header = next(csv.reader(io.StringIO(data[:65536].decode("utf-8", "ignore"))), [])
     names = [name.strip() for name in header]
     if not any(names):

@@ -1,0 +1,488 @@
+"""The own layout: what is read, what is set aside, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from encounters.extracts import Extract
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pipeline import shapes
+from pipeline.encounters import formats, layout
+from pipeline.encounters.intake import RULES, Context, Intake
+from pipeline.errors import Terminal
+
+ON = date(2026, 11, 20)
+CONTEXT = Context(on=ON, payers={"medicare": "medicare", "acme": "acme"}, timezone=ZoneInfo("America/New_York"))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read(folder: Path, fmt: str = "auto") -> Intake:
+    fmt, files = formats.sources(folder, fmt)
+    return formats.READERS[fmt].read(files, CONTEXT)
+
+
+def three() -> Extract:
+    extract = Extract()
+    for number in (1, 2, 3):
+        extract.visit(number)
+    return extract
+
+
+def test_a_visit_keeps_every_cell_of_the_source(tmp_path: Path):
+    extract = Extract()
+    extract.visit(7, patient_last="O'Dwyer-Muñoz", payer="MEDICARE", claim_type="", minutes="")
+    taken = read(extract.write(tmp_path))
+    [row] = taken.encounters.to_pylist()
+    assert row["encounter_key"] == "P01:V7"
+    assert row["patient_last"] == "O'Dwyer-Muñoz"
+    assert (row["payer_source"], row["payer_key"]) == ("MEDICARE", "medicare")
+    assert (row["service_from"], row["charge"], row["minutes"]) == (date(2026, 11, 10), Decimal("194.00"), None)
+    assert (row["claim_type"], row["synthetic"], row["source_file"], row["source_row"]) == (
+        "professional", True, "encounters.csv", 1,
+    )  # fmt: skip
+    assert [(d["rank"], d["code"], d["text"], d["source_row"]) for d in taken.diagnoses.to_pylist()] == [
+        (1, "J020", "strep throat", 1), (2, "I10", None, 2),
+    ]  # fmt: skip
+    lines = taken.lines.to_pylist()
+    assert [(x["line"], x["code"], x["charge"], x["units"], x["pointers"]) for x in lines] == [
+        (1, "99213", Decimal("156.00"), Decimal(1), "1,2"), (2, "87880", Decimal("38.00"), Decimal(1), "1"),
+    ]  # fmt: skip
+    # an empty service date is the visit's first day
+    assert {x["service_date"] for x in lines} == {date(2026, 11, 10)}
+    for table, name in (
+        (taken.encounters, "encounters"),
+        (taken.diagnoses, "encounter_diagnoses"),
+        (taken.lines, "encounter_lines"),
+    ):
+        shapes.check(table, name)
+    assert taken.set_aside == [] == taken.findings
+
+
+def test_rows_of_children_may_stand_in_any_order(tmp_path: Path):
+    extract = three()
+    ordered = read(extract.write(tmp_path / "a"))
+    extract.diagnoses.reverse()
+    extract.services.reverse()
+    shuffled = read(extract.write(tmp_path / "b"))
+    for name in ("encounter_key", "content_hash"):
+        assert ordered.encounters.column(name).to_pylist() == shuffled.encounters.column(name).to_pylist()
+    assert ordered.lines.column("code").to_pylist() == shuffled.lines.column("code").to_pylist()
+
+
+def test_who_pays_himself_has_no_payer(tmp_path: Path):
+    extract = Extract()
+    extract.visit(1, payer="", member_id="")
+    extract.visit(2, payer="Nobody Knows Mutual")
+    rows = read(extract.write(tmp_path)).encounters.to_pylist()
+    assert [(r["payer_source"], r["payer_key"]) for r in rows] == [
+        ("NO_INSURANCE", None),
+        ("Nobody Knows Mutual", None),
+    ]
+
+
+TYPED = {
+    "service_from": pa.date32(), "service_to": pa.date32(), "patient_birth_date": pa.date32(),
+    "service_date": pa.date32(), "charge": pa.decimal128(18, 2), "minutes": pa.int32(), "rank": pa.int64(),
+    "line": pa.int8(), "units": pa.decimal128(10, 0), "payer": pa.dictionary(pa.int32(), pa.string()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("types", [{}, TYPED], ids=["as text", "typed"])
+def test_csv_and_parquet_give_the_same_visits(tmp_path: Path, types: dict[str, pa.DataType]):
+    extract = three()
+    extract.encounters[1]["minutes"] = ""
+    one = read(extract.write(tmp_path / "csv"))
+    two = read(extract.write_parquet(tmp_path / "parquet", types))
+    for mine, other in ((one.encounters, two.encounters), (one.diagnoses, two.diagnoses), (one.lines, two.lines)):
+        left_out = {"source_file", "source_format"}
+        names = [name for name in mine.column_names if name not in left_out]
+        assert mine.select(names).equals(other.select(names))
+    assert set(two.encounters.column("source_format").to_pylist()) == {"parquet"}
+
+
+def test_the_hash_follows_the_values_and_nothing_else(tmp_path: Path):
+    hashes = []
+    for change in ({}, {"charge": "194.0"}, {"authorization_number": ""}, {"member_id": "1EG4TE5MK74"}):
+        extract = Extract()
+        extract.visit(1, **change)
+        folder = extract.write(tmp_path / str(len(hashes)))
+        hashes.append(read(folder).encounters.column("content_hash")[0].as_py())
+    assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+    extract = Extract()
+    extract.visit(1)
+    extract.diagnoses[1]["code"] = "I11"
+    assert read(extract.write(tmp_path / "dx")).encounters.column("content_hash")[0].as_py() != hashes[0]
+
+
+def spoil(table: str, **cells: str) -> Callable[[Extract], None]:
+    def change(extract: Extract) -> None:
+        index = {"encounters": 1, "diagnoses": 2, "services": 2}[table]  # the first row of the second visit
+        extract.tables[table][index] |= cells
+
+    return change
+
+
+def again(table: str, **cells: str) -> Callable[[Extract], None]:
+    def change(extract: Extract) -> None:
+        index = {"encounters": 1, "diagnoses": 2, "services": 2}[table]
+        extract.tables[table].append(extract.tables[table][index] | cells)
+
+    return change
+
+
+#: what is done to the second of three visits → rule, file, row, column that the finding names
+FAULTS: list[tuple[str, Callable[[Extract], None], tuple[str, str, int, str]]] = [
+    ("no visit id", spoil("encounters", encounter_id=""), ("intake.key.missing", "encounters", 2, "encounter_id")),
+    ("no practice", spoil("encounters", practice_id=" "), ("intake.key.missing", "encounters", 2, "practice_id")),
+    ("NUL in id", spoil("encounters", encounter_id="V\x002"), ("intake.key.illegible", "encounters", 2, "encounter_id")),
+    ("other row, same key", again("encounters", patient_first="Ivor"), ("intake.key.duplicate", "encounters", 2, "encounter_id")),
+    ("no such day", spoil("encounters", service_from="2026-02-30"), ("intake.date.illegible", "encounters", 2, "service_from")),
+    ("US date", spoil("encounters", service_from="11/10/2026"), ("intake.date.illegible", "encounters", 2, "service_from")),
+    ("compact date", spoil("encounters", service_to="20261110"), ("intake.date.illegible", "encounters", 2, "service_to")),
+    ("date with time", spoil("encounters", service_from="2026-11-10T00:00"), ("intake.date.illegible", "encounters", 2, "service_from")),
+    ("year 202", spoil("encounters", patient_birth_date="0202-01-01"), ("intake.date.illegible", "encounters", 2, "patient_birth_date")),
+    ("no date", spoil("encounters", service_from=""), ("intake.value.missing", "encounters", 2, "service_from")),
+    ("ends before it begins", spoil("encounters", service_to="2026-11-09"), ("intake.date.order", "encounters", 2, "service_to")),
+    ("tomorrow", spoil("encounters", service_from="2026-11-21", service_to="2026-11-21"), ("intake.date.future", "encounters", 2, "service_from")),
+    ("ends tomorrow", spoil("encounters", service_to="2026-11-21"), ("intake.date.future", "encounters", 2, "service_to")),
+    ("service tomorrow", spoil("services", service_date="2026-11-21"), ("intake.date.future", "services", 3, "service_date")),
+    ("born later", spoil("encounters", patient_birth_date="2026-11-11"), ("intake.birth.after_service", "encounters", 2, "patient_birth_date")),
+    *((f"charge {text!r}", spoil("encounters", charge=text), ("intake.amount.illegible", "encounters", 2, "charge"))
+      for text in ("NaN", "1E5", "-0", "-5.00", "+194.00", "1,940.00", "$194", "194.001", "Infinity", "1" * 19, "٣", "0x10")),
+    ("no charge", spoil("encounters", charge=""), ("intake.value.missing", "encounters", 2, "charge")),
+    ("service's charge", spoil("services", charge="1E2"), ("intake.amount.illegible", "services", 3, "charge")),
+    ("units", spoil("services", units="two"), ("intake.number.illegible", "services", 3, "units")),
+    ("no units", spoil("services", units=""), ("intake.value.missing", "services", 3, "units")),
+    ("minutes", spoil("encounters", minutes="25.5"), ("intake.number.illegible", "encounters", 2, "minutes")),
+    ("rank", spoil("diagnoses", rank="first"), ("intake.number.illegible", "diagnoses", 3, "rank")),
+    ("no code", spoil("diagnoses", code=""), ("intake.value.missing", "diagnoses", 3, "code")),
+    ("rank twice", spoil("diagnoses", rank="2"), ("intake.rank.duplicate", "diagnoses", 4, "rank")),
+    ("line twice", again("services", code="99214"), ("intake.rank.duplicate", "services", 7, "line")),
+    ("pointers", spoil("services", pointers="A"), ("intake.pointer.illegible", "services", 3, "pointers")),
+    ("kind", spoil("services", kind="surgery"), ("intake.value.unknown", "services", 3, "kind")),
+    ("claim type", spoil("encounters", claim_type="837P"), ("intake.value.unknown", "encounters", 2, "claim_type")),
+    ("services do not add up", spoil("encounters", charge="194.01"), ("intake.charge.disagrees", "encounters", 2, "charge")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
+def test_one_fault_sets_one_visit_aside(
+    tmp_path: Path, change: Callable[[Extract], None], expected: tuple[str, str, int, str]
+):
+    extract = three()
+    change(extract)
+    taken = read(extract.write(tmp_path))
+    assert taken.encounters.column("encounter_key").to_pylist() == ["P01:V1", "P01:V3"]
+    assert set(taken.lines.column("encounter_key").to_pylist()) == {"P01:V1", "P01:V3"}
+    assert set(taken.diagnoses.column("encounter_key").to_pylist()) == {"P01:V1", "P01:V3"}
+    assert taken.rows_read == 2 + len(taken.set_aside)
+    rule, table, row, column = expected
+    assert taken.set_aside[0].reason == rule
+    [told] = [f for f in taken.findings if f.rule == rule][:1]
+    assert told.source == f"{table}.csv row {row} column {column}"
+    assert told.severity == "error"
+    assert told.fix == RULES[rule][1] != ""
+
+
+def test_every_rule_that_sets_a_row_aside_has_a_fixture():
+    elsewhere = {
+        "intake.row.width", "intake.text.encoding", "intake.orphan", "intake.row.repeated", "intake.column.unknown",
+        "intake.total.unproved", "intake.reference.missing",
+    }  # fmt: skip
+    assert {f[2][0] for f in FAULTS} == set(RULES) - elsewhere
+
+
+def test_of_equal_rows_the_first_goes_on(tmp_path: Path):
+    extract = three()
+    extract.encounters.append(dict(extract.encounters[1]))
+    taken = read(extract.write(tmp_path))
+    assert taken.encounters.column("encounter_key").to_pylist() == ["P01:V1", "P01:V2", "P01:V3"]
+    [aside] = taken.set_aside
+    assert aside.encounter_key.startswith("row:encounters.csv:")
+    assert (aside.reason, aside.source_row, aside.charge_cents) == ("intake.key.duplicate", 4, 19400)
+
+
+def test_of_different_rows_with_one_key_none_goes_on(tmp_path: Path):
+    extract = three()
+    extract.encounters.append(extract.encounters[1] | {"patient_sex": "M"})
+    taken = read(extract.write(tmp_path))
+    assert taken.encounters.column("encounter_key").to_pylist() == ["P01:V1", "P01:V3"]
+    assert {a.source_row for a in taken.set_aside} == {2, 4}
+    assert len({a.encounter_key for a in taken.set_aside}) == 2
+
+
+def test_the_key_of_a_row_without_one_follows_its_content(tmp_path: Path):
+    extract = three()
+    extract.encounters[1]["encounter_id"] = ""
+    [before] = read(extract.write(tmp_path / "a")).set_aside
+    extract.visit(0)
+    extract.encounters.insert(0, extract.encounters.pop())
+    [after] = read(extract.write(tmp_path / "b")).set_aside
+    assert (before.encounter_key, before.source_row) == (after.encounter_key, 2)
+    assert after.source_row == 3
+    assert "Last2" not in before.encounter_key
+
+
+def test_an_exact_repeat_of_a_service_counts_once(tmp_path: Path):
+    extract = three()
+    extract.services.append(dict(extract.services[2]))
+    taken = read(extract.write(tmp_path))
+    assert taken.lines.num_rows == 6
+    assert [(f.rule, f.severity, f.subject) for f in taken.findings] == [("intake.row.repeated", "warning", "P01:V2")]
+
+
+def test_an_orphan_is_a_finding_and_costs_no_visit(tmp_path: Path):
+    extract = three()
+    extract.diagnoses.append(extract.diagnoses[0] | {"encounter_id": "V9"})
+    extract.services.append(extract.services[0] | {"encounter_id": "V9"})
+    taken = read(extract.write(tmp_path))
+    assert taken.encounters.num_rows == 3
+    assert [(f.rule, f.source) for f in taken.findings] == [
+        ("intake.orphan", "diagnoses.csv row 7 column encounter_id"),
+        ("intake.orphan", "services.csv row 7 column encounter_id"),
+    ]
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().split(b"\n")
+
+
+@pytest.mark.parametrize(("table", "row"), [("encounters", 2), ("diagnoses", 3), ("services", 3)])
+@pytest.mark.parametrize("more", [True, False], ids=["too many cells", "too few cells"])
+def test_a_row_of_the_wrong_width_is_set_aside(tmp_path: Path, table: str, row: int, more: bool):
+    path = three().write(tmp_path) / f"{table}.csv"
+    lines = _lines(path)
+    lines[row] = lines[row] + b",more" if more else lines[row].replace(b",", b" ", 3).replace(b" ", b",", 2)
+    path.write_bytes(b"\n".join(lines))
+    taken = read(tmp_path)
+    assert taken.encounters.column("encounter_key").to_pylist() == ["P01:V1", "P01:V3"]
+    assert ("intake.row.width", f"{table}.csv row {row}") in [(f.rule, f.source) for f in taken.findings]
+    assert taken.rows_read == 3
+    # rows after it keep their number in the file
+    assert taken.encounters.column("source_row").to_pylist() == [1, 3]
+
+
+def test_a_quotation_mark_that_is_never_closed_refuses_the_extract(tmp_path: Path):
+    path = three().write(tmp_path) / "encounters.csv"
+    path.write_bytes(path.read_bytes().replace(b"Last1", b'"Last1'))
+    with pytest.raises(Terminal, match=r"encounters\.csv"):
+        read(tmp_path)
+
+
+def test_a_stray_carriage_return_costs_its_row_only(tmp_path: Path):
+    path = three().write(tmp_path) / "encounters.csv"
+    path.write_bytes(path.read_bytes().replace(b"Last2", b"La\rst2"))
+    taken = read(tmp_path)
+    assert [(a.reason, a.source_row) for a in taken.set_aside] == [("intake.text.encoding", 2)]
+    assert taken.encounters.num_rows == 2
+
+
+def test_bytes_that_are_not_utf8_cost_their_row_only(tmp_path: Path):
+    path = three().write(tmp_path) / "encounters.csv"
+    path.write_bytes(path.read_bytes().replace(b"Last2", b"Pe\xf1a"))
+    taken = read(tmp_path)
+    assert taken.encounters.column("encounter_key").to_pylist() == ["P01:V1", "P01:V3"]
+    [told] = taken.findings
+    assert (told.rule, told.source) == ("intake.text.encoding", "encounters.csv row 2 column patient_last")
+
+
+def test_quotes_commas_newlines_and_a_byte_order_mark_are_read(tmp_path: Path):
+    extract = three()
+    extract.encounters[1]["billing_name"] = 'Smith, "Jo"\nand Sons'
+    path = extract.write(tmp_path) / "encounters.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    taken = read(tmp_path)
+    assert taken.encounters.column("billing_name")[1].as_py().replace("\r", "") == 'Smith, "Jo"\nand Sons'
+    assert taken.encounters.num_rows == 3
+
+
+def test_no_finding_tells_what_a_patient_cell_holds(tmp_path: Path):
+    extract = three()
+    extract.encounters[1] |= {
+        "patient_last": "CANARYLAST", "patient_birth_date": "CANARYBIRTH", "member_id": "CANARYMEMBER",
+        "charge": "CANARYCHARGE", "service_from": "CANARYDATE",
+    }  # fmt: skip
+    taken = read(extract.write(tmp_path))
+    assert len(taken.set_aside) == 1
+    assert "CANARY" not in " ".join(f"{f.message} {f.fix} {f.source} {f.subject}" for f in taken.findings)
+    assert "CANARY" not in taken.set_aside[0].encounter_key
+
+
+# --- refused as a whole ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, columns in layout.REQUIRED.items() for column in columns]
+)
+def test_a_missing_column_is_named(tmp_path: Path, table: str, column: str):
+    extract = three()
+    for row in extract.tables[table]:
+        del row[column]
+    extract.totals = {"encounters.charge": "582.00", "services.charge": "582.00"}
+    for row in extract.encounters + extract.services:
+        row.setdefault("charge", "0") if column != "charge" else None
+    folder = extract.write(tmp_path) if column != "charge" else _without_charge(extract, tmp_path, table)
+    with pytest.raises(Terminal, match=rf"{table}\.csv has no column {column}\."):
+        read(folder)
+
+
+def _without_charge(extract: Extract, folder: Path, table: str) -> Path:
+    for row in extract.tables[table]:
+        row["charge"] = "0"
+    extract.write(folder)
+    path = folder / f"{table}.csv"
+    path.write_text(re.sub(r"\bcharge\b", "price", path.read_text(), count=1))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["diagnoses.csv", "services.csv", "manifest.json"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str):
+    folder = three().write(tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(Terminal, match=re.escape(name)):
+        read(folder)
+
+
+def test_an_empty_extract_is_refused(tmp_path: Path):
+    folder = three().write(tmp_path)
+    for name in ("encounters", "diagnoses", "services"):
+        path = folder / f"{name}.csv"
+        path.write_bytes(_lines(path)[0] + b"\n")
+    (folder / "manifest.json").write_text(json.dumps(Extract().manifest() | {"synthetic": False}))
+    with pytest.raises(Terminal, match="holds no visit"):
+        read(folder)
+    (folder / "encounters.csv").write_bytes(b"")
+    with pytest.raises(Terminal, match=r"encounters\.csv is empty"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("total", "value", "told"),
+    [
+        ("encounters.rows", 4, r"encounters\.csv holds 3 rows, but the manifest says 4"),
+        ("diagnoses.rows", 5, r"diagnoses\.csv holds 6 rows, but the manifest says 5"),
+        ("services.rows", 0, r"services\.csv holds 6 rows, but the manifest says 0"),
+        ("encounters.charge", "582.01", r"encounters\.csv add up to 582\.00, but the manifest says 582\.01"),
+        ("services.charge", "581.99", r"services\.csv add up to 582\.00, but the manifest says 581\.99"),
+        ("encounters.charge", 582.1, r"582\.00, but the manifest says 582\.10"),
+        ("encounters.charge", "NaN", "not a plain amount"),
+        ("encounters.rows", "3", "not a whole number"),
+    ],
+)
+def test_control_totals_that_differ_refuse_the_extract(tmp_path: Path, total: str, value: object, told: str):
+    extract = three()
+    extract.totals = {total: value}
+    with pytest.raises(Terminal, match=told):
+        read(extract.write(tmp_path))
+
+
+def test_rows_set_aside_count_in_the_control_totals(tmp_path: Path):
+    extract = three()
+    extract.encounters[1]["service_from"] = "never"
+    taken = read(extract.write(tmp_path))
+    assert (taken.rows_read, taken.charge_cents) == (3, 58200)
+
+
+def test_an_illegible_amount_leaves_the_total_unproved_but_a_surplus_refuses(tmp_path: Path):
+    extract = three()
+    extract.encounters[1]["charge"] = "NaN"
+    extract.totals = {"encounters.charge": "582.00"}
+    taken = read(extract.write(tmp_path / "a"))
+    assert [f.rule for f in taken.findings] == ["intake.total.unproved", "intake.amount.illegible"]
+    extract.totals = {"encounters.charge": "387.99"}
+    with pytest.raises(Terminal, match=r"388\.00, but the manifest says 387\.99"):
+        read(extract.write(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"layout": "claimpipe-extract", "version": 2}', "\xff"])
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str):
+    folder = three().write(tmp_path)
+    (folder / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(Terminal, match=r"manifest\.json"):
+        read(folder)
+
+
+def test_a_column_that_nobody_knows_is_told(tmp_path: Path):
+    extract = three()
+    extract.encounters[0]["autorization_number"] = "A1"
+    taken = read(extract.write(tmp_path))
+    assert [(f.rule, f.severity, f.source) for f in taken.findings] == [
+        ("intake.column.unknown", "warning", "encounters.csv column autorization_number")
+    ]
+    assert taken.encounters.num_rows == 3
+
+
+def test_a_column_twice_is_refused(tmp_path: Path):
+    path = three().write(tmp_path) / "encounters.csv"
+    path.write_text(path.read_text().replace("service_to", "service_from", 1))
+    with pytest.raises(Terminal, match="service_from twice"):
+        read(tmp_path)
+
+
+def test_floating_point_money_in_parquet_is_refused(tmp_path: Path):
+    folder = three().write_parquet(tmp_path, {"charge": pa.float64()})
+    with pytest.raises(Terminal, match="column charge: binary floating point"):
+        read(folder)
+
+
+def test_parquet_that_is_none_is_refused(tmp_path: Path):
+    folder = three().write_parquet(tmp_path)
+    (folder / "services.parquet").write_bytes(b"PAR1 not at all")
+    with pytest.raises(Terminal, match=r"services\.parquet cannot be read as Parquet"):
+        read(folder)
+
+
+# --- any cell at all -------------------------------------------------------------------------------------------------
+
+cells = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.sampled_from(
+        ["NaN", "1E5", "-0", "0", "9" * 19, "2026-11-10", "2026-02-30", "'", '"', ",", "*~:^", "\x00", "🩺"]
+    ),
+)
+
+
+@given(cell=cells, place=st.sampled_from(["encounters", "diagnoses", "services"]), data=st.data())
+@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_cell_holds_its_neighbours_go_on(tmp_path: Path, cell: str, place: str, data: st.DataObject):
+    extract = three()
+    row = extract.tables[place][{"encounters": 1, "diagnoses": 2, "services": 2}[place]]
+    column = data.draw(
+        st.sampled_from(sorted(set(row) - ({"practice_id", "encounter_id"} if place != "encounters" else set())))
+    )
+    row[column] = cell
+    taken = read(extract.write(tmp_path))
+    keys = taken.encounters.column("encounter_key").to_pylist()
+    assert {"P01:V1", "P01:V3"} <= set(keys)
+    assert taken.rows_read == 3 == len(keys) + len(taken.set_aside)
+    assert len(set(keys) | {a.encounter_key for a in taken.set_aside}) == 3
+
+
+# --- the documentation -----------------------------------------------------------------------------------------------
+
+
+def test_the_documentation_lists_every_column_and_its_examples_are_read(tmp_path: Path):
+    text = (ROOT / "docs" / "extracts.md").read_text()
+    for table in layout.SHAPES:
+        section = text.split(f"\n### {table}\n")[1].split("\n## ")[0].split("\n### ")[0]
+        assert re.findall(r"^\| `(\w+)` \|", section, re.M) == layout.columns(table)
+        (tmp_path / f"{table}.csv").write_text(section.split("```csv\n")[1].split("```")[0])
+        demanded = dict(re.findall(r"^\| `(\w+)` \| \w+ \| (column[ \w]*) \|", section, re.M))
+        assert set(demanded) == set(layout.REQUIRED[table])
+    (tmp_path / "manifest.json").write_text(text.split("```json\n")[1].split("```")[0])
+    taken = read(tmp_path)
+    assert (taken.encounters.num_rows, taken.set_aside, taken.findings) == (2, [], [])
+    for rule in RULES:
+        if rule not in ("intake.row.repeated", "intake.column.unknown"):
+            assert f"`{rule}`" in text, rule
