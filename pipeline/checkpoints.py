@@ -20,7 +20,7 @@ from pipeline.quality import engine
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import record_findings
+from pipeline.store.store import record_findings, update_rows
 from pipeline.store.work import WorkItem, open_items
 
 #: keys that failed → the first reason of each
@@ -76,22 +76,29 @@ def _coded(store: Store, on: date) -> pd.DataFrame:
     e = r.encounters.c
     with store.read() as connection:
         fresh = connection.execute(
-            sa.select(e.claim_id, e.logical_date, e.coded_part).where(e.state == "coded", e.coded_part.is_not(None))
+            sa.select(e.encounter_key, e.logical_date, e.coded_part).where(
+                e.state == "coded", e.coded_part.is_not(None)
+            )
         ).all()
-    return _of_lake(store, "coded_claims", [(f.logical_date, f.coded_part) for f in fresh], "claim_id",
-                    {f.claim_id for f in fresh})  # fmt: skip
+    return _of_lake(store, "coded_claims", [(f.logical_date, f.coded_part) for f in fresh], "encounter_key",
+                    {f.encounter_key for f in fresh})  # fmt: skip
 
 
 def _scrubbed(store: Store, on: date) -> pd.DataFrame:
-    c, e = r.claims.c, r.encounters.c
+    c = r.claims.c
     with store.read() as connection:
         fresh = connection.execute(
-            sa.select(c.claim_id, e.logical_date, c.scrubbed_part)
-            .join_from(r.claims, r.encounters, c.encounter_key == e.encounter_key)
-            .where(c.state == "ready", c.scrubbed_part.is_not(None))
+            sa.select(c.encounter_key, c.scrubbed_date, c.scrubbed_part).where(
+                c.state == "ready", c.scrubbed_part.is_not(None)
+            )
         ).all()
-    return _of_lake(store, "scrubbed_claims", [(f.logical_date, f.scrubbed_part) for f in fresh], "claim_id",
-                    {f.claim_id for f in fresh})  # fmt: skip
+    return _of_lake(
+        store,
+        "scrubbed_claims",
+        [(f.scrubbed_date, f.scrubbed_part) for f in fresh],
+        "encounter_key",
+        {f.encounter_key for f in fresh},
+    )
 
 
 def _batches(store: Store, on: date) -> pd.DataFrame:
@@ -199,45 +206,55 @@ def _deposits(store: Store, on: date) -> pd.DataFrame:
 
 
 def _aside_encounters(connection: sa.Connection, on: date, failed: Failed) -> None:
-    _encounter_state(connection, on, failed, "quarantined", "encounter_key")
+    _encounter_state(connection, on, failed, "quarantined")
 
 
 def _aside_coded(connection: sa.Connection, on: date, failed: Failed) -> None:
-    _encounter_state(connection, on, failed, "held", "claim_id")
+    _encounter_state(connection, on, failed, "held")
 
 
-def _encounter_state(connection: sa.Connection, on: date, failed: Failed, state: str, column: str) -> None:
+def _encounter_state(connection: sa.Connection, on: date, failed: Failed, state: str) -> None:
+    """Set visits aside with their reason, and open a work item for each."""
     keys = sorted(failed)
+    rows = []
     for start in range(0, len(keys), 500):
-        some = keys[start : start + 500]
-        where = r.encounters.c[column].in_(some)
-        rows = connection.execute(sa.select(r.encounters).where(where)).mappings().all()
-        for row in rows:
-            reason = failed[row[column]]
-            connection.execute(
-                sa.update(r.encounters)
-                .where(r.encounters.c.encounter_key == row["encounter_key"])
-                .values(state=state, reason=reason.rule)
+        where = r.encounters.c.encounter_key.in_(keys[start : start + 500])
+        rows += connection.execute(sa.select(r.encounters).where(where)).mappings().all()
+    update_rows(
+        connection,
+        r.encounters,
+        "encounter_key",
+        [
+            {"encounter_key": row["encounter_key"], "state": state, "reason": failed[row["encounter_key"]].rule}
+            for row in rows
+        ],
+        ["state", "reason"],
+    )
+    items = []
+    for row in rows:
+        reason = failed[row["encounter_key"]]
+        items.append(
+            WorkItem(
+                queue="held", subject=row["encounter_key"], cause=reason.rule, title="A visit failed a quality check",
+                reason=reason.message, action=reason.fix, opened_on=on, cents=row["charge_cents"], payer_key=row["payer_key"],
             )
-        open_items(
-            connection,
-            [
-                WorkItem(
-                    queue="held", subject=row["encounter_key"], cause=failed[row[column]].rule,
-                    title="A visit failed a quality check", reason=failed[row[column]].message,
-                    action=failed[row[column]].fix, opened_on=on, cents=row["charge_cents"], payer_key=row["payer_key"],
-                )
-                for row in rows
-            ],
         )  # fmt: skip
+    open_items(connection, items)
 
 
 def _aside_scrubbed(connection: sa.Connection, on: date, failed: Failed) -> None:
-    """A claim that is ready and fails goes back to its encounter as held: its claim row is withdrawn, its events stay."""
-    move_claims(connection, on, [Move(c, "quality_failed", "ready", detail=failed[c].rule) for c in sorted(failed)])
-    for claim_id in sorted(failed):
-        connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id == claim_id))
-    _encounter_state(connection, on, failed, "held", "claim_id")
+    """A claim that is ready and fails is withdrawn: its visit is held, its row goes, the event of it stays."""
+    c, keys = r.claims.c, sorted(failed)
+    for start in range(0, len(keys), 500):
+        where = c.encounter_key.in_(keys[start : start + 500])
+        rows = connection.execute(sa.select(c.claim_id, c.encounter_key).where(where).order_by(c.claim_id)).all()
+        moves = [Move(row.claim_id, "withdrawn", "ready", detail=failed[row.encounter_key].rule) for row in rows]
+        move_claims(connection, on, moves)
+        connection.execute(sa.delete(r.claims).where(where))
+    _encounter_state(connection, on, failed, "held")
+    update_rows(
+        connection, r.encounters, "encounter_key", [{"encounter_key": k, "claim_id": None} for k in keys], ["claim_id"]
+    )
 
 
 def _aside_batches(connection: sa.Connection, on: date, failed: Failed) -> None:
@@ -294,8 +311,8 @@ CHECKPOINTS = {
     point.suite: point
     for point in (
         Checkpoint("encounters", "encounter_key", _encounters, _aside_encounters),
-        Checkpoint("coded_claims", "claim_id", _coded, _aside_coded),
-        Checkpoint("scrubbed_claims", "claim_id", _scrubbed, _aside_scrubbed),
+        Checkpoint("coded_claims", "encounter_key", _coded, _aside_coded),
+        Checkpoint("scrubbed_claims", "encounter_key", _scrubbed, _aside_scrubbed),
         Checkpoint("batches", "sending_id", _batches, _aside_batches),
         Checkpoint("acknowledgments", "file_id", _acknowledgments, _aside_files),
         Checkpoint("remittances", "file_id", _remittances, _aside_files),

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from pipeline import __version__
+from pipeline import __version__, cli_files
 from pipeline import settings as settings_module
 from pipeline.errors import ClaimpipeError, Terminal
 
@@ -38,6 +38,7 @@ work_app = typer.Typer(no_args_is_help=True, help="The work queues: what a perso
 payer_app = typer.Typer(no_args_is_help=True, help="The payer in a box: a local payer that answers claim files.")
 app.add_typer(work_app, name="work")
 app.add_typer(payer_app, name="payer")
+cli_files.register(app)
 
 OK, FINDINGS, CANNOT_RUN = 0, 1, 2
 
