@@ -143,6 +143,12 @@ class Chunk:
         owner = int(self.set_of[segment])
         if owner >= 0:
             place.setdefault("file", self.sets[owner].file)
+            # a level above many claims is read for each of them, and in each chunk: its fault is one finding
+            key = (rule, int(self.numbers[segment]), place.get("element"), place.get("component"))
+            if key in self.sets[owner].reported:
+                return
+            if len(self.sets[owner].reported) <= self.findings.limit:
+                self.sets[owner].reported.add(key)
         self.findings.error(
             rule, message, fix, segment=int(self.numbers[segment]), segment_id=self.scan.id_at(segment), **place
         )

@@ -20,10 +20,11 @@ from pipeline.transactions.chunk import Chunk, first_of, repeats, table
 from pipeline.transactions.loops_837 import LOOPS, guide_of
 from pipeline.x12.scan import Ints, code_of, fixed_array, key_of
 
-IDS = frozenset(
-    "ST BHT REF NM1 N2 N3 N4 PER HL PRV CUR SBR PAT DMG CLM DTP CL1 DN1 DN2 PWK CN1 AMT K3 NTE CR1 CR2 CR3 CR4 CR5 CR6 CR7"
-    " CR8 CRC HI HCP HSD QTY CAS OI MIA MOA LX SV1 SV2 SV3 SV4 SV5 SV6 SV7 TOO LIN CTP MEA PS1 SVD LQ FRM UR SE".split()
-)
+_IDS = """
+ST BHT REF NM1 N2 N3 N4 PER HL PRV CUR SBR PAT DMG CLM DTP CL1 DN1 DN2 PWK CN1 AMT K3 NTE CR1 CR2 CR3 CR4 CR5 CR6 CR7 CR8
+CRC HI HCP HSD QTY CAS OI MIA MOA LX SV1 SV2 SV3 SV4 SV5 SV6 SV7 TOO LIN CTP MEA PS1 SVD LQ FRM UR SE
+"""
+IDS = frozenset(_IDS.split())
 _NONE = 1 << 20  # an element that no segment has
 HEADER, BILLING, SUBSCRIBER, PATIENT, CLAIM, OTHER, LINE, UNKNOWN = range(8)
 PLACES = ("header", "billing", "subscriber", "patient", "claim", "other", "line", "")
@@ -147,7 +148,7 @@ class Reader:
     # ---- the levels above a claim ------------------------------------------------------------------------------------
 
     def _claims(self) -> None:
-        chunk, lay, scan = self.chunk, self.lay, self.scan
+        chunk, lay = self.chunk, self.lay
         at = lay.claim_at
         owner = chunk.set_of[at]
         firsts = np.searchsorted(owner, np.arange(len(chunk.sets)), side="left")

@@ -33,6 +33,8 @@ from pipeline.x12.segments import Delimiters, Segment
 WINDOW = 1 << 21
 #: a claim, or a set's header, larger than this is damage and not data
 LARGEST_UNIT = 1 << 25
+#: so is a segment that has not ended after so many bytes
+LARGEST_SEGMENT = 1 << 20
 BOM = b"\xef\xbb\xbf"
 BULK: dict[str, Callable[[Chunk], dict[str, pa.Table]]] = {"835": remittance_835.tables, "837": claims_837.tables}
 KNOWN_IDS = {"835": remittance_835.IDS, "837": claims_837.IDS}
@@ -97,7 +99,8 @@ class Engine:
         self.numbered = 0  # segments numbered so far in the file at hand
         self._pack: list[_Piece] = []
         self._packed = 0
-        self._preamble = b""
+        self._preamble = b""  # open HL blocks of the set at hand, read again before the next window
+        self._preamble_numbers = self._preamble_offsets = np.zeros(0, dtype=np.int64)
 
     # ---- files → pieces ----------------------------------------------------------------------------------------------
 
@@ -238,6 +241,8 @@ class Engine:
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
             chunk.begins.append(0)
+        numbers[:first] = self._preamble_numbers[:first]
+        offsets[:first] = self._preamble_offsets[:first]
         at_envelope = scan.of(*ENVELOPE_IDS)
         for j, piece in enumerate(pieces):
             low, high = int(tops[j]), int(tops[j + 1])
@@ -262,7 +267,7 @@ class Engine:
             set_of[begin:stop] = index
         self._check_segments(chunk)
         self._tables(chunk)
-        self._preamble = b"" if pieces[-1].whole else self._open_blocks(chunk)
+        self._keep_open_blocks(chunk, pieces[-1].whole)
         return used
 
     def _cut(self, scan: Scan, first: int, piece: _Piece) -> int:
@@ -271,6 +276,8 @@ class Engine:
         borders = borders[borders > first]
         if len(borders):
             m = int(borders[-1])
+        elif scan.n == first and len(piece.data) <= LARGEST_SEGMENT:
+            m = first
         elif not self._in_bulk(scan, first) or scan.n == first or len(piece.data) > LARGEST_UNIT:
             m = scan.n
             if scan.n == first:
@@ -290,10 +297,9 @@ class Engine:
                     )
                 )
         else:
-            scan.limit(first)
-            return len(self._preamble)
+            m = first
         scan.limit(m)
-        return scan.after - PAD
+        return scan.after - PAD if m > first else len(self._preamble)
 
     def _in_bulk(self, scan: Scan, first: int) -> bool:
         sets = scan.of("ST")
@@ -383,6 +389,7 @@ class Engine:
             if any(s.kind == kind for s in chunk.sets):
                 strange |= chunk.of_kind(kind)[: scan.n] & ~_table_of(tuple(sorted(ids)))[codes]
         strange |= (codes == 0) & (chunk.set_of[: scan.n] >= 0)
+        strange[: chunk.first] = False
         for i in np.flatnonzero(outside | strange)[: self.findings.limit + 1].tolist():
             if not scan.id_at(i):
                 self.findings.tolerated(
@@ -440,15 +447,15 @@ class Engine:
             for name, found in context.reader.taken().items():
                 rows[name] += found
 
-    def _open_blocks(self, chunk: Chunk) -> bytes:
-        """The HL blocks of an 837 that are open at the cut, as bytes: parents of the claims to come."""
-        if self.envelope.set is None or self.envelope.set.kind != "837":
-            return b""
-        begin, scan = chunk.begins[-1], chunk.scan
-        return b"".join(
-            scan.buffer[scan.starts[low] : scan.stops[high - 1] + 1].tobytes()
-            for low, high in claims_837.open_blocks(chunk, begin)
-        )
+    def _keep_open_blocks(self, chunk: Chunk, whole: bool) -> None:
+        """The HL blocks of an 837 that are open at the cut: parents of the claims to come, as bytes and places."""
+        context, scan = self.envelope.set, chunk.scan
+        blocks = []
+        if not whole and context is not None and context.kind == "837":
+            blocks = claims_837.open_blocks(chunk, chunk.begins[-1])
+        self._preamble = b"".join(scan.buffer[scan.starts[a] : scan.stops[b - 1] + 1].tobytes() for a, b in blocks)
+        kept = np.concatenate([np.arange(a, b) for a, b in blocks]) if blocks else np.zeros(0, dtype=np.int64)
+        self._preamble_numbers, self._preamble_offsets = chunk.numbers[kept], chunk.offsets[kept]
 
 
 def _piece(file: _File, data: bytes, offset: int) -> _Piece:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.x12.envelope import kind_of
-from pipeline.x12.isa import find_isas
+from pipeline.x12.isa import Wire, find_isas
 
 _FILL = b"\r\n\t \x1a\x00"
 _BOM = b"\xef\xbb\xbf"
@@ -30,7 +30,8 @@ def identify(data: bytes) -> str:
 
 def _x12_kinds(data: bytes, start: int) -> set[str]:
     kinds: set[str] = set()
-    position, begin, wire = start, start, None
+    position, begin = start, start
+    wire: Wire | None = None
     while True:
         terminator = wire.segment if wire else None
         found, _ = next(find_isas(data, begin, position, len(data), terminator), (None, False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_ABOVE = {
+_ABOVE: dict[tuple[str, tuple[str, ...]], str] = {
     ("header", ("41",)): "1000A",
     ("header", ("40",)): "1000B",
     ("billing", ("85",)): "2010AA",

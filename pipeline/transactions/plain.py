@@ -8,6 +8,7 @@ reader lives for one set, across chunks.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 
@@ -104,6 +105,11 @@ class Rows:
         )  # fmt: skip
 
 
+def handler(reader: Rows, segment_id: str) -> Callable[[Segment], None] | None:
+    """The method `on_clm` for CLM: ids are matched exactly, and nothing but handlers can be named."""
+    return getattr(reader, "on_" + segment_id.lower(), None) if segment_id.isupper() else None
+
+
 class Acknowledgment(Rows):
     """999 and 997. A row a set (AK2…IK5/AK5), a row a group (AK9), a row an error (IK3/AK3 without IK4, or each IK4/AK4)."""
 
@@ -119,21 +125,21 @@ class Acknowledgment(Rows):
 
     def feed(self, segment: Segment) -> None:
         name = self.NAMES.get(segment.id, segment.id)
-        read = getattr(self, "_" + name.lower(), None)
+        read = handler(self, name)
         if read is not None:
             read(segment)
 
-    def _ak1(self, s: Segment) -> None:
+    def on_ak1(self, s: Segment) -> None:
         self._group = {"functional_id": s.element(1), "group_control": s.element(2), "group_version": s.element(3)}
 
-    def _ak2(self, s: Segment) -> None:
+    def on_ak2(self, s: Segment) -> None:
         self._leave_set()
         self._set = {
             **self.place(s), "interchange_control": self.context.interchange_control, "level": "set", **self._group,
             "set_id": s.element(1), "set_control": s.element(2),
         }  # fmt: skip
 
-    def _ik3(self, s: Segment) -> None:
+    def on_ik3(self, s: Segment) -> None:
         self._leave_error()
         self._segment_error = {
             **self.place(s), "group_control": self._group.get("group_control"),
@@ -142,7 +148,7 @@ class Acknowledgment(Rows):
         }  # fmt: skip
         self._given = False
 
-    def _ik4(self, s: Segment) -> None:
+    def on_ik4(self, s: Segment) -> None:
         self._leave_element()
         colon = s.delimiters.component
         self._error = {
@@ -153,14 +159,14 @@ class Acknowledgment(Rows):
         }  # fmt: skip
         self._given = True
 
-    def _ctx(self, s: Segment) -> None:
+    def on_ctx(self, s: Segment) -> None:
         target = self._error or self._segment_error
         if target is not None:
             parts = [e.replace(s.delimiters.component, " ").strip() for e in s.elements[1:]]
             text = " ".join(p for p in parts if p)
             target["context"] = "; ".join(t for t in (target.get("context"), text) if t)
 
-    def _ik5(self, s: Segment) -> None:
+    def on_ik5(self, s: Segment) -> None:
         self._leave_error()
         if self._set is None:
             self.findings.error(
@@ -171,7 +177,7 @@ class Acknowledgment(Rows):
         self._set |= {"code": s.element(1), "errors": _codes(s, 2)}
         self._leave_set()
 
-    def _ak9(self, s: Segment) -> None:
+    def on_ak9(self, s: Segment) -> None:
         self._leave_set()
         self._emit("sets", {
             **self.place(s), "interchange_control": self.context.interchange_control, "level": "group", **self._group,
@@ -226,7 +232,7 @@ class ClaimAcknowledgment(Rows):
         self._pending: list[tuple[Row, Row, Row | None]] = []
 
     def feed(self, s: Segment) -> None:
-        read = getattr(self, "_" + s.id.lower(), None)
+        read = handler(self, s.id)
         if read is not None:
             read(s)
 
@@ -238,34 +244,34 @@ class ClaimAcknowledgment(Rows):
             self.give("277CA.statuses", {**row, **level, **(line or {})})
         self._pending = []
 
-    def _bht(self, s: Segment) -> None:
+    def on_bht(self, s: Segment) -> None:
         self._batch = s.element(3)
 
-    def _hl(self, s: Segment) -> None:
+    def on_hl(self, s: Segment) -> None:
         self._leave()
         code = s.element(3)
         self._level = {"level": _CA_LEVELS.get(code, code or "unknown"), "_hl": code}
         self._line = None
 
-    def _nm1(self, s: Segment) -> None:
+    def on_nm1(self, s: Segment) -> None:
         if self._level.get("_hl") == "20":
             self._source = {"source_entity": s.element(1), "source_id": s.element(9)}
         self._level |= {"entity": s.element(1), "entity_id": s.element(9)}
 
-    def _trn(self, s: Segment) -> None:
+    def on_trn(self, s: Segment) -> None:
         self._level["claim_id" if self._level.get("level") == "claim" else "trace"] = s.element(2)
 
-    def _svc(self, s: Segment) -> None:
+    def on_svc(self, s: Segment) -> None:
         self._line = {"level": "line"}
 
-    def _ref(self, s: Segment) -> None:
+    def on_ref(self, s: Segment) -> None:
         match s.element(1):
             case "1K":
                 self._level["payer_claim_number"] = s.element(2)
             case "FJ" if self._line is not None:
                 self._line["line_control_number"] = s.element(2)
 
-    def _qty(self, s: Segment) -> None:
+    def on_qty(self, s: Segment) -> None:
         column = {
             "90": "quantity_accepted",
             "QA": "quantity_accepted",
@@ -275,12 +281,12 @@ class ClaimAcknowledgment(Rows):
         if s.element(1) in column:
             self._level[column[s.element(1)]] = self.integer(s, 2)
 
-    def _amt(self, s: Segment) -> None:
+    def on_amt(self, s: Segment) -> None:
         column = {"YU": "amount_accepted", "YY": "amount_rejected"}
         if s.element(1) in column:
             self._level[column[s.element(1)]] = self.money(s, 2)
 
-    def _stc(self, s: Segment) -> None:
+    def on_stc(self, s: Segment) -> None:
         level = self._level or {"level": "unknown"}
         row = {
             **self.place(s), **self.header(), "batch_reference": self._batch, **self._source,
@@ -325,7 +331,7 @@ class Hierarchy(Rows):
             self.open[self.level] = {"_segment": s}
             self.entered(s)
         elif not self.inside_ls:
-            read = getattr(self, "_" + s.id.lower(), None)
+            read = handler(self, s.id)
             if read is not None:
                 read(s)
 
@@ -342,11 +348,11 @@ class Hierarchy(Rows):
     def here(self) -> Row:
         return self.open.setdefault(self.level, {})
 
-    def _nm1(self, s: Segment) -> None:
+    def on_nm1(self, s: Segment) -> None:
         if self.level in self.open and "id" not in self.here:
             self.here.update(last=s.element(3), first=s.element(4), id=s.element(9))
 
-    def _dmg(self, s: Segment) -> None:
+    def on_dmg(self, s: Segment) -> None:
         self.here.update(birth=self.date(s, 2) if s.element(1) == "D8" else None, sex=s.element(3))
 
     def person(self) -> Row:
@@ -389,20 +395,20 @@ class StatusInquiry(Hierarchy):
             self.give("276.inquiries", {**parties, **self._row})
             self._row = None
 
-    def _trn(self, s: Segment) -> None:
+    def on_trn(self, s: Segment) -> None:
         self.leave()
         self._row = {**self.place(s), "trace": s.element(2)}
 
-    def _ref(self, s: Segment) -> None:
+    def on_ref(self, s: Segment) -> None:
         column = {"1K": "payer_claim_number", "EJ": "patient_account"}.get(s.element(1))
         if self._row is not None and column:
             self._row.setdefault(column, s.element(2))
 
-    def _amt(self, s: Segment) -> None:
+    def on_amt(self, s: Segment) -> None:
         if self._row is not None and s.element(1) == "T3":
             self._row["charge"] = self.money(s, 2)
 
-    def _dtp(self, s: Segment) -> None:
+    def on_dtp(self, s: Segment) -> None:
         if self._row is not None and s.element(1) in ("472", "232") and "service_from" not in self._row:
             self._row["service_from"], self._row["service_to"] = self.period(s, 2, 3)
 
@@ -429,29 +435,29 @@ class StatusResponse(Hierarchy):
             self.give("277.statuses", merged)
         self._pending = []
 
-    def _trn(self, s: Segment) -> None:
+    def on_trn(self, s: Segment) -> None:
         self.leave()
         self._claim, self._line = {"trace": s.element(2)}, None
 
-    def _svc(self, s: Segment) -> None:
+    def on_svc(self, s: Segment) -> None:
         self._line = {
             "level": "line", "procedure_qualifier": s.component(1, 1), "procedure": s.component(1, 2),
             "charge": self.money(s, 2), "paid": self.money(s, 3),
         }  # fmt: skip
 
-    def _ref(self, s: Segment) -> None:
+    def on_ref(self, s: Segment) -> None:
         column = {"1K": "payer_claim_number", "EJ": "patient_account"}.get(s.element(1))
         if s.element(1) == "FJ" and self._line is not None:
             self._line["line_control_number"] = s.element(2)
         elif column:
             self._claim.setdefault(column, s.element(2))
 
-    def _dtp(self, s: Segment) -> None:
+    def on_dtp(self, s: Segment) -> None:
         if s.element(1) in ("472", "232"):
             target = self._claim if self._line is None else self._line
             target["service_from"], target["service_to"] = self.period(s, 2, 3)
 
-    def _stc(self, s: Segment) -> None:
+    def on_stc(self, s: Segment) -> None:
         level = self.level if self.level else "unknown"
         row = {
             **self.place(s), "level": level, "effective_date": self.date(s, 2), "charge": self.money(s, 4),
@@ -490,17 +496,17 @@ class EligibilityInquiry(Hierarchy):
             self.give("270.inquiries", {**parties, "level": self.level, "trace": self._trace, **self._dates, **row})
         self._rows_here = []
 
-    def _trn(self, s: Segment) -> None:
+    def on_trn(self, s: Segment) -> None:
         self._trace = self._trace or s.element(2)
         self.here["asked"] = True
 
-    def _eq(self, s: Segment) -> None:
+    def on_eq(self, s: Segment) -> None:
         self._rows_here.append({
             **self.place(s), "service_types": _repeated(s, 1), "procedure_qualifier": s.component(2, 1),
             "procedure": s.component(2, 2),
         })  # fmt: skip
 
-    def _dtp(self, s: Segment) -> None:
+    def on_dtp(self, s: Segment) -> None:
         if s.element(1) in ("291", "307", "472"):
             first, last = self.period(s, 2, 3)
             if self._rows_here:
@@ -531,15 +537,15 @@ class EligibilityResponse(Hierarchy):
             self.give("271.rejections", {**parties, **row})
         self._rejections = []
 
-    def _trn(self, s: Segment) -> None:
+    def on_trn(self, s: Segment) -> None:
         self._trace = self._trace or s.element(2)
 
-    def _aaa(self, s: Segment) -> None:
+    def on_aaa(self, s: Segment) -> None:
         self._rejections.append({
             **self.place(s), "valid_request": s.element(1), "reason": s.element(3), "follow_up": s.element(4),
         })  # fmt: skip
 
-    def _eb(self, s: Segment) -> None:
+    def on_eb(self, s: Segment) -> None:
         if self._row is not None:
             rejections, self._rejections = self._rejections, []
             self.leave()
@@ -552,16 +558,16 @@ class EligibilityResponse(Hierarchy):
             "procedure": s.component(13, 2),
         }  # fmt: skip
 
-    def _nm1(self, s: Segment) -> None:
+    def on_nm1(self, s: Segment) -> None:
         if self._row is None:
-            super()._nm1(s)
+            super().on_nm1(s)
 
-    def _dtp(self, s: Segment) -> None:
+    def on_dtp(self, s: Segment) -> None:
         if self._row is not None and "date_qualifier" not in self._row:
             first, last = self.period(s, 2, 3)
             self._row |= {"date_qualifier": s.element(1), "date_from": first, "date_to": last}
 
-    def _msg(self, s: Segment) -> None:
+    def on_msg(self, s: Segment) -> None:
         if self._row is not None:
             self._row["message"] = " ".join(t for t in (self._row.get("message"), s.element(1)) if t)
 

@@ -19,9 +19,8 @@ from pipeline.transactions.chunk import Chunk, first_of, joined, repeats, rows_t
 from pipeline.x12.envelope import SetContext, short_date
 from pipeline.x12.scan import Bools, Ints, Words, exact_units, key_of
 
-IDS = frozenset(
-    "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE".split()
-)
+_IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
+IDS = frozenset(_IDS.split())
 _HEADER_ENDS = ("LX", "CLP", "PLB", "SE", "SVC", "TS3", "TS2")
 #: CAS holds up to six trios; a longer one is read on, so that no amount is lost
 _MOST_TRIOS = 40

@@ -83,6 +83,7 @@ class SetContext:
     functional_id: str
     claims: int = 0  # claims counted in earlier chunks
     reader: Any = None  # the plain reader of a small set, between chunks
+    reported: set[tuple[Any, ...]] = field(default_factory=set)  # findings that must not repeat
     row: dict[str, Any] = field(default_factory=dict)
 
 
