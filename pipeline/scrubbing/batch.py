@@ -63,6 +63,7 @@ class Batch:
         #: encounter keys whose claim left the house
         self.sent = sent
         self._columns: dict[tuple[str, str], Column] = {}
+        self._made: dict[str, Any] = {}
         self.size = claims.num_rows
 
     def column(self, table: str, name: str) -> Column:
@@ -70,6 +71,12 @@ class Batch:
         if key not in self._columns:
             self._columns[key] = column(self.tables[table], name)
         return self._columns[key]
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What several checks need, made the first time."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     @cached_property
     def claim_index(self) -> dict[str, int]:

@@ -395,6 +395,11 @@ _LINE_KEY = ("service_date", "procedure", "modifier1", "modifier2", "modifier3",
 
 def _line_keys(batch: Batch) -> list[str | None]:
     """What makes a line the same as another; None where a modifier says that it was done again."""
+    found: list[str | None] = batch.once("line_keys", lambda: _make_line_keys(batch))
+    return found
+
+
+def _make_line_keys(batch: Batch) -> list[str | None]:
     columns = [batch.tables["lines"].column(n).to_pylist() for n in _LINE_KEY]
     return [
         None if not AGAIN.isdisjoint(cells[2:6]) else "|".join("" if c is None else str(c) for c in cells)
@@ -404,6 +409,11 @@ def _line_keys(batch: Batch) -> list[str | None]:
 
 def duplicate_keys(batch: Batch) -> list[str | None]:
     """For each claim a hash of patient, provider and lines; None where it may repeat (frequency 7 or 8, modifiers)."""
+    found: list[str | None] = batch.once("duplicate_keys", lambda: _make_duplicate_keys(batch))
+    return found
+
+
+def _make_duplicate_keys(batch: Batch) -> list[str | None]:
     lines: dict[int, list[str] | None] = {}
     for owner, key in zip(batch.owners["lines"].tolist(), _line_keys(batch), strict=True):
         if key is None:
