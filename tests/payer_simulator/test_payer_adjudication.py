@@ -28,7 +28,9 @@ from pipeline.payers import PayerProfile, load_profiles
 from pipeline.shapes import schemas_dir
 from pipeline.transactions.remittance_835_writer import imbalances
 
-TABLE = load_table()
+SHIPPED = load_table()
+#: the same table, minding the age of a claim
+TABLE = SHIPPED.model_copy(update={"rules": SHIPPED.rules.model_copy(update={"filed_late": "denied: filed late"})})
 ON = date(2026, 11, 20)
 
 
@@ -186,6 +188,13 @@ def test_a_claim_filed_late_is_denied_on_the_first_day_beyond_the_limit(medicare
         assert d.outcome == expected
 
 
+def test_the_shipped_table_does_not_mind_the_age_of_made_up_visits(medicare: PayerProfile) -> None:
+    d = decide(
+        claim(service="20160101"), table=SHIPPED, profile=medicare, seed=1, on=ON, interchange_control="1", known=False
+    )
+    assert d.outcome != "denied: filed late"
+
+
 # --- payments ---------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +290,7 @@ def test_each_payee_has_a_remittance_of_its_own(medicare: PayerProfile) -> None:
     [
         (("weight = 150", "weight = -1"), "outcomes.0.weight"),
         (('group = "CO", reason = "45", percent = [12, 55]', 'group = "XX", reason = "45"'), "group"),
-        (('filed_late = "denied: filed late"', 'filed_late = "no such"'), "filed_late"),
+        (('filed_late = ""', 'filed_late = "no such"'), "filed_late"),
         (("[dates]", "[dates"), "not TOML"),
     ],
 )
