@@ -153,7 +153,8 @@ def _load(path: Path) -> Table:
         table = Table(**tomllib.loads(path.read_text(encoding="utf-8")))
         if not sum(o.weight for o in table.outcomes if not o.filing_indicators and o.least_lines <= 1):
             raise Terminal(f"The adjudication table {path} has no outcome that fits every claim.")
-        table.outcome(table.rules.filed_late)
+        if table.rules.filed_late:
+            table.outcome(table.rules.filed_late)
     except FileNotFoundError:
         raise Terminal(f"The adjudication table {path} is missing.") from None
     except tomllib.TOMLDecodeError as error:
@@ -191,7 +192,7 @@ def decide(
     if rejection:
         return Decision(claim, "rejected by rule", number, rejection)
     first = claim.first_service
-    if first and on - first > timedelta(days=profile.claims.filing_days):
+    if table.rules.filed_late and first and on - first > timedelta(days=profile.claims.filing_days):
         outcome = table.outcome(table.rules.filed_late)
     else:
         outcome = _drawn(claim, table, seed)
