@@ -150,8 +150,8 @@ def _build_one(
         meant = Interchange837P(claims, diagnoses, lines, way, claims_per_set=profile.batch.max_claims_per_set)
         draft = meant.render(on=on, numbers=Numbers(0, 0))
         batch_id = hashlib.sha256(draft).hexdigest()
-        problems = proofreading.validated(draft)
-        blamed, unblamed = proofreading.blame(draft, problems)
+        remarks = proofreading.validated(draft)
+        blamed, unblamed = proofreading.blame(draft, [f for f in remarks if f.severity == "error"])
         if unblamed:
             _fault(result, batch_id, unblamed)
             return
@@ -171,6 +171,10 @@ def _build_one(
     if found := [*proofreading.compared(data, meant, on, numbers), *proofreading.structure(data, meant)]:
         _fault(result, batch_id, found)
         return
+    file_id = hashlib.sha256(data).hexdigest()
+    result.findings += [
+        replace(f, file=file_id, subject=file_id) for f in remarks
+    ]  # warnings: the file goes all the same
     result.files.append(
         BuiltFile(
             batch_id=batch_id, data=data, numbers=numbers, guide=GUIDE, usage=way.usage,

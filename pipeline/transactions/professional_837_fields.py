@@ -67,12 +67,12 @@ def _name(
     return names
 
 
-def _address(prefix: str, loop: str, need: str, *, zips: tuple[int, ...] = (5, 9), second: bool = True) -> list[Field]:
+def _address(prefix: str, loop: str, need: str, *, second: bool = True) -> list[Field]:
     rows = [
         Field(f"{prefix}_address1", loop, "N3", 1, need, 55),
         Field(f"{prefix}_city", loop, "N4", 1, need, 30, least=2),
         Field(f"{prefix}_state", loop, "N4", 2, need, 2, least=2, characters=CAPITALS),
-        Field(f"{prefix}_zip", loop, "N4", 3, need, 9, characters=DIGITS, exactly=zips),
+        Field(f"{prefix}_zip", loop, "N4", 3, need, 9, characters=DIGITS, exactly=(5, 9)),
     ]
     return [*rows, Field(f"{prefix}_address2", loop, "N3", 2, need, 55, optional=True)] if second else rows
 
@@ -92,7 +92,7 @@ CLAIM_FIELDS: tuple[Field, ...] = (
     Field("billing_tin", "2010AA", "REF", 2, "all", 9, characters=DIGITS, exactly=(9,)),
     Field("billing_tin_kind", "2010AA", "REF", 1, "all", 2, characters=frozenset("EISY"), exactly=(2,)),
     _taxonomy("billing_taxonomy", "2000A", "all"),
-    *_address("billing", "2010AA", "all", zips=(9,)),
+    *_address("billing", "2010AA", "all"),
     Field("billing_phone", "2010AA", "PER", 4, "all", 10, characters=DIGITS, exactly=(10,), optional=True),
     *_address("pay_to", "2010AB", "pay_to"),
     *_name("rendering", "2310B", "last", "first", "rendering"),
@@ -102,7 +102,7 @@ CLAIM_FIELDS: tuple[Field, ...] = (
     _npi("referring_npi", "2310A", "referring"),
     Field("facility_name", "2310C", "NM1", 3, "facility", 60),
     _npi("facility_npi", "2310C", "facility", optional=True),
-    *_address("facility", "2310C", "facility", zips=(9,), second=False),
+    *_address("facility", "2310C", "facility", second=False),
     *_name("patient", "2010BA", "last", "first", "all"),
     Field("patient_middle", "2010BA", "NM1", 5, "all", 25, optional=True),
     Field("patient_suffix", "2010BA", "NM1", 7, "all", 10, optional=True),
@@ -298,6 +298,12 @@ def _check_claims(report: _Report, claims: pa.Table, accepts_dependents: bool) -
     add(accident & x.as_mask(pc.is_null(claims.column("accident_date"))), "837P.required",
         "The claim names an accident and has no accident_date (DTP*439).",
         "Complete it in the source and load the encounter again.", 4, "accident_date", "DTP")  # fmt: skip
+    inpatient = _equals(claims.column("place_of_service"), "21")
+    add(
+        inpatient & x.as_mask(pc.is_null(claims.column("admission_date"))),
+        "837P.required",
+        "The visit was in a hospital (place of service 21) and has no admission_date (DTP*435).",
+        "Complete it in the source and load the encounter again.", 4, "admission_date", "DTP")  # fmt: skip
     first = _equals(claims.column("frequency"), "1")
     add(first & x.present(claims.column("payer_claim_number")), "837P.original_reference",
         "An original claim (frequency 1) may not carry the payer's claim number (REF*F8).",
