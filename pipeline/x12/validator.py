@@ -271,9 +271,10 @@ def _repetition(mark: str, version: str) -> str:
 class _Link:
     """One step, ready for the walk: everything that the loop below needs, without another look-up."""
 
-    __slots__ = ("bit", "enter", "hook", "keep", "limit", "matches", "place", "table")
+    __slots__ = ("bit", "enter", "hook", "keep", "kept", "limit", "matches", "place", "table")
 
-    def __init__(self, step: Step, matches: Callable[[str], Any], hook: Any) -> None:
+    def __init__(self, step: Step, matches: Callable[[str], Any], hook: Any, kept: bool) -> None:
+        self.kept = kept
         self.place = step.place
         self.keep = step.keep
         self.enter = step.enter
@@ -307,7 +308,8 @@ class _Machine:
         self.basic = basic
         self.meaning = validator_meaning.for_guide(guide)
         self.tables: dict[int, dict[str, Any]] = {}
-        self.ruled = self.meaning.loops_with_rules
+        self.ruled = self.meaning.situations.loops
+        self.kept = self.meaning.situations.kept
 
     def table(self, place: Place) -> dict[str, Any]:
         known = self.tables.get(place.index)
@@ -323,7 +325,7 @@ class _Machine:
         return known
 
     def link(self, step: Step) -> _Link:
-        return _Link(step, self.matcher(step.place), self.meaning.hooks.get(step.place.index))
+        return _Link(step, self.matcher(step.place), self.meaning.hooks.get(step.place.index), step.place.index in self.kept)
 
     def matcher(self, place: Place) -> Callable[[str], Any]:
         return pattern(place, self.delimiters, basic=self.basic).match
@@ -495,7 +497,7 @@ class _Engine:
                     self.number = number
                     self._count(frame, link.place)
             frame.mask |= bit
-            if frame.items is not None:
+            if link.kept and frame.items is not None:
                 frame.items.append((link.place, number, segment))
             if link.matches(segment) is None:
                 self.number = number
@@ -712,7 +714,7 @@ class _Engine:
             self.frames.append(frame)
         frame = self.frames[-1]
         frame.mask |= place.bit
-        if frame.items is not None:
+        if frame.items is not None and place.index in self.machine.kept:
             frame.items.append((place, self.number, segment))
         if not quiet and self.machine.matcher(place)(segment) is None:
             self._elements(place, segment)

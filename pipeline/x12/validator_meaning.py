@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline.x12 import expressions
-from pipeline.x12.guides import Guide, Loop, Place, Rule, key_of
+from pipeline.x12.guides import Guide, Loop, Place
+from pipeline.x12.validator_situations import Situations
 
 if TYPE_CHECKING:
     from pipeline.x12.validator import _Engine, _Frame
@@ -71,33 +71,13 @@ class State:
         self.open_level: dict[str, str] = {}  # loop id → HL01 of the one open
 
 
-class _Compiled:
-    """A situational rule, parsed."""
-
-    __slots__ = ("at", "check", "rule", "when")
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.when = expressions.parse(rule.when) if rule.when else None
-        self.check = expressions.parse(rule.check)
-        self.at = expressions.parse_path(rule.at) if rule.at else next(iter(self.check.paths), None)
-
-    def loops(self) -> frozenset[str]:
-        return self.check.loops | (self.when.loops if self.when else frozenset())
-
-
 class Meaning:
     """The base: levels (HL), NPIs, and the rules that the guide's data states."""
 
     def __init__(self, guide: Guide) -> None:
         self.guide = guide
         self.hooks: dict[int, Hook] = {}
-        self.rules: dict[str, list[_Compiled]] = {}
-        for rule in guide.rules:
-            self.rules.setdefault(rule.loop, []).append(_Compiled(rule))
-        #: loops that a rule of another loop looks at
-        self.wanted = {loop: frozenset().union(*(rule.loops() for rule in rules)) for loop, rules in self.rules.items()}
-        self.loops_with_rules = frozenset(self.rules).union(*self.wanted.values()) if self.rules else frozenset()
+        self.situations = Situations(guide)
         for place in guide.places:
             if place.id == "HL":
                 self.hang(place, partial(_level, place))
@@ -133,73 +113,10 @@ class Meaning:
         return State(profile)
 
     def closed(self, state: Any, engine: _Engine, frame: _Frame) -> None:
-        if frame.items is None:
-            return
-        loop = frame.loop
-        for above in engine.frames:
-            if above.kids is not None and loop.id in self.wanted.get(above.loop.id, ()):
-                above.kids.setdefault(loop.id, []).append(frame.items)
-        rules = self.rules.get(loop.id)
-        if rules:
-            self._situations(engine, frame, rules)
-
-    def _situations(self, engine: _Engine, frame: _Frame, rules: list[_Compiled]) -> None:
-        assert frame.items is not None
-        mark = engine.delimiters.element
-        cut: dict[int, list[tuple[str, list[str]]]] = {}
-
-        def split(items: list[tuple[Place, int, str]]) -> list[tuple[str, list[str]]]:
-            known = cut.get(id(items))
-            if known is None:
-                known = cut[id(items)] = [(place.id, segment.split(mark)) for place, _, segment in items]
-            return known
-
-        others: dict[str, list[list[tuple[str, list[str]]]]] = {}
-        wanted = self.wanted[frame.loop.id]
-        if wanted:
-            for above in engine.frames:
-                if above.items is not None and above.loop.id in wanted:
-                    others.setdefault(above.loop.id, []).append(split(above.items))
-                if above.kids:
-                    # loops that stand beside this one, already closed, in a loop around it
-                    for loop_id, groups in above.kids.items():
-                        if loop_id in wanted:
-                            others.setdefault(loop_id, []).extend(split(items) for items in groups)
-            for loop_id, groups in (frame.kids or {}).items():
-                others.setdefault(loop_id, []).extend(split(items) for items in groups)
-        component = engine.delimiters.component
-        instance = expressions.Instance(
-            split(frame.items), others, component, lambda segment_id, parts: key_of(segment_id, parts, component)
-        )
-        for compiled in rules:
-            if compiled.when is not None and not compiled.when.holds(instance):
-                continue
-            if not compiled.check.holds(instance):
-                self._broken(engine, frame, compiled)
-
-    def _broken(self, engine: _Engine, frame: _Frame, compiled: _Compiled) -> None:
-        """The finding stands at the segment that the rule points to, or at the loop's first one."""
-        assert frame.items is not None
-        rule, at = compiled.rule, compiled.at
-        number, element, component = frame.number, None, None
-        segment_id = at.segment if at is not None else frame.loop.trigger.id
-        if at is not None and not at.loop:
-            for place, position, segment in frame.items:
-                parts = segment.split(engine.delimiters.element)
-                key = key_of(place.id, parts, engine.delimiters.component)
-                if place.id == at.segment and (not at.qualifiers or key in at.qualifiers):
-                    number, element, component = position, at.element or None, at.component or None
-                    break
-        severity = rule.severity
-        if engine.lenient and severity == "error" and rule.snip >= 4:
-            severity = "warning"
-        engine.report(
-            rule.id, rule.message, rule.fix, number=number, loop=frame.loop.id, segment_id=segment_id, element=element,
-            component=component, severity=severity, snip=rule.snip,
-        )  # fmt: skip
+        self.situations.closed(engine, frame)
 
     def finished(self, state: State, engine: _Engine) -> None:
-        for level, (flag, children, number, loop) in state.level.items():
+        for flag, children, number, loop in state.level.values():
             if (flag == "1") == bool(children) or not flag:
                 continue
             words = (
@@ -209,7 +126,6 @@ class Meaning:
                 "hl.children", words, "Send 1 where levels follow below, else 0.", number=number, loop=loop,
                 segment_id="HL", element=4,
             )  # fmt: skip
-            del level
 
 
 def _takes(place: Place, element: int, code: str) -> bool:
