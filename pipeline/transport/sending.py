@@ -199,7 +199,7 @@ class _Run:
         if self.transport.upload == "direct":
             self._upload_direct(row, data, final)
             return
-        temporary = f"{self.transport.temporary_prefix}{row.attempts + 1}-{final}"
+        temporary = f"{self.transport.temporary_prefix}{final}.{row.attempts + 1}"
         failpoint("transport.before_intent")
         row = self._change(
             row, "intent", attempts=row.attempts + 1, temporary_name=temporary, final_name=final, reason=""

@@ -47,7 +47,7 @@ def test_names_hold_kind_number_and_hash_alone(store: Store, payer: SftpPayer) -
     with store.read() as c:
         row = c.execute(sa.select(r.sendings)).one()
     assert [p.name for p in payer.inbound.iterdir()] == [f"837P_000000001_{row.file_id[:12]}.edi"]
-    assert row.temporary_name == f".part-1-{row.final_name}"
+    assert row.temporary_name == f".part-{row.final_name}.1"
 
 
 def test_nothing_waiting_opens_no_connection(store: Store, payer: SftpPayer) -> None:
