@@ -179,30 +179,36 @@ def _remittances(store: Store, on: date) -> pd.DataFrame:
 
 
 def _postings(store: Store, on: date) -> pd.DataFrame:
-    """One row a ledger transaction: its kind, its sum, its number of entries."""
+    """One row a ledger transaction of a remittance that came in on this date: its kind, its sum, its entries."""
     t, e = r.ledger_transactions.c, r.ledger_entries.c
     with store.read() as connection:
-        rows = (
-            connection.execute(
-                sa.select(
-                    t.transaction_id, t.kind, sa.func.sum(e.cents).label("sum_cents"), sa.func.count().label("entries")
-                )
-                .join_from(r.ledger_transactions, r.ledger_entries, t.transaction_id == e.transaction_id)
-                .group_by(t.transaction_id, t.kind)
+        rows = connection.execute(
+            sa.select(
+                t.transaction_id, t.kind, sa.func.sum(e.cents).label("sum_cents"), sa.func.count().label("entries")
             )
-            .mappings()
-            .all()
-        )
-    return pd.DataFrame([dict(row) for row in rows])
+            .select_from(
+                r.ledger_transactions.join(r.ledger_entries, t.transaction_id == e.transaction_id)
+                .join(r.remittances, t.remittance_id == r.remittances.c.remittance_id)
+                .join(r.files, r.remittances.c.file_id == r.files.c.file_id)
+            )
+            .where(r.files.c.logical_date == on)
+            .group_by(t.transaction_id, t.kind)
+            .order_by(t.transaction_id)
+        ).mappings()
+        return pd.DataFrame([{**row, "sum_cents": int(row["sum_cents"])} for row in rows])
 
 
 def _deposits(store: Store, on: date) -> pd.DataFrame:
+    """One row a deposit of a bank file that came in on this date."""
     d = r.deposits.c
     with store.read() as connection:
         rows = connection.execute(
             sa.select(d.deposit_id, d.amount_cents, d.type_code, d.deposit_date, d.account)
-        ).mappings().all()  # fmt: skip
-    return pd.DataFrame([dict(row) for row in rows])
+            .join_from(r.deposits, r.files, d.file_id == r.files.c.file_id)
+            .where(r.files.c.logical_date == on)
+            .order_by(d.deposit_id)
+        ).mappings()
+        return pd.DataFrame([dict(row) for row in rows])
 
 
 def _aside_encounters(connection: sa.Connection, on: date, failed: Failed) -> None:

@@ -218,7 +218,7 @@ def nightly(
             }
         )
     else:
-        terminal.show(Console(), summary)
+        terminal.show(terminal.console_for_people(), summary)
         for path in written:
             print(f"report: {path}")
     if report.troubles:
@@ -242,6 +242,7 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
     """The conservation proof: where every visit stands and where every cent is. The residue must be 0.00."""
     from pipeline import night
     from pipeline.reports import proof as proof_report
+    from pipeline.reports.terminal import console_for_people
 
     store = _existing_store(home)
     result = night.prove(store, _day(day) if day else None)
@@ -249,7 +250,7 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
     if as_json:
         _emit(result.as_dict())
     else:
-        proof_report.show(Console(), result)
+        proof_report.show(console_for_people(), result)
     raise typer.Exit(OK if result.closes else FINDINGS)
 
 
@@ -337,6 +338,7 @@ def work_list(
 ) -> None:
     """What there is to do, grouped by cause, the most dollars first."""
     from pipeline.reports import work
+    from pipeline.reports.terminal import console_for_people
 
     store = _existing_store(home)
     rows = work.items(store, queue) if everything else work.causes(store, queue)
@@ -345,7 +347,7 @@ def work_list(
         for row in rows:
             _emit(row)
     else:
-        work.show(Console(), rows)
+        work.show(console_for_people(), rows)
 
 
 @work_app.command("show")
@@ -354,6 +356,7 @@ def work_show(
 ) -> None:
     """One item with its reason, what to do, and its findings."""
     from pipeline.reports import work
+    from pipeline.reports.terminal import console_for_people
 
     store = _existing_store(home)
     found = work.one(store, item)
@@ -361,7 +364,7 @@ def work_show(
     if as_json:
         _emit(found)
     else:
-        work.show_one(Console(), found)
+        work.show_one(console_for_people(), found)
 
 
 @work_app.command("assign")

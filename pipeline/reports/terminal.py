@@ -13,6 +13,12 @@ from pipeline.reports.summary import Summary
 _BAR = 28
 
 
+def console_for_people() -> Console:
+    """A console as wide as the terminal; where there is none, wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
 def show(console: Console, summary: Summary, *, exceptions: int = 12) -> None:
     console.print()
     console.rule(f"[bold]The night of {summary.on.isoformat()}")
@@ -33,7 +39,7 @@ def _table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
 
 
 def _funnel(summary: Summary) -> Table:
-    table = _table("From visit to money", "stage", "", "visits", "dollars", "set aside", right=(2, 3))
+    table = _table("From visit to money", "stage", "", "visits", "charged", "set aside", right=(2, 3))
     most = max((s.cents for s in summary.funnel), default=0) or 1
     for stage in summary.funnel:
         bar = "█" * round(_BAR * stage.cents / most) or "▏"
