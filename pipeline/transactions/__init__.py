@@ -46,7 +46,7 @@ def read(data: bytes, *, file: str = "", mode: Mode = "lenient", limit: int = DE
     engine = Engine(sink, mode, limit=limit)
     engine.file(file, _blocks(data))
     engine.finish()
-    tables = {name: pa.concat_tables(parts).combine_chunks() for name, parts in sink.parts.items()}
+    tables = {name: pa.concat_tables(parts) for name, parts in sink.parts.items()}
     tables.setdefault("interchanges", shapes.empty("interchanges"))
     return ReadResult(tables, engine.findings.items)
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline import shapes
 from pipeline.x12.envelope import FindingList, SetContext
-from pipeline.x12.scan import Bools, Composite, Ints, Scan, decimal_array, fixed_array
+from pipeline.x12.scan import Bools, Composite, Ints, Picked, Scan, decimal_array, fixed_array
 
 _AMOUNT_FIX = "Ask the sender for a corrected file; an amount is digits with at most one point and two decimals."
 
@@ -59,19 +59,19 @@ class Chunk:
             "segment": pa.array(self.numbers[segments]),
         }
 
-    def text(self, segments: Ints, element: int | Ints) -> pa.Array:
+    def text(self, segments: Ints | Picked, element: int | Ints) -> pa.Array:
         return self.scan.text(*self.scan.spans(segments, element))
 
-    def composite(self, segments: Ints, element: int | Ints) -> Composite:
+    def composite(self, segments: Ints | Picked, element: int | Ints) -> Composite:
         return self.scan.components(*self.scan.spans(segments, element))
 
     def money(
-        self, segments: Ints, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
+        self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
     ) -> pa.Array:
         return self._decimal(segments, element, spans, component, 2, shapes.MONEY)
 
     def quantity(
-        self, segments: Ints, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
+        self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
     ) -> pa.Array:
         return self._decimal(segments, element, spans, component, 4, shapes.QUANTITY)
 
@@ -85,6 +85,8 @@ class Chunk:
         kind: pa.DataType,
     ) -> pa.Array:
         starts, stops = spans or self.scan.spans(segments, element)
+        if not (stops > starts).any():
+            return pa.nulls(len(starts), kind)
         value, have, bad = self.scan.decimals(starts, stops, scale)
         if bad.any():
             rule, what = ("amount.form", "amount") if scale == 2 else ("quantity.form", "quantity")
@@ -95,9 +97,11 @@ class Chunk:
         return decimal_array(value, have, kind)
 
     def date(
-        self, segments: Ints, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
+        self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
     ) -> pa.Array:
         starts, stops = spans or self.scan.spans(segments, element)
+        if not (stops > starts).any():
+            return pa.nulls(len(starts), pa.date32())
         days, have, bad = self.scan.dates(starts, stops)
         if bad.any():
             self._report(
@@ -106,9 +110,11 @@ class Chunk:
         return fixed_array(days, have, pa.date32())
 
     def integer(
-        self, segments: Ints, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
+        self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
     ) -> pa.Array:
         starts, stops = spans or self.scan.spans(segments, element)
+        if not (stops > starts).any():
+            return pa.nulls(len(starts), pa.int64())
         value, have, bad = self.scan.integers(starts, stops)
         if bad.any():
             self._report(
@@ -125,8 +131,16 @@ class Chunk:
     # ---- findings ----------------------------------------------------------------------------------------------------
 
     def _report(
-        self, rule: str, what: str, segments: Ints, bad: Bools, elements: int | Ints, component: int, starts: Ints
+        self,
+        rule: str,
+        what: str,
+        segments: Ints | Picked,
+        bad: Bools,
+        elements: int | Ints,
+        component: int,
+        starts: Ints,
     ) -> None:
+        segments = segments.segments if isinstance(segments, Picked) else segments
         for row in np.flatnonzero(bad).tolist():
             segment = int(segments[row])
             element = elements if isinstance(elements, int) else int(elements[row])

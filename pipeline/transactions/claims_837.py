@@ -8,6 +8,7 @@ and payer from the HL levels that are open above them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from pipeline.transactions.chunk import Chunk, first_of, repeats, table
 from pipeline.transactions.loops_837 import LOOPS, guide_of
-from pipeline.x12.scan import Ints, code_of, fixed_array, key_of
+from pipeline.x12.scan import Bools, Ints, Words, code_of, fixed_array, key_of
 
 _IDS = """
 ST BHT REF NM1 N2 N3 N4 PER HL PRV CUR SBR PAT DMG CLM DTP CL1 DN1 DN2 PWK CN1 AMT K3 NTE CR1 CR2 CR3 CR4 CR5 CR6 CR7 CR8
@@ -99,8 +100,18 @@ def layout(chunk: Chunk) -> Layout:
     )
 
 
+def _among(keys: Words, values: Sequence[str]) -> Bools:
+    """Is the key one of these short values?"""
+    hit = keys == key_of(values[0])
+    for value in values[1:]:
+        hit |= keys == key_of(value)
+    return hit
+
+
 def _index(at: Ints, last: Ints, inside: npt.NDArray[np.bool_]) -> Ints:
-    return np.where(inside, np.searchsorted(at, last), -1)
+    rank = np.zeros(len(last) + 1, dtype=np.int64)
+    rank[at] = np.arange(len(at))
+    return np.where(inside, rank[last], -1)
 
 
 def open_blocks(chunk: Chunk, begin: int) -> list[tuple[int, int]]:
@@ -108,18 +119,18 @@ def open_blocks(chunk: Chunk, begin: int) -> list[tuple[int, int]]:
     scan = chunk.scan
     marks = scan.of("HL", "CLM")
     marks = marks[marks >= begin]
-    blocks: dict[str, tuple[int, int]] = {}
-    for i, at in enumerate(marks.tolist()):
-        if scan.codes[at] != code_of("HL"):
-            continue
-        level = scan.text_at(at, 3)
-        stop = int(marks[i + 1]) if i + 1 < len(marks) else scan.n
-        if level == "20":
-            blocks = {}
-        elif level == "22":
-            blocks.pop("23", None)
-        blocks[level] = (at, stop)
-    return sorted(blocks.values())
+    is_hl = scan.codes[marks] == code_of("HL")
+    levels = np.where(is_hl, scan.keys(marks, 3), 0)
+    after = np.append(marks[1:], scan.n)
+    blocks, since = [], -1
+    for level in ("20", "22", "23"):  # each counts only if it stands after the level above it
+        found = np.flatnonzero(levels == key_of(level))
+        if len(found) and found[-1] > since:
+            since = int(found[-1])
+            blocks.append((int(marks[since]), int(after[since])))
+        elif level != "20" or len(found):
+            break
+    return blocks
 
 
 class Reader:
@@ -131,6 +142,7 @@ class Reader:
         self.lay = layout(chunk)
         self.n = len(self.lay.claim_at)
         self._of: dict[str, Ints] = {}
+        self._keys: dict[tuple[str, int], Words] = {}
         self.here = chunk.of_kind("837")
         self._claims()
 
@@ -142,8 +154,10 @@ class Reader:
         found = self._of[segment_id]
         if not element:
             return found
-        keys = self.scan.keys(found, element)
-        return found[np.isin(keys, [key_of(v) for v in values])]
+        if (segment_id, element) not in self._keys:
+            self._keys[segment_id, element] = self.scan.keys(found, element)
+        keys = self._keys[segment_id, element]
+        return found[_among(keys, values)]
 
     # ---- the levels above a claim ------------------------------------------------------------------------------------
 
@@ -217,9 +231,10 @@ class Reader:
     def of_line(self, found: Ints) -> Ints:
         return self.below(self.lay.line, len(self.lay.line_at), LINE, self.lay.line_at, found)
 
-    def ranges(self, dtp: Ints) -> tuple[pa.Array, pa.Array]:
+    def ranges(self, dtp_at: Ints) -> tuple[pa.Array, pa.Array]:
         """DTP02/03 → first and last day: D8 is one day, RD8 a range, DT a day with a time."""
         scan, chunk = self.scan, self.chunk
+        dtp = scan.pick(dtp_at)
         starts, stops = scan.spans(dtp, 3)
         form = scan.keys(dtp, 2)
         is_range = form == key_of("RD8")
@@ -232,7 +247,7 @@ class Reader:
         last_stop = np.where(dash, stops, first_stop)
         days, have, bad = scan.dates(last_start, last_stop)
         if (bad & dash).any():
-            chunk.date(dtp[bad & dash], 3, (last_start[bad & dash], last_stop[bad & dash]))  # reported once
+            chunk.date(dtp_at[bad & dash], 3, (last_start[bad & dash], last_stop[bad & dash]))  # reported once
         return first, fixed_array(days, have, pa.date32())
 
     # ---- tables ------------------------------------------------------------------------------------------------------
@@ -240,14 +255,16 @@ class Reader:
     def claims(self) -> pa.Table:
         chunk, scan, at = self.chunk, self.scan, self.lay.claim_at
         text = chunk.text
-        place, causes = chunk.composite(at, 5), chunk.composite(at, 11)
-        subscriber, member = self.above(SUBSCRIBER, "SBR"), self.above(SUBSCRIBER, "NM1", 1, "IL")
+        head = scan.pick(at)
+        place, causes = chunk.composite(head, 5), chunk.composite(head, 11)
+        member_at = self.above(SUBSCRIBER, "NM1", 1, "IL")
+        subscriber, member = scan.pick(self.above(SUBSCRIBER, "SBR")), scan.pick(member_at)
         patient_level = self.last[PATIENT] >= 0
-        person = np.where(patient_level, self.above(PATIENT, "NM1", 1, "QC"), member)
+        person = scan.pick(np.where(patient_level, self.above(PATIENT, "NM1", 1, "QC"), member_at))
         birth = np.where(patient_level, self.above(PATIENT, "DMG"), self.above(SUBSCRIBER, "DMG"))
         related = np.where(patient_level, self.above(PATIENT, "PAT"), -1)
         relationship = pc.if_else(pa.array(patient_level), text(related, 1), text(subscriber, 2))
-        payer = self.above(SUBSCRIBER, "NM1", 1, "PR")
+        payer = scan.pick(self.above(SUBSCRIBER, "NM1", 1, "PR"))
         billing = self.above(BILLING, "NM1", 1, "85")
         npi = np.where(scan.keys(billing, 8) == key_of("XX"), billing, -1)
         statement_from, statement_to = self.ranges(self.of_claim(self.at("DTP", 1, "434")))
@@ -260,14 +277,14 @@ class Reader:
             "version": chunk.per_set([s.version or None for s in sets], at),
             "claim_number": pa.array(self.claim_number),
             "claim_id": self.claim_id,
-            "charge": chunk.money(at, 2),
+            "charge": chunk.money(head, 2),
             "facility_code": scan.text(*place.spans(1)),
             "facility_qualifier": scan.text(*place.spans(2)),
             "frequency": scan.text(*place.spans(3)),
-            "provider_signature": text(at, 6),
-            "assignment": text(at, 7),
-            "benefits_assignment": text(at, 8),
-            "release_of_information": text(at, 9),
+            "provider_signature": text(head, 6),
+            "assignment": text(head, 7),
+            "benefits_assignment": text(head, 8),
+            "release_of_information": text(head, 9),
             "related_causes": scan.text(*causes.spans(1)),
             "payer_responsibility": text(subscriber, 1),
             "filing_indicator": text(subscriber, 9),
@@ -297,7 +314,7 @@ class Reader:
         kinds = ("SV1", "SV2", "SV3")
         service = {k: self.of_line(self.at(k)) for k in kinds}
         which = np.select([service[k] >= 0 for k in kinds], [1, 2, 3], 0)
-        sv = np.select([which == 1, which == 2, which == 3], [service[k] for k in kinds], -1)
+        sv = scan.pick(np.select([which == 1, which == 2, which == 3], [service[k] for k in kinds], -1))
 
         #       element of …        SV1 SV2 SV3 (0: none)
         def element(*of: int) -> Ints:
@@ -421,9 +438,10 @@ class Reader:
             rank = own[lay.inner[found]]
             return first_of(rank[rank >= 0], found[rank >= 0], n)
 
-        street, city, tax = child("N3"), child("N4"), child("REF", 1, "EI", "SY")
+        names = scan.pick(at)
+        street, city, tax = scan.pick(child("N3")), scan.pick(child("N4")), child("REF", 1, "EI", "SY")
         specialty = child("PRV")
-        entity = scan.keys(at, 1)
+        entity = scan.keys(names, 1)
         # the billing provider's taxonomy stands before its name, in loop 2000A
         above = self.at("PRV")
         above = above[(lay.place[above] == BILLING) & (lay.inner[above] == lay.hl[above])]
@@ -431,23 +449,23 @@ class Reader:
         billing = (entity == key_of("85")) & (lay.place[at] == BILLING)
         specialty = np.where(billing & (specialty < 0), by_hl[np.searchsorted(self.hl_at, lay.hl[at])], specialty)
         claim, line = lay.claim[at], lay.line[at]
-        numbers = np.append(self.claim_number, 0)
+        numbers_of = np.append(self.claim_number, 0)
         columns = {
             **chunk.place(at),
-            "claim_number": pa.array(numbers[claim], mask=claim < 0),
+            "claim_number": pa.array(numbers_of[claim], mask=claim < 0),
             "line_number": pa.array(np.append(self.line_number, 0)[line], mask=line < 0),
             "claim_id": pa.concat_arrays([self.claim_id, pa.nulls(1, pa.string())]).take(
                 pa.array(np.where(claim >= 0, claim, self.n))
             ),
             "loop": self._loops(at, entity),
-            "entity": chunk.text(at, 1),
-            "entity_type": chunk.text(at, 2),
-            "last_name": chunk.text(at, 3),
-            "first_name": chunk.text(at, 4),
-            "middle_name": chunk.text(at, 5),
-            "suffix": chunk.text(at, 7),
-            "id_qualifier": chunk.text(at, 8),
-            "id": chunk.text(at, 9),
+            "entity": chunk.text(names, 1),
+            "entity_type": chunk.text(names, 2),
+            "last_name": chunk.text(names, 3),
+            "first_name": chunk.text(names, 4),
+            "middle_name": chunk.text(names, 5),
+            "suffix": chunk.text(names, 7),
+            "id_qualifier": chunk.text(names, 8),
+            "id": chunk.text(names, 9),
             "address1": chunk.text(street, 1),
             "address2": chunk.text(street, 2),
             "city": chunk.text(city, 1),
@@ -467,7 +485,7 @@ class Reader:
         for guide in sorted(set(guides)):
             mine = np.isin(owner, [i for i, g in enumerate(guides) if g == guide])
             for (place, entities), loop in LOOPS[guide].items():
-                hit = mine & (places == PLACES.index(place)) & np.isin(entity, [key_of(e) for e in entities])
+                hit = mine & (places == PLACES.index(place)) & _among(entity, entities)
                 if hit.any():
                     names.append(loop)
                     codes[hit] = len(names) - 1

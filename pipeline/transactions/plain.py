@@ -39,7 +39,7 @@ class Rows:
         return rows
 
     def give(self, name: str, row: Row) -> None:
-        self._rows[name].append({k: (v if v != "" else None) for k, v in row.items() if not k.startswith("_")})
+        self._rows[name].append({k: (v if v != "" or k == "file" else None) for k, v in row.items() if k[0] != "_"})
 
     def place(self, segment: Segment) -> Row:
         return {"file": self.context.file, "set_number": self.context.number, "segment": segment.number}

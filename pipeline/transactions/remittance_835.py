@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline.transactions.chunk import Chunk, first_of, joined, repeats, rows_table, table
 from pipeline.x12.envelope import SetContext, short_date
-from pipeline.x12.scan import Bools, Ints, Words, exact_units, key_of
+from pipeline.x12.scan import Bools, Ints, Picked, Words, exact_units, key_of
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
 IDS = frozenset(_IDS.split())
@@ -32,18 +32,16 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
     claim_at = _within(scan.of("CLP"), here)
     line_at = _within(scan.of("SVC"), here)
     n_claims, n_lines = len(claim_at), len(line_at)
-    everything = np.arange(scan.n)
-    claim_of = np.searchsorted(claim_at, everything, side="right") - 1 if n_claims else np.full(scan.n, -1)
-    same_set = claim_of >= 0
+    claim_of = _counted(scan.n, claim_at)
     if n_claims:
-        same_set &= chunk.set_of[claim_at[np.maximum(claim_of, 0)]] == chunk.set_of[: scan.n]
-    claim_of = np.where(same_set, claim_of, -1)
-    line_of = np.searchsorted(line_at, everything, side="right") - 1 if n_lines else np.full(scan.n, -1)
-    if n_lines and n_claims:
+        same_set = chunk.set_of[claim_at[np.maximum(claim_of, 0)]] == chunk.set_of[: scan.n]
+        claim_of[~same_set] = -1
+    line_of = _counted(scan.n, line_at)
+    if n_claims and n_lines:
         after_claim = line_at[np.maximum(line_of, 0)] > claim_at[np.maximum(claim_of, 0)]
-        line_of = np.where((line_of >= 0) & (claim_of >= 0) & after_claim, line_of, -1)
+        line_of[(claim_of < 0) | ~after_claim] = -1
     else:
-        line_of = np.full(scan.n, -1)
+        line_of[:] = -1
     _orphans(chunk, here, claim_of, line_of)
 
     claim_number = _ordinals(chunk, claim_at)
@@ -65,6 +63,13 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
         if context.kind == "835":
             context.claims += int((chunk.set_of[claim_at] == index).sum())
     return out
+
+
+def _counted(n: int, marks: Ints) -> Ints:
+    """For each segment, the index of the last mark at or before it; -1 before the first."""
+    flags = np.zeros(n, dtype=np.int64)
+    flags[marks] = 1
+    return np.cumsum(flags) - 1
 
 
 def _within(segments: Ints, here: Bools) -> Ints:
@@ -127,8 +132,10 @@ def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints,
     n = len(claim_at)
     text, date = chunk.text, chunk.date
 
-    def named(entity: str) -> Ints:
-        return children.of_claim("NM1", entity, n)
+    def named(entity: str) -> Picked:
+        return chunk.scan.pick(children.of_claim("NM1", entity, n))
+
+    head = chunk.scan.pick(claim_at)
 
     patient, subscriber, corrected = named("QC"), named("IL"), named("74")
     rendering, crossover = named("82"), named("TT")
@@ -137,15 +144,15 @@ def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints,
         **chunk.place(claim_at),
         "claim_number": pa.array(claim_number),
         "claim_id": claim_ids,
-        "status": text(claim_at, 2),
-        "charge": chunk.money(claim_at, 3),
-        "paid": chunk.money(claim_at, 4),
-        "patient_responsibility": chunk.money(claim_at, 5),
-        "filing_indicator": text(claim_at, 6),
-        "payer_claim_number": text(claim_at, 7),
-        "facility_code": text(claim_at, 8),
-        "frequency": text(claim_at, 9),
-        "drg": text(claim_at, 11),
+        "status": text(head, 2),
+        "charge": chunk.money(head, 3),
+        "paid": chunk.money(head, 4),
+        "patient_responsibility": chunk.money(head, 5),
+        "filing_indicator": text(head, 6),
+        "payer_claim_number": text(head, 7),
+        "facility_code": text(head, 8),
+        "frequency": text(head, 9),
+        "drg": text(head, 11),
         "patient_last": text(patient, 3),
         "patient_first": text(patient, 4),
         "patient_middle": text(patient, 5),
@@ -197,9 +204,10 @@ def lines(
     n = len(at)
     scan, text = chunk.scan, chunk.text
     owner = claim_of[at]
-    procedure, submitted = chunk.composite(at, 1), chunk.composite(at, 6)
+    service = scan.pick(at)
+    procedure, submitted = chunk.composite(service, 1), chunk.composite(service, 6)
     single, begin, end = (children.of_line("DTM", q, n) for q in ("472", "150", "151"))
-    units = chunk.quantity(at, 5)
+    units = chunk.quantity(service, 5)
     absent = pc.is_null(units).to_numpy(zero_copy_only=False)
     if absent.any():
         starts, stops = scan.spans(at, 5)
@@ -215,13 +223,13 @@ def lines(
         "qualifier": scan.text(*procedure.spans(1)),
         "procedure": scan.text(*procedure.spans(2)),
         **{f"modifier{i}": scan.text(*procedure.spans(2 + i)) for i in (1, 2, 3, 4)},
-        "charge": chunk.money(at, 2),
-        "paid": chunk.money(at, 3),
-        "revenue_code": text(at, 4),
+        "charge": chunk.money(service, 2),
+        "paid": chunk.money(service, 3),
+        "revenue_code": text(service, 4),
         "units": units,
         "submitted_qualifier": scan.text(*submitted.spans(1)),
         "submitted_procedure": scan.text(*submitted.spans(2)),
-        "original_units": chunk.quantity(at, 7),
+        "original_units": chunk.quantity(service, 7),
         "service_from": chunk.date(np.where(single >= 0, single, begin), 2),
         "service_to": chunk.date(np.where(end >= 0, end, single), 2),
         "line_control_number": text(children.of_line("REF", "6R", n), 2),
@@ -241,6 +249,7 @@ def adjustments(
     rows, trio = repeats(chunk, segments, 2, 3, _MOST_TRIOS)
     at = segments[rows]
     first = 2 + 3 * trio
+    reasons = scan.pick(at)
     owner = claim_of[at]
     line = line_of[at]
     at_line = line >= 0
@@ -250,10 +259,10 @@ def adjustments(
         "line_number": pa.array(line_number[np.maximum(line, 0)] if len(line_number) else line, mask=~at_line),
         "claim_id": claim_ids.take(pa.array(owner)),
         "level": pa.array(["claim", "line"]).take(pa.array(at_line.astype(np.int64))),
-        "group": chunk.text(at, 1),
-        "reason": chunk.text(at, first),
-        "amount": chunk.money(at, first + 1),
-        "quantity": chunk.quantity(at, first + 2),
+        "group": chunk.text(reasons, 1),
+        "reason": chunk.text(reasons, first),
+        "amount": chunk.money(reasons, first + 1),
+        "quantity": chunk.quantity(reasons, first + 2),
     }
     return table("835.adjustments", columns)
 
@@ -322,7 +331,7 @@ def _payment(chunk: Chunk, context: SetContext, begin: int, stop: int) -> dict[s
                 row["payee_tin"] = e[2]
             case _:
                 pass
-    return {k: (v if v != "" else None) for k, v in row.items()}
+    return {k: (v if v != "" or k == "file" else None) for k, v in row.items()}
 
 
 def _amount(chunk: Chunk, at: int, text: str, element: int) -> Decimal | None:

@@ -168,21 +168,13 @@ class Scan:
 
     # ---- spans -------------------------------------------------------------------------------------------------------
 
-    def spans(self, segments: Ints, element: int | Ints) -> tuple[Ints, Ints]:
+    def pick(self, segments: Ints) -> Picked:
+        """These segments, ready for reading many elements of them."""
+        return Picked(self, segments)
+
+    def spans(self, segments: Ints | Picked, element: int | Ints) -> tuple[Ints, Ints]:
         """Where the element of each segment starts and stops; an absent one is an empty span."""
-        have = self.counts[segments] > element
-        at = np.where(have, self.base[segments] + element, 1)
-        if not len(self.marks):
-            nothing = np.full(len(segments), PAD, dtype=np.int64)
-            return nothing, nothing
-        np.minimum(at, len(self.marks) - 1, out=at)
-        starts = self.marks[at - 1] + 1
-        stops = self.ends[at]
-        if not have.all():
-            starts[~have] = PAD
-            stops[~have] = PAD
-        np.maximum(stops, starts, out=stops)
-        return starts, stops
+        return (segments if isinstance(segments, Picked) else Picked(self, segments)).spans(element)
 
     @cached_property
     def _components(self) -> Ints:
@@ -202,7 +194,7 @@ class Scan:
         out = self.w8[starts] & _LOW[np.minimum(length, 8)]
         return np.where(length > 8, _LONG, out)
 
-    def keys(self, segments: Ints, element: int) -> Words:
+    def keys(self, segments: Ints | Picked, element: int) -> Words:
         return self.words(*self.spans(segments, element))
 
     def text_at(self, segment: int, element: int) -> str:
@@ -242,11 +234,13 @@ class Scan:
     def text(self, starts: Ints, stops: Ints) -> pa.Array:
         """Spans → text; empty → null. Bytes that are not UTF-8 are read as Latin-1, value by value."""
         n = len(starts)
+        length = stops - starts
+        if not length.any():
+            return pa.nulls(n, pa.string())
         if not self.valid_utf8:
             raw = self.buffer.tobytes()
             values = [_decode(raw[a:b]) or None for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
             return pa.array(values, type=pa.string())
-        length = stops - starts
         views = np.zeros((n, 4), dtype="<u4")
         views[:, 0] = length
         word = self.w8[starts] & _LOW[np.minimum(length, 8)]
@@ -327,6 +321,43 @@ class Scan:
         days = table[np.where(good, index, 0)]
         good &= days != _NO_DAY
         return np.where(good, days, 0).astype(np.int32), good, (length > 0) & ~good
+
+
+class Picked:
+    """Segments picked for reading: what every element of them needs is gathered once."""
+
+    __slots__ = ("_bases", "_counts", "_least", "_most", "_scan", "segments")
+
+    def __init__(self, scan: Scan, segments: Ints) -> None:
+        self._scan = scan
+        self.segments = segments
+        self._bases = scan.base[segments]
+        self._counts = scan.counts[segments]
+        self._least = int(self._counts.min(initial=1 << 30))
+        self._most = int(self._counts.max(initial=0))
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def spans(self, element: int | Ints) -> tuple[Ints, Ints]:
+        scan = self._scan
+        if isinstance(element, int):
+            if element >= self._most:
+                nothing = np.full(len(self.segments), PAD, dtype=np.int64)
+                return nothing, nothing
+            if element < self._least:
+                at = self._bases + element
+                starts, stops = scan.marks[at - 1] + 1, scan.ends[at]
+                return (starts, np.maximum(stops, starts)) if scan.wire.ragged else (starts, stops)
+        have = self._counts > element
+        at = np.where(have, self._bases + element, 0)
+        # marks begin with the end of an id, so that at - 1 is -1 only where nothing is there
+        if not len(scan.marks):
+            nothing = np.full(len(self.segments), PAD, dtype=np.int64)
+            return nothing, nothing
+        starts = np.where(have, scan.marks[at - 1] + 1, PAD)
+        stops = np.where(have, scan.ends[at], PAD)
+        return (starts, np.maximum(stops, starts)) if scan.wire.ragged else (starts, stops)
 
 
 class Composite:
