@@ -120,8 +120,7 @@ class _Answers:
                     seen.add(claim.claim_id)
                 decisions.append(decision)
             days = pay(s, decisions, table=self.table, profile=self.profile, seed=self.seed)
-            self.remit(days)
-            self.bank(days)
+            self.bank(self.remit(days))
         statuses = acknowledging.claim_statuses(
             s, decisions, profile=self.profile, envelope=self.envelope("277CA", "HN", "005010X214")
         )
@@ -133,7 +132,9 @@ class _Answers:
         if data:
             self.add(kind, f"{self.stem}_{kind}.edi", data)
 
-    def remit(self, days: Sequence[PayDay]) -> None:
+    def remit(self, days: Sequence[PayDay]) -> list[PayDay]:
+        """The 835 files; gives the payment dates as they were written, which the money follows."""
+        written = []
         for day in days:
             remittances = list(day.remittances)
             if day is days[0] and (fault := self.struck("unbalanced_835")):
@@ -144,6 +145,8 @@ class _Answers:
             self.add("835", f"{name}.edi", data)
             if day is days[0]:
                 self.first_835(name, data, remittances, envelope)
+            written.append(replace(day, remittances=tuple(remittances)))
+        return written
 
     def bank(self, days: Sequence[PayDay]) -> None:
         s = self.submission

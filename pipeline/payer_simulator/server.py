@@ -22,7 +22,7 @@ class Upload:
     """An open file, and how many bytes have gone through it."""
 
     def __init__(self, file: Any, path: str, *, writes: bool) -> None:
-        self.file, self.path, self.writes, self.bytes = file, path, writes, 0
+        self.file, self.path, self.writes, self.bytes, self.full = file, path, writes, 0, False
 
 
 class Login(asyncssh.SSHServer):
@@ -52,6 +52,7 @@ class Files(asyncssh.SFTPServer):
         self.box, self.sweeper, self.wake = box, sweeper, wake
         home = box.home(self.user)
         home.mkdir(parents=True, exist_ok=True)
+        self.dropped = False  # the connection was cut; what the client had already asked for is not done any more
         super().__init__(chan, chroot=os.fsencode(home))
 
     # --- what is allowed --------------------------------------------------------------------------------------------
@@ -97,6 +98,9 @@ class Files(asyncssh.SFTPServer):
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int:
         upload = cast(Upload, file_obj)
+        self._alive()
+        if upload.full:
+            raise asyncssh.SFTPQuotaExceeded("quota exceeded")
         name = posixpath.basename(upload.path)
         for kind in ("quota", "cut_after_bytes"):
             fault = self.box.pending(kind, self.user, self._final(name))
@@ -106,6 +110,7 @@ class Files(asyncssh.SFTPServer):
                 upload.bytes += room
                 self.box.strike(kind, self.user, self._final(name))
                 if kind == "quota":
+                    upload.full = True
                     raise asyncssh.SFTPQuotaExceeded("quota exceeded")
                 self._drop()
         upload.bytes += len(data)
@@ -173,7 +178,12 @@ class Files(asyncssh.SFTPServer):
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
+    def _alive(self) -> None:
+        if self.dropped:
+            raise asyncssh.SFTPConnectionLost("cut on request")
+
     def _refuse(self, operation: str, path: str) -> None:
+        self._alive()
         name = self._final(posixpath.basename(path))
         fault = self.box.pending("permission_denied", self.user, name)
         if fault and fault.options["operation"] == operation:
@@ -191,6 +201,7 @@ class Files(asyncssh.SFTPServer):
 
     def _drop(self) -> None:
         """Cut the connection, without a goodbye and without a reply to what was asked."""
+        self.dropped = True
         self.connection.abort()
         raise asyncssh.SFTPConnectionLost("cut on request")
 

@@ -98,5 +98,9 @@ class BoxUnderTest:
     def all_answers(self) -> dict[str, bytes]:
         return {**self.outbound(), **self.outbound("bank")}
 
+    def all_answers_on_disk(self) -> list[str]:
+        """Names in the outbound folders, without a server."""
+        return [p.name for user in ("medicare", "bank") for p in self.folder(user, "outbound").iterdir()]
+
     def folder(self, *parts: str) -> Path:
         return self.root.joinpath("sftp", *parts)
