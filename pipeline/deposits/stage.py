@@ -327,8 +327,8 @@ def _suspense_item(deposit: Any, same_trace: Sequence[Any], on: date) -> WorkIte
     elif same_origin:
         cause, reason = "twice", "its remittance has met another deposit already."
         action = "Ask the payer whether it paid twice."
-    elif same_trace:
-        cause, reason = "other-origin", "a remittance has its trace, but of another payer (TRN03)."
+    elif any(row.amount_cents == deposit.amount_cents for row in same_trace):
+        cause, reason = "other-origin", "a remittance has its trace and amount, but another origin (TRN03)."
         action = "Check TRN03 of both; a person may match it."
     return WorkItem(
         queue="deposit", subject=deposit.deposit_id, cause=cause, title="A deposit that no remittance explains",
@@ -341,7 +341,7 @@ def _suspense_item(deposit: Any, same_trace: Sequence[Any], on: date) -> WorkIte
 
 
 def _alarms(connection: sa.Connection, on: date, counts: dict[str, int]) -> None:
-    """Remittances without deposit, EFTs without remittance, deposits in suspense, each from the third bank day on."""
+    """Remittances without deposit and EFTs without remittance, from the third bank day on. (A deposit has its item at once.)"""
     items: list[WorkItem] = []
     columns = r.remittances.c
     for rows in _open_remittances(connection).values():
@@ -356,8 +356,6 @@ def _alarms(connection: sa.Connection, on: date, counts: dict[str, int]) -> None
         missing = not eft.trace or (eft.trace, eft.origin, eft.amount_cents) not in posted
         if missing and bank_days_between(eft.effective_date, on) >= ALARM_DAYS:
             items.append(_eft_alarm(eft, on))
-    aged = _suspended(connection)
-    counts["aged_suspense"] += sum(bank_days_between(row.deposit_date, on) >= ALARM_DAYS for row in aged)
     counts["work_items"] += open_items(connection, items)
     _close_alarms(connection, {item.subject for item in items})
 
@@ -389,15 +387,6 @@ def _close_alarms(connection: sa.Connection, still: set[str]) -> None:
     )
     gone = sorted(set(connection.execute(query).scalars()) - still)
     close_items(connection, "deposit", gone, "the other side has come")
-
-
-def _suspended(connection: sa.Connection) -> Sequence[Any]:
-    d, m = r.deposits.c, r.matches.c
-    return connection.execute(
-        sa.select(r.deposits)
-        .select_from(r.deposits.outerjoin(r.matches, m.deposit_id == d.deposit_id))
-        .where(m.deposit_id.is_(None))
-    ).fetchall()
 
 
 # --- the daily tie -----------------------------------------------------------------------------------------------------

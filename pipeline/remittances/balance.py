@@ -20,6 +20,7 @@ _FIX = "Nothing was posted. Ask the payer for a corrected remittance, or post it
 def check(remittance: Remittance) -> list[Finding]:
     """Findings: an error for each place that does not balance, a warning for codes that the guide does not know."""
     found: list[Finding] = []
+    bpr = remittance.segment + 1  # the reader gives the place of ST; BPR stands next to it
 
     def add(rule: str, severity: str, message: str, fix: str, segment: int, segment_id: str, loop: str) -> None:
         found.append(
@@ -65,11 +66,11 @@ def check(remittance: Remittance) -> list[Finding]:
     if remittance.amount is not None and paid - taken != remittance.amount:
         add("835.balance.transaction", "error",
             f"Claims paid {shown(paid)} less provider adjustments {shown(taken)} is not BPR02 {shown(remittance.amount)}; "
-            f"difference {shown(paid - taken - remittance.amount)}.", _FIX, remittance.segment, "BPR", "")  # fmt: skip
+            f"difference {shown(paid - taken - remittance.amount)}.", _FIX, bpr, "BPR", "")  # fmt: skip
     if (remittance.amount or 0) < 0 or remittance.debit:
         add("835.amount", "error", "The payment is a debit or below zero, which an 835 may not be.", _FIX,
-            remittance.segment, "BPR", "")  # fmt: skip
+            bpr, "BPR", "")  # fmt: skip
     if remittance.illegible:
         add("835.amount", "error", f"{remittance.illegible} amounts are missing or illegible.", _FIX,
-            remittance.segment, "BPR", "")  # fmt: skip
+            bpr, "BPR", "")  # fmt: skip
     return found

@@ -288,7 +288,7 @@ class _Posting:
     def _finding(self, remittance: Remittance, rule: str, message: str) -> Finding:
         return Finding(
             rule=rule, severity="error", message=message, fix="A person decides; nothing was posted.",
-            file=remittance.file_id, segment=remittance.segment, segment_id="TRN", subject=remittance.remittance_id,
+            file=remittance.file_id, segment=remittance.segment, segment_id="ST", subject=remittance.remittance_id,
         )  # fmt: skip
 
     def _item(
