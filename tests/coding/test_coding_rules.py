@@ -78,7 +78,9 @@ def test_prices_of_one_procedure_never_overlap():
         assert all(p.cents > 0 for p in prices)
 
 
-@pytest.mark.parametrize(("family", "statuses"), [("preventive", ("new", "established")), ("office", ("new", "established"))])
+@pytest.mark.parametrize(
+    ("family", "statuses"), [("preventive", ("new", "established")), ("office", ("new", "established"))]
+)
 def test_levels_leave_no_hole_between_them(family: str, statuses: tuple[str, ...]):
     for status in statuses:
         rows = [r.row for r in RULES.levels if r.row["family"] == family and r.row["status"] == status]

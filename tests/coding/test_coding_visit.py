@@ -72,16 +72,15 @@ def office(*diagnoses: str | Diagnosis, **changes: Any) -> Visit:
 
 
 def wellness(*more: Service, diagnoses: Iterable[str] = (), **changes: Any) -> Visit:
-    return visit(
-        [service(1, WELLNESS, "visit"), *more], diagnoses, **({"visit_class": "wellness"} | changes)
-    )
+    return visit([service(1, WELLNESS, "visit"), *more], diagnoses, **({"visit_class": "wellness"} | changes))
 
 
 # --- office visits
 
 
 @pytest.mark.parametrize(
-    ("status", "minutes", "expected"), [("established", 15, "99212"), ("new", 15, "99202"), ("established", 25, "99213")]
+    ("status", "minutes", "expected"),
+    [("established", 15, "99212"), ("new", 15, "99202"), ("established", 25, "99213")],
 )
 def test_an_office_visit_by_time(status: str, minutes: int, expected: str):
     outcome = coded(office(BRONCHITIS, status=status, minutes=minutes))
@@ -233,7 +232,9 @@ def test_medicare_pays_the_giving_of_three_vaccines_under_its_own_codes():
     assert causes(visit([service(1, VACCINATION, "visit"), zoster], **given)) == ["administration:CVX 121"]
 
 
-@pytest.mark.parametrize(("cvx", "born"), [("140", date(2021, 1, 1)), ("208", date(1980, 1, 1)), ("999", date(1980, 1, 1))])
+@pytest.mark.parametrize(
+    ("cvx", "born"), [("140", date(2021, 1, 1)), ("208", date(1980, 1, 1)), ("999", date(1980, 1, 1))]
+)
 def test_a_vaccine_whose_code_is_not_certain(cvx: str, born: date):
     assert causes(wellness(service(2, cvx, "immunization", "CVX"), birth_date=born)) == [f"CVX:{cvx}"]
 
@@ -323,7 +324,9 @@ def test_a_pointer_to_a_diagnosis_that_is_not_there_is_kept_for_the_edits():
 
 
 def test_without_pointers_a_line_is_for_all_first_four_diagnoses():
-    outcome = coded(from_source(service(1, "99213", "visit", "HCPCS"), diagnoses=["J209", "I10", "E785", "D649", "N184"]))
+    outcome = coded(
+        from_source(service(1, "99213", "visit", "HCPCS"), diagnoses=["J209", "I10", "E785", "D649", "N184"])
+    )
     assert outcome.lines[0].pointers == [1, 2, 3, 4]
 
 
@@ -337,6 +340,7 @@ def test_a_repeated_diagnosis_of_the_source_is_left_to_the_edits():
 
 def test_the_charge_master_prices_by_the_day_of_service():
     """A price change inside a batch: the last day of the old price and the first of the new."""
+
     def priced(day: date) -> Coded:
         return coded(from_source(service(1, "99213", "visit", "HCPCS", charge=None), service_from=day))
 
