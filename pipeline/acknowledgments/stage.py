@@ -520,7 +520,9 @@ def _overdue(
     ).fetchall()
     if not sendings:
         return
-    answered, open_claims = _answered(connection), _unanswered_claims(connection)
+    answered = _answered(connection)
+    silent = _claims_in(connection, ("sent", "unknown"))
+    undecided = _claims_in(connection, ("sent", "unknown", "received"))
     items, came = [], []
     for sending in sendings:
         profile = profiles.get(sending.payer_key)
@@ -528,17 +530,19 @@ def _overdue(
             continue
         age = bank_days_between(sending.logical_date, on)
         limits = profile.acknowledgment
-        late_999 = sending.file_id not in answered
-        claims, cents = open_claims.get(sending.file_id, (0, 0))
-        for kind, late, allowed in (("999", late_999, limits.days_999), ("277CA", claims > 0, limits.days_277ca)):
+        waiting_999 = silent.get(sending.file_id, (0, 0)) if sending.file_id not in answered else (0, 0)
+        for kind, (claims, cents), allowed in (
+            ("999", waiting_999, limits.days_999),
+            ("277CA", undecided.get(sending.file_id, (0, 0)), limits.days_277ca),
+        ):
             subject = f"{sending.sending_id}:{kind}"
-            if not late:
+            if not claims:
                 came.append(subject)
             elif age > allowed:
-                counts["overdue"] += 1
-                items.append(_late_item(sending, kind, subject, allowed, claims or sending.claim_count,
-                                        cents or sending.charge_cents, on))  # fmt: skip
-    counts["work_items"] += open_items(connection, items)
+                items.append(_late_item(sending, kind, subject, allowed, claims, cents, on))
+    late_now = open_items(connection, items)
+    counts["overdue"] += late_now
+    counts["work_items"] += late_now
     work = r.work_items.c
     alarmed = sa.select(work.subject).where(work.queue == "sending", work.state == "open", work.cause.like("no-%"))
     still_open = set(connection.execute(alarmed).scalars())
@@ -587,12 +591,12 @@ def _answered(connection: sa.Connection) -> set[str]:
     return done
 
 
-def _unanswered_claims(connection: sa.Connection) -> dict[str, tuple[int, int]]:
-    """837 file → how many of its claims have neither been accepted nor refused, and their cents."""
+def _claims_in(connection: sa.Connection, states: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """837 file → how many of its claims are in these states, and their cents."""
     columns = r.claims.c
     query = (
         sa.select(columns.file_id, sa.func.count(), sa.func.sum(columns.charge_cents))
-        .where(columns.file_id.is_not(None), columns.state.in_(("sent", "unknown", "received")))
+        .where(columns.file_id.is_not(None), columns.state.in_(states))
         .group_by(columns.file_id)
     )
     return {file_id: (count, int(cents)) for file_id, count, cents in connection.execute(query)}

@@ -37,21 +37,23 @@ appeal_days = 60
 
 def segments(text: str) -> str:
     """Segments written one a line → as on the wire."""
-    return "".join(line.strip() + "~" for line in text.strip().splitlines())
+    return "".join(line.strip() + "~" for line in text.splitlines() if line.strip())
 
 
 def envelope(functional_id: str, version: str, sets: Iterable[str], *, control: int = 1, ta1: str = "") -> bytes:
     """An interchange around sets that are written without ST and SE: their first two elements of ST come from the guide."""
     set_id = {"HP": "835", "FA": "999", "HN": "277", "HC": "837"}[functional_id]
-    head = (
-        f"ISA*00*          *00*          *ZZ*ACME           *ZZ*CLAIMPIPE      *261120*0200*^*00501*{control:09d}*0*T*:~"
-    )
+    head = f"ISA*00*          *00*          *ZZ*ACME           *ZZ*CLAIMPIPE      *261120*0200*^*00501*{control:09d}*0*T*:~"
     body = ""
     count = 0
     for count, text in enumerate(sets, start=1):
         inner = segments(text)
         body += f"ST*{set_id}*{count:04d}*{version}~{inner}SE*{inner.count('~') + 2}*{count:04d}~"
-    group = f"GS*{functional_id}*ACME*CLAIMPIPE*20261120*0200*{control}*X*{version}~{body}GE*{count}*{control}~" if count else ""
+    group = (
+        f"GS*{functional_id}*ACME*CLAIMPIPE*20261120*0200*{control}*X*{version}~{body}GE*{count}*{control}~"
+        if count
+        else ""
+    )
     return f"{head}{segments(ta1)}{group}IEA*{1 if count else 0}*{control:09d}~".encode()
 
 
@@ -156,9 +158,15 @@ class Books:
     def by_claim(self) -> dict[tuple[str, str, str], int]:
         """(claim, account, detail) → cents, where not 0: what 'the same ledger' means."""
         e = r.ledger_entries.c
-        query = sa.select(e.claim_id, e.account, e.detail, sa.func.sum(e.cents)).group_by(e.claim_id, e.account, e.detail)
+        query = sa.select(e.claim_id, e.account, e.detail, sa.func.sum(e.cents)).group_by(
+            e.claim_id, e.account, e.detail
+        )
         with self.store.read() as c:
-            return {(claim or "", account, detail): int(cents) for claim, account, detail, cents in c.execute(query) if cents}
+            return {
+                (claim or "", account, detail): int(cents)
+                for claim, account, detail, cents in c.execute(query)
+                if cents
+            }
 
     def states(self) -> dict[str, str]:
         with self.store.read() as c:

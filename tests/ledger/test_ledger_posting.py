@@ -17,7 +17,11 @@ ON = date(2026, 11, 30)
 
 def payment(number: int = 1, cents: int = 500, on: date = ON) -> Transaction:
     return Transaction(
-        on, "payment", str(number), (Entry("clearing:eft:acme", cents, "C1"), Entry("receivable:payer:acme", -cents, "C1")), "R1"
+        on,
+        "payment",
+        str(number),
+        (Entry("clearing:eft:acme", cents, "C1"), Entry("receivable:payer:acme", -cents, "C1")),
+        "R1",
     )
 
 

@@ -21,8 +21,6 @@ def post(books: Books, *files: bytes, on: date = ON, payer_key: str = "acme") ->
     return stage.run(books.store, on)
 
 
-
-
 def test_paid_claim_clears_its_receivable(books: Books) -> None:
     """Paid, the contract's discount, and the patient's share leave the receivable; the rest of the charge is 0."""
     books.send("C1")
@@ -106,8 +104,13 @@ def test_denial_says_why_what_to_do_and_until_when(books: Books) -> None:
     assert second.due_on == date(2026, 11, 25) + timedelta(days=60)
 
 
-@pytest.mark.parametrize(("status", "state", "queue"), [("4", "denied", "denial"), ("25", "sent", "remittance"), ("23", "sent", "remittance")])
-def test_statuses_that_decide_nothing_for_us_move_no_receivable(books: Books, status: str, state: str, queue: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "state", "queue"),
+    [("4", "denied", "denial"), ("25", "sent", "remittance"), ("23", "sent", "remittance")],
+)
+def test_statuses_that_decide_nothing_for_us_move_no_receivable(
+    books: Books, status: str, state: str, queue: str
+) -> None:
     books.send("C1")
     post(books, file_835(remittance(f"CLP*C1*{status}*100*0**12*ICN1*11\nCAS*OA*109*100", amount="0")))
     assert books.balances() == {"income:charges": -10_000, "receivable:payer:acme": 10_000}
@@ -289,7 +292,9 @@ def test_a_forward_balance_nets_to_nothing_over_two_remittances(books: Books) ->
     CAS*CO*45*20
     """
     second = remittance(taking, amount="0", trace="T2", tail="PLB*1234567893*20261231*FB:ICN1*-20", method="NON")
-    third = remittance("CLP*C3*1*100*100**12*ICN3*11", amount="80", trace="T3", tail="PLB*1234567893*20261231*FB:ICN1*20")
+    third = remittance(
+        "CLP*C3*1*100*100**12*ICN3*11", amount="80", trace="T3", tail="PLB*1234567893*20261231*FB:ICN1*20"
+    )
     for number, text in enumerate((first, second, third), start=1):
         post(books, file_835(text, control=number))
     balances = books.balances()
@@ -329,7 +334,9 @@ def test_a_claim_found_later_settles_its_exception(books: Books) -> None:
     assert not any(stage.run(books.store, ON).values())
 
 
-@pytest.mark.parametrize(("status", "sign", "cause"), [("5", "", "status-unknown"), ("22", "", "sign-wrong"), ("1", "-", "sign-wrong")])
+@pytest.mark.parametrize(
+    ("status", "sign", "cause"), [("5", "", "status-unknown"), ("22", "", "sign-wrong"), ("1", "-", "sign-wrong")]
+)
 def test_a_claim_payment_that_makes_no_sense_is_an_exception(books: Books, status: str, sign: str, cause: str) -> None:
     books.send("C1")
     claims = f"CLP*C1*{status}*{sign}10*{sign}10**12*ICN1*11\n{_ONE.replace('C1', 'C2')}"
@@ -343,7 +350,9 @@ def test_a_claim_payment_that_makes_no_sense_is_an_exception(books: Books, statu
 def test_overposted_is_told_and_closed_when_it_is_mended(books: Books) -> None:
     """The same claim paid twice under two traces: the credit stands in the receivable, and a person is told."""
     books.send("C1")
-    post(books, file_835(remittance(_ONE, amount="80", trace="T1")), file_835(remittance(_ONE, amount="80", trace="T2")))
+    post(
+        books, file_835(remittance(_ONE, amount="80", trace="T1")), file_835(remittance(_ONE, amount="80", trace="T2"))
+    )
     (item,) = books.work()
     assert (item.cause, item.cents, item.subject) == ("overposted", 10_000, "C1")
     assert books.balances()["receivable:payer:acme"] == -10_000
@@ -468,7 +477,9 @@ def outcome(books: Books, order: list[str], together: int) -> tuple[object, ...]
         stage.run(books.store, ON)
     stage.run(books.store, ON)
     work = sorted((item.queue, item.cause, item.claim_id) for item in books.work())
-    payments = sorted((p.remittance_id, p.claim_number, p.state, p.outcome, p.reverses) for p in books.rows(r.remittance_claims))
+    payments = sorted(
+        (p.remittance_id, p.claim_number, p.state, p.outcome, p.reverses) for p in books.rows(r.remittance_claims)
+    )
     return books.by_claim(), books.states(), work, payments
 
 
