@@ -182,6 +182,23 @@ def has_facility(claims: pa.Table) -> Mask:
     return there & x.as_mask(pc.not_equal(place("facility"), place("billing"))) if there.any() else there
 
 
+def _columns(fields: tuple[Field, ...], *others: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*(f.column for f in fields), *others)))
+
+
+#: the columns that are written, and no others
+CLAIM_COLUMNS = _columns(CLAIM_FIELDS, "charge", "patient_birth_date", "onset_date", "accident_date", "admission_date")
+LINE_COLUMNS = _columns(
+    LINE_FIELDS, "claim_id", "line", "charge", "units", "pointer1", "pointer2", "pointer3", "pointer4", "service_date", "ndc_units"
+)  # fmt: skip
+DIAGNOSIS_COLUMNS = _columns(DIAGNOSIS_FIELDS, "claim_id", "rank")
+
+
+def written(table: pa.Table, columns: tuple[str, ...], charset: Charset) -> pa.Table:
+    """Those columns of the table that are written, as they are written."""
+    return normalised(table.select(list(columns)), charset)
+
+
 def normalised(table: pa.Table, charset: Charset) -> pa.Table:
     """The table with texts as they are written: null as '', no blanks at the ends, capitals for the basic set."""
     arrays = []

@@ -12,6 +12,7 @@ the same bytes. There is no clock here: times in the envelope are 0000.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -76,7 +77,8 @@ class Numbers:
 class Interchange837P:
     """The claims of one interchange in the order of the file, each with its texts. `render` gives the bytes.
 
-    `claims`, `diagnoses` and `lines` are the tables as they are written: in the file's order, normalised.
+    Texts are made in the order of the claim ids and put in the order of the file at the very end: moving one column of
+    texts is cheaper than moving sixty of values.
     """
 
     def __init__(
@@ -86,18 +88,31 @@ class Interchange837P:
         self.route = route
         self.claims_per_set = claims_per_set
         self._x = Columns(newline=route.newline)
-        claims = fields.normalised(claims, route.charset)
-        claims = claims.take(pc.sort_indices(x.flat(claims.column("claim_id"))))
-        groups = [_codes(build(self._x, claims, route)) for build in (_billing, _subscriber, _patient)]
-        order = np.lexsort([codes for codes, _ in reversed(groups)])
-        self.claims: pa.Table = claims.take(pa.array(order))
-        #: per level: the number of its text for each claim, and the texts
-        self._levels = [(codes[order], texts) for codes, texts in groups]
-        self.diagnoses, _ = _children(fields.normalised(diagnoses, route.charset), self.claims, "rank")
-        self.lines, self._line_counts = _children(fields.normalised(lines, route.charset), self.claims, "line")
+        self._claims = _by_id(fields.written(claims, fields.CLAIM_COLUMNS, route.charset))
+        ids = x.flat(self._claims.column("claim_id"))
+        self._diagnoses = _Children(fields.written(diagnoses, fields.DIAGNOSIS_COLUMNS, route.charset), ids, "rank")
+        self._lines = _Children(fields.written(lines, fields.LINE_COLUMNS, route.charset), ids, "line")
+        groups = [_codes(build(self._x, self._claims, route)) for build in (_billing, _subscriber, _patient)]
+        #: the claim, by the order of the ids, that stands at each place of the file
+        self._order = np.lexsort([codes for codes, _ in reversed(groups)])
+        #: per level: the number of its text at each place of the file, and the texts
+        self._levels = [(codes[self._order], texts) for codes, texts in groups]
 
     def __len__(self) -> int:
-        return int(self.claims.num_rows)
+        return len(self._order)
+
+    @cached_property
+    def claims(self) -> pa.Table:
+        """The claims as they are written, in the order of the file."""
+        return self._claims.take(pa.array(self._order))
+
+    @cached_property
+    def diagnoses(self) -> pa.Table:
+        return self._diagnoses.table.take(pa.array(self._diagnoses.places(self._order)))
+
+    @cached_property
+    def lines(self) -> pa.Table:
+        return self._lines.table.take(pa.array(self._lines.places(self._order)))
 
     @property
     def sets(self) -> Integers:
@@ -110,7 +125,9 @@ class Interchange837P:
 
     def claims_and_lines_by_set(self) -> list[tuple[int, int]]:
         starts = np.flatnonzero(_changes(self.sets))
-        counts = zip(np.diff(np.r_[starts, len(self)]), np.add.reduceat(self._line_counts, starts), strict=True)
+        counts = zip(
+            np.diff(np.r_[starts, len(self)]), np.add.reduceat(self._lines.counts[self._order], starts), strict=True
+        )
         return [(int(claims), int(lines)) for claims, lines in counts]
 
     def render(self, *, on: date, numbers: Numbers) -> bytes:
@@ -119,33 +136,34 @@ class Interchange837P:
         return self._assemble(on, numbers, data, cuts, segments)
 
     @cached_property
-    def _body(self) -> tuple[memoryview, Integers, Integers]:
+    def _body(self) -> tuple[memoryview, Integers, list[int]]:
         """All that stands between the headers and the trailers of the sets: bytes, where sets begin, segments by set."""
-        n, counts = len(self), self._line_counts
+        n, counts = len(self), self._lines.counts[self._order]
         opens_set = _changes(self.sets)
-        rows, segments = self._rows(opens_set)
-        place = x.flat(self.claims.column("place_of_service")).take(pa.array(np.repeat(np.arange(n), counts)))
-        lines = _line(self._x, self.lines, place)
+        rows = self._rows(opens_set)
+        place = x.flat(self._claims.column("place_of_service")).take(pa.array(self._lines.parents))
+        lines = _line(self._x, self._lines.table, place)
 
+        line_places = self._lines.places(self._order)
         before = np.r_[0, np.cumsum(counts)[:-1]]
         claim_at = np.arange(n) + before
         is_line = np.ones(n + len(lines), dtype=np.bool_)
         is_line[claim_at] = False
         order = np.empty(n + len(lines), dtype=np.int64)
         order[claim_at] = np.arange(n)
-        order[is_line] = n + np.arange(len(lines))
+        order[is_line] = n + line_places
         offsets, data = x.buffers(pa.concat_arrays([rows, lines]).take(pa.array(order)))
 
         set_starts = np.flatnonzero(opens_set)
-        line_segments = np.add.reduceat(self._x.count(lines), before)  # every claim has a line
-        per_set = np.add.reduceat(segments + line_segments, set_starts)
         cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)
-        return memoryview(data.tobytes()), cuts, per_set
+        end = ord(self._x.delimiters.segment)
+        segments = [int(np.count_nonzero(data[a:b] == end)) for a, b in itertools.pairwise(cuts.tolist())]
+        return memoryview(data.tobytes()), cuts, segments
 
-    def _rows(self, opens_set: Mask) -> tuple[pa.Array, Integers]:
-        """Each claim with the loops that open before it, and how many segments that is."""
+    def _rows(self, opens_set: Mask) -> pa.Array:
+        """Each claim with the loops that open before it."""
         (billing, a_texts), (subscriber, b_texts), (patient, c_texts) = self._levels
-        dependent = ~fields.is_self(self.claims)
+        dependent = (~fields.is_self(self._claims))[self._order]
         a = opens_set | _changes(billing)
         b = _full(a | _changes(subscriber))
         c = _full(b | _changes(patient)) & dependent
@@ -158,13 +176,12 @@ class Interchange837P:
         parent_of_c = np.maximum.accumulate(np.where(b, np.arange(len(b)), 0))
 
         hl, whole = self._x.segment, x.whole
-        text = self._x.loop(
+        return self._x.loop(
             hl("HL", whole(id_a), "", "20", "1", where=a), _pick(a_texts, billing, a),
             hl("HL", whole(id_b), whole(id_a[parent_of_b]), "22", _flag(dependent), where=b), _pick(b_texts, subscriber, b),
             hl("HL", whole(id_c), whole(id_b[parent_of_c]), "23", "0", where=c), _pick(c_texts, patient, c),
-            _claim(self._x, self.claims, self.diagnoses, self.route),
+            _claim(self._x, self._claims, self._diagnoses, self.route).take(pa.array(self._order)),
         )  # fmt: skip
-        return text, self._x.count(text)
 
     def _assemble(self, on: date, numbers: Numbers, whole: memoryview, cuts: Integers, segments: Integers) -> bytes:
         r = self.route
@@ -180,7 +197,7 @@ class Interchange837P:
             control = f"{index + 1:04d}"
             head = self._set_header(on, numbers, control)
             parts += [written(head), whole[cuts[index] : cuts[index + 1]]]
-            parts.append(written([["SE", str(int(segments[index]) + len(head) + 1), control]]))
+            parts.append(written([["SE", str(segments[index] + len(head) + 1), control]]))
         parts.append(
             written([["GE", str(len(segments)), str(numbers.group)], ["IEA", "1", f"{numbers.interchange:09d}"]])
         )
@@ -227,17 +244,47 @@ def _full(opens: Mask) -> Mask:
     return opens | (nth % MOST_CLAIMS_IN_A_LOOP == 0)
 
 
-def _children(table: pa.Table, claims: pa.Table, order: str) -> tuple[pa.Table, Integers]:
-    """Rows of these claims in the claims' order, and how many each claim has."""
-    found = x.flat(pc.index_in(table.column("claim_id"), value_set=x.flat(claims.column("claim_id"))))
-    if found.null_count:  # rows of claims that were left out
-        table = table.filter(pc.is_valid(found))
-        found = found.drop_null()
-    parent = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
-    within = x.flat(table.column(order)).to_numpy()
-    key = np.lexsort((within, parent))
-    counts = np.bincount(parent, minlength=claims.num_rows).astype(np.int64)
-    return table.take(pa.array(key)), counts
+def _by_id(claims: pa.Table) -> pa.Table:
+    ids = x.flat(claims.column("claim_id"))
+    if pc.all(pc.less(ids[:-1], ids[1:])).as_py():
+        return claims
+    return claims.take(pc.sort_indices(ids))
+
+
+class _Children:
+    """Lines or diagnoses of these claims: in the order of the claims' ids and their own, and how many each claim has."""
+
+    def __init__(self, table: pa.Table, ids: pa.Array, order: str) -> None:
+        parents = _parents(x.flat(table.column("claim_id")), ids)
+        if (parents < 0).any():  # of claims that were left out
+            known = parents >= 0
+            table, parents = table.filter(pa.array(known)), parents[known]
+        within = x.flat(table.column(order)).to_numpy()
+        step = np.diff(parents)
+        if not ((step > 0) | ((step == 0) & (np.diff(within) > 0))).all():
+            key = np.lexsort((within, parents))
+            table, parents = table.take(pa.array(key)), parents[key]
+        self.table: pa.Table = table
+        self.parents: Integers = parents
+        self.counts: Integers = np.bincount(parents, minlength=len(ids)).astype(np.int64)
+        self._starts = np.cumsum(self.counts) - self.counts
+
+    def places(self, order: Integers) -> Integers:
+        """Rows of the table when the claims stand in this order."""
+        counts = self.counts[order]
+        first = np.cumsum(counts) - counts
+        return np.repeat(self._starts[order] - first, counts) + np.arange(len(self.parents))
+
+
+def _parents(of: pa.Array, ids: pa.Array) -> Integers:
+    """The place of each row's claim among the ids, -1 where it is none of them."""
+    if len(of):  # rows that already stand together in the order of the ids need no look-up
+        first = np.r_[True, x.as_mask(pc.not_equal(of[1:], of[:-1]))]
+        runs = of.filter(pa.array(first))
+        if len(runs) == len(ids) and runs.equals(ids):
+            return np.cumsum(first) - 1
+    found = pc.fill_null(pc.index_in(of, value_set=ids), -1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _either(column: pa.ChunkedArray, default: str) -> pa.Array:
@@ -346,7 +393,7 @@ def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> pa
     return c.segment("DMG", "D8", x.day(claims.column("patient_birth_date")), claims.column("patient_sex"), where=where)
 
 
-def _claim(c: Columns, t: pa.Table, diagnoses: pa.Table, route: Route) -> pa.Array:
+def _claim(c: Columns, t: pa.Table, diagnoses: _Children, route: Route) -> pa.Array:
     """2300 with 2310A, B and C, without the last terminator."""
     present = x.present
     kind = t.column("accident_kind")
@@ -369,7 +416,7 @@ def _claim(c: Columns, t: pa.Table, diagnoses: pa.Table, route: Route) -> pa.Arr
     segments += [
         c.segment("REF", qualifier, column, where=where) for qualifier, column, where in numbered if where.any()
     ]
-    segments.append(_diagnosis_segment(c, t, diagnoses))
+    segments.append(_diagnosis_segment(c, diagnoses))
     if (referring := present(t.column("referring_npi"))).any():
         segments.append(_person(c, t, "referring", "DN", referring))
     if (rendering := fields.has_rendering(t)).any():
@@ -385,13 +432,12 @@ def _claim(c: Columns, t: pa.Table, diagnoses: pa.Table, route: Route) -> pa.Arr
     return _body(c, segments)
 
 
-def _diagnosis_segment(c: Columns, claims: pa.Table, diagnoses: pa.Table) -> pa.Array:
+def _diagnosis_segment(c: Columns, diagnoses: _Children) -> pa.Array:
     """HI: ABK for the principal diagnosis, ABF for the others, in the order of their ranks."""
-    found = x.flat(pc.index_in(diagnoses.column("claim_id"), value_set=x.flat(claims.column("claim_id"))))
-    counts = np.bincount(found.to_numpy(), minlength=claims.num_rows)
-    qualifier = pc.if_else(pc.equal(x.flat(diagnoses.column("rank")), 1), "ABK", "ABF")
-    codes = c.composite(qualifier, diagnoses.column("code"))
-    offsets = pa.array(np.r_[0, np.cumsum(counts)].astype(np.int32))
+    t = diagnoses.table
+    qualifier = pc.if_else(pc.equal(x.flat(t.column("rank")), 1), "ABK", "ABF")
+    codes = c.composite(qualifier, t.column("code"))
+    offsets = pa.array(np.r_[0, np.cumsum(diagnoses.counts)].astype(np.int32))
     return c.segment("HI", pc.binary_join(pa.ListArray.from_arrays(offsets, codes), c.delimiters.element))
 
 

@@ -57,23 +57,36 @@ class Columns:
 
     def loop(self, *segments: Text) -> pa.Array:
         """Segments, each with its terminator; null ones are left out. No segment at all gives ''."""
-        return pc.binary_join_element_wise(*map(_operand, segments), "", self.end, null_handling="skip")
-
-    def count(self, text: pa.Array) -> Integers:
-        """How many segments each row holds."""
-        counts = pc.count_substring(text, self.delimiters.segment)
-        return np.asarray(pc.fill_null(counts, 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+        operands = [s if isinstance(s, str) else flat(s) for s in segments]
+        return pc.binary_join_element_wise(*operands, "", self.end, null_handling="skip")
 
 
 def _operand(text: Text) -> pa.Array | str:
-    return text if isinstance(text, str) else flat(text)
+    """A column without a single character is '' for every row: it then costs nothing to join."""
+    if isinstance(text, str):
+        return text
+    array = flat(text)
+    return array if len(buffers(array)[1]) else ""
 
 
 def _joined(parts: Sequence[Text], separator: str) -> pa.Array:
-    operands = [_operand(p) for p in parts]
+    rows = next(len(part) for part in parts if not isinstance(part, str))
+    operands: list[pa.Array | str] = []
+    for part in map(_operand, parts):  # neighbouring constants are one
+        if isinstance(part, str) and operands and isinstance(operands[-1], str):
+            operands[-1] = operands[-1] + separator + part
+        else:
+            operands.append(part)
+    last = operands[-1]
+    if isinstance(last, str):
+        operands[-1] = last = last.rstrip(separator)
+        if not last and len(operands) > 1:
+            operands.pop()
+    if len(operands) == 1:
+        only_one = operands[0]
+        return pa.repeat(only_one, rows) if isinstance(only_one, str) else pc.fill_null(only_one, "")
     text = pc.binary_join_element_wise(*operands, separator, null_handling="replace", null_replacement="")
-    last = parts[-1]
-    if isinstance(last, str) and last:
+    if (isinstance(last, str) and last) or (not isinstance(last, str) and (lengths(last) > 0).all()):
         return text
     # no value holds the separator, so what stands at the end of it are empty elements
     return pc.ascii_rtrim(text, characters=separator)
@@ -169,7 +182,12 @@ _LOWER = table_of(frozenset(map(chr, range(128))) - frozenset("abcdefghijklmnopq
 
 def upper(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """ASCII letters in upper case; the same array where there is nothing to change."""
-    return pc.ascii_upper(flat(column)) if _LOWER[buffers(column)[1]].any() else flat(column)
+    array = flat(column)
+    data = buffers(array)[1]
+    # small letters stand at the end of ASCII: one look at the greatest byte settles most columns
+    if not len(data) or data.max() < ord("a") or not _LOWER[data].any():
+        return array
+    return pc.ascii_upper(array)
 
 
 def trimmed(column: pa.Array | pa.ChunkedArray) -> pa.Array:
