@@ -277,7 +277,7 @@ def _set(answer: SetAnswer, told: Sequence[Finding]) -> Iterator[list[Written]]:
         _clean(seen.version)[:35],
     ]
     codes: list[str] = []
-    guide = guides.for_version(seen.version)
+    guide = guides.for_version(seen.version, seen.id)
     grouped: dict[tuple[int, str, str], list[Finding]] = {}
     for finding in told:
         known = RULES.get(finding.rule)

@@ -75,7 +75,7 @@ class Place:
     @property
     def label(self) -> str:
         """What a message calls it: `REF*G1` or `NM1`."""
-        return f"{self.id}*{'|'.join(sorted(self.keys))}" if self.keys else self.id
+        return f"{self.id}*{'|'.join(sorted(self.keys))}" if 0 < len(self.keys) < 4 else self.id
 
 
 @dataclass(slots=True, eq=False)
@@ -181,15 +181,18 @@ class Guide:
         """All that may follow `place`, inner loops first, in order."""
         loop: Loop | None = place.loop
         at, own = place.at, place
+        inside: Loop | None = None
         while loop is not None:
             for item in loop.items():
                 if item.at < at:
                     continue
                 if isinstance(item, Loop):
+                    if item.limit == 1 and item is inside:
+                        continue  # it may not begin again
                     yield Step(item.trigger, loop.depth + 1, (item,))
                 elif not item.trigger or (item is own and item.limit != 1):
                     yield Step(item, loop.depth + 1, ())
-            at, loop = loop.at, loop.parent
+            at, inside, loop = loop.at, loop, loop.parent
 
     def _compile(self, place: Place) -> Steps:
         table: dict[str, dict[str, Step]] = {}
@@ -410,19 +413,29 @@ def guide(name: str) -> Guide:
 
 
 @cache
-def _versions() -> dict[str, str]:
-    return {version: name for name in names() for version in (data(name)["version"], *data(name).get("aliases", ()))}
+def _versions() -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for name in names():
+        read = data(name)
+        for version in (read["version"], *read.get("aliases", ())):
+            found[version, read["set"]] = name
+    return found
 
 
-def for_version(version: str) -> Guide | None:
-    """The guide of a GS08 value, or None where we have none."""
-    name = _versions().get(version)
+def kinds_of(version: str) -> tuple[str, ...]:
+    """The guides that share a version (GS08): 005010X279A1 is for 270 and 271."""
+    return tuple(name for (known, _), name in sorted(_versions().items()) if known == version)
+
+
+def for_version(version: str, set_id: str) -> Guide | None:
+    """The guide of a version and a transaction set (ST01), or None where we have none."""
+    name = _versions().get((version, set_id))
     return guide(name) if name else None
 
 
-def overlaid(version: str, overlay: Mapping[str, Any]) -> Guide | None:
+def overlaid(version: str, set_id: str, overlay: Mapping[str, Any]) -> Guide | None:
     """The guide with a payer's overlay. Terminal where the overlay names what the guide lacks."""
-    name = _versions().get(version)
+    name = _versions().get((version, set_id))
     if not name:
         return None
     try:

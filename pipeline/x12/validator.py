@@ -325,15 +325,18 @@ class _Machine:
         return known
 
     def link(self, step: Step) -> _Link:
-        return _Link(step, self.matcher(step.place), self.meaning.hooks.get(step.place.index), step.place.index in self.kept)
+        return _Link(
+            step, self.matcher(step.place), self.meaning.hooks.get(step.place.index), step.place.index in self.kept
+        )
 
     def matcher(self, place: Place) -> Callable[[str], Any]:
         return pattern(place, self.delimiters, basic=self.basic).match
 
 
 @lru_cache(maxsize=64)
-def _machine(version: str, overlay: str, delimiters: Delimiters, basic: bool) -> _Machine | None:
-    guide = guides.overlaid(version, json.loads(overlay)) if overlay else guides.for_version(version)
+def _machine(version: str, set_id: str, overlay: str, delimiters: Delimiters, basic: bool) -> _Machine | None:
+    changes = json.loads(overlay) if overlay else {}
+    guide = guides.overlaid(version, set_id, changes) if changes else guides.for_version(version, set_id)
     return _Machine(guide, delimiters, basic) if guide else None
 
 
@@ -675,7 +678,12 @@ class _Engine:
 
             place = max(triggers, key=lambda candidate: (shared(candidate), -candidate.loop.depth))
             parent = place.loop.parent
-            if parent is not None and parent in open_loops:
+            if place.loop.limit == 1 and place.loop in open_loops:
+                self.report(
+                    "x12.loop-repeat", f"Loop {place.loop.id} ({place.loop.name}) may stand once here and begins again.",
+                    "Send the rest elsewhere, or leave it out.", loop=place.loop.id, segment_id=segment_id,
+                )  # fmt: skip
+            elif parent is not None and parent in open_loops:
                 self.report(
                     "x12.segment-order", f"Loop {place.loop.id} ({place.loop.name}) stands too late: after {self.place.label} of loop {here}.",
                     f"Put loop {place.loop.id} before it.", loop=place.loop.id, segment_id=segment_id,
@@ -857,11 +865,11 @@ class _Engine:
 
         if len(parts) > 9:
             say(9, "GS has more than eight elements.")
-        guide = guides.for_version(v[7])
+        known = [guides.data(name) for name in guides.kinds_of(v[7])]
         if not re.match(r"[A-Z]{2}\Z", v[0]):
             say(1, "GS01 is not a functional identifier of two letters.")
-        elif guide is not None and v[0] != guide.group:
-            say(1, f"GS01 is {v[0]} and {guide.version} asks {guide.group}.")
+        elif known and v[0] not in {guide["group"] for guide in known}:
+            say(1, f"GS01 is not {' or '.join(sorted({guide['group'] for guide in known}))}, which GS08 asks.")
         for element in (2, 3):
             if not 2 <= len(v[element - 1]) <= 15:
                 say(element, f"GS{element:02d} is not 2 to 15 characters long.")
@@ -876,10 +884,10 @@ class _Engine:
         self.group_numbers.add(v[5])
         if v[6] != "X":
             say(7, "GS07 is not X.")
-        if guide is None:
+        if not known:
             self.report(
                 "x12.gs-version", "There is no guide for the version in GS08: only the envelope is checked.",
-                f"Known: {', '.join(sorted(guides.data(n)['version'] for n in guides.names()))}.", segment_id="GS", element=8,
+                f"Known: {', '.join(sorted({guides.data(n)['version'] for n in guides.names()}))}.", segment_id="GS", element=8,
             )  # fmt: skip
 
     def _st(self, parts: list[str], segment: str) -> None:
@@ -897,7 +905,6 @@ class _Engine:
         v = [*parts[1:4], *[""] * (4 - len(parts))]
         self.subject = ""
         group_version = self.group.version
-        guide = guides.for_version(group_version) or guides.for_version(v[2])
         self.set = SetSeen(v[0], v[1], v[2] or group_version, self.number, self.number)
         self.group.sets.append(self.set)
         if v[1] in self.set_numbers:
@@ -906,13 +913,14 @@ class _Engine:
                 segment_id="ST", element=2,
             )  # fmt: skip
         self.set_numbers.add(v[1])
-        if guide is not None and v[0] != guide.set_id:
+        version = group_version if guides.kinds_of(group_version) else v[2]
+        self.machine = _machine(version, v[0], self.overlay, self.delimiters, self.basic)
+        if self.machine is None and guides.kinds_of(version):
+            wanted = " or ".join(guides.data(name)["set"] for name in guides.kinds_of(version))
             self.report(
-                "x12.set-unknown", f"ST01 does not agree with the version in GS08, which is for {guide.set_id}.",
+                "x12.set-unknown", f"ST01 does not agree with the version in GS08, which is for {wanted}.",
                 "Put each set into a group of its own version.", segment_id="ST", element=1,
             )  # fmt: skip
-            guide = None
-        self.machine = _machine(guide.version, self.overlay, self.delimiters, self.basic) if guide is not None else None
         self.set.known = self.machine is not None
         if self.machine is None:
             self.table, self.frames = {}, []
@@ -921,7 +929,6 @@ class _Engine:
                     "x12.st-element", "ST02 is not 4 to 9 characters long.", "Mend ST02.", segment_id="ST", element=2
                 )
             return
-        guide = self.machine.guide
         if group_version and v[2] and v[2] != group_version:
             self.report(
                 "x12.st-version",
@@ -930,7 +937,7 @@ class _Engine:
                 segment_id="ST",
                 element=3,
             )
-        root = guide.root
+        root = self.machine.guide.root
         self.frames = [_Frame(root, self.number, root.id in self.machine.ruled)]
         self.frames[0].mask |= root.trigger.bit
         self.state = self.machine.meaning.state(self.profile)

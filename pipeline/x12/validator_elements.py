@@ -41,13 +41,14 @@ _FORMS = {name: re.compile(rf"(?:{pattern})\Z") for name, pattern in FORMS.items
 
 @cache
 def is_date(text: str) -> bool:
-    """CCYYMMDD, a day of the calendar from 1800 on."""
+    """CCYYMMDD, a day of the calendar."""
     if len(text) != 8 or not text.isascii() or not text.isdigit():
         return False
     try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:])).year >= 1800
+        date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
         return False
+    return True
 
 
 def is_time(text: str) -> bool:

@@ -53,7 +53,9 @@ class _Asker:
         for other in sorted(others - set(self.above) - beneath - {loop.id}):
             around = next((up for up in reversed(chain[:-1]) if any(child.id == other for child in up.children)), None)
             if around is None:
-                raise ValueError(f"a rule of loop {loop.id} looks at {other}, which is not around, beneath or beside it")
+                raise ValueError(
+                    f"a rule of loop {loop.id} looks at {other}, which is not around, beneath or beside it"
+                )
             self.beside.append((around.id, other))
         self.known: dict[Any, tuple[int, ...]] = {}
 
@@ -95,8 +97,8 @@ class Situations:
                 for around, other in asker.beside:
                     self.givers.setdefault(other, set()).add(around)
                     keeps.add(around)
-            for rule in rules:
-                for path in [*rule.paths(), *([rule.at] if rule.at else [])]:
+            for one in rules:
+                for path in [*one.paths(), *([one.at] if one.at else [])]:
                     self._keep(guide, path, path.loop or loop_id)
         self.loops = frozenset(keeps)
 
