@@ -130,8 +130,7 @@ def test_control_numbers_of_all_answers_differ(whole: Answered) -> None:
 
 def test_a_zero_payment_moves_no_money() -> None:
     only = TABLE.outcome("denied: no authorisation").model_copy(update={"weight": 1})
-    late = TABLE.outcome(TABLE.rules.filed_late).model_copy(update={"weight": 0})
-    found = answered(file_837(many(5)), table=TABLE.model_copy(update={"outcomes": (only, late)}))
+    found = answered(file_837(many(5)), table=TABLE.model_copy(update={"outcomes": (only,)}))
     assert not of_kind(found, "NACHA")
     assert not of_kind(found, "BAI2")
     remits = [r for data in of_kind(found, "835") for r in remittances(data)]
