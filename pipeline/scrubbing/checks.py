@@ -138,8 +138,9 @@ def member_id(batch: Batch, edit: Edit) -> Iterator[Hits]:
     patterns = {key: re.compile(p.claims.member_id_pattern) for key, p in batch.profiles.items()}
     where = applies(batch, edit)
     keys, members = batch.column("claims", "payer_key"), batch.column("claims", "member_id")
+    where &= members.where(lambda v: v != "")
     bad = [
-        row for row in np.flatnonzero(where & (members.index >= 0) & (keys.index >= 0))
+        row for row in np.flatnonzero(where & (keys.index >= 0))
         if (p := patterns.get(keys.values[keys.index[row]])) and not p.fullmatch(members.values[members.index[row]])
     ]  # fmt: skip
     if bad:
@@ -298,7 +299,7 @@ def pointers(batch: Batch, edit: Edit) -> Iterator[Hits]:
         missing = column.index < 0
         bad |= missing if n == "1" else np.zeros_like(missing)
         bad |= ~missing & ((value < 1) | (value > number))
-    yield from _hit("pointers", applies(batch, edit) & bad)
+    yield from _hit("pointer1", applies(batch, edit) & bad)
 
 
 @check
