@@ -61,6 +61,19 @@ def test_fault_2_a_link_that_stays_bad_is_transient_bounded_and_never_sent(
     assert payer.temporaries == []
 
 
+def test_fault_2_a_server_that_loses_bytes_in_silence_is_found_out_by_the_size(store: Store, payer: SftpPayer) -> None:
+    data = waiting(store, padding=6000)
+    payer.faults.swallow_after = len(data) - 1
+    with pytest.raises(Transient, match=f"holds {len(data) - 1} bytes of a file of {len(data)}"):
+        sending.send(store, ON, "acme")
+    assert payer.delivered == []
+    assert claim_states(store) == ["batched"]
+    payer.faults.swallow_after = None
+    assert sending.send(store, ON, "acme")["files"] == 1
+    assert payer.delivered == [data]
+    assert payer.temporaries == []
+
+
 def test_fault_2_direct_upload_that_is_cut_is_unknown_and_not_sent_again(
     store: Store, payer: SftpPayer, tmp_path: Path
 ) -> None:
@@ -320,50 +333,73 @@ def test_fault_16_a_run_that_waits_too_long_says_so(store: Store, settings: Sett
     assert len(payer.delivered) == 1
 
 
-@pytest.mark.parametrize("at", ["upload", "rename"])
+@pytest.mark.parametrize(
+    ("at", "call"), [("size", 1), ("upload", 1), ("size", 2), ("size", 3), ("rename", 1), ("size", 4)]
+)
 def test_fault_16_a_worker_back_from_the_dead_leaves_without_effect(
-    store: Store, payer: SftpPayer, at: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, payer: SftpPayer, at: str, call: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first run freezes, its lock is lost (as a database session may be), a second one does the work.
+    """The first run freezes before a step, its lock is lost (as a database session may be), a second one does the work,
+    the payer empties its inbox, and the first wakes up.
 
     At `rename` it stands between the permission to rename and the rename: the second run renames the same temporary file.
     """
     data = waiting(store)
-    monkeypatch.setattr(sending.locks, "held", _no_lock)
-    profile = sending.route(store.settings, "acme")
-    frozen = sending._Run(store, ON, profile)
-    original = frozen._open
-    woken: list[str] = []
+    monkeypatch.setattr(sending.locks, "held", lambda *_: contextlib.nullcontext())
+    frozen = sending._Run(store, ON, sending.route(store.settings, "acme"))
+    opened = frozen._open
+    calls: list[str] = []
 
-    def freeze_before(session: Any, operation: str) -> None:
-        do = getattr(session, operation)
-
-        def later(*arguments: Any, **named: Any) -> Any:
-            if not woken:
-                woken.append(operation)
-                sending.send(store, ON, "acme")  # another run, while this one stands still
-                payer.sweep()
-            return do(*arguments, **named)
-
-        setattr(session, operation, later)
-
-    def opened() -> Any:
+    def open_and_watch() -> Any:
         fresh = frozen.session is None
-        session = original()
+        session = opened()
         if fresh:
-            freeze_before(session, at)
+            step = getattr(session, at)
+
+            def freeze(*arguments: Any, **named: Any) -> Any:
+                calls.append(at)
+                if len(calls) == call:
+                    sending.send(store, ON, "acme")
+                    payer.sweep()
+                return step(*arguments, **named)
+
+            setattr(session, at, freeze)
         return session
 
-    frozen._open = opened  # type: ignore[method-assign]
-    frozen.run()
-    assert woken == [at]
+    frozen._open = open_and_watch  # type: ignore[method-assign]
+    with contextlib.suppress(Transient):
+        frozen.run()
+    assert len(calls) >= call
     assert payer.delivered == [data]
     assert sending_states(store) == {"000000001": "verified"}
     assert claim_states(store) == ["sent"]
+    assert open_work(store) == []
 
 
-def _no_lock(*_arguments: Any, **_named: Any) -> Any:
-    return contextlib.nullcontext()
+def test_fault_16_an_attempt_that_was_taken_over_does_not_finish_anothers(
+    store: Store, payer: SftpPayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both runs stand in the same state, but in different attempts: the elder one must not speak for the younger."""
+    data = waiting(store, padding=6000)
+    monkeypatch.setattr(sending.locks, "held", lambda *_: contextlib.nullcontext())
+    frozen = sending._Run(store, ON, sending.route(store.settings, "acme"))
+    session = frozen._open()
+    upload = session.upload
+
+    def freeze(path: str, content: bytes, **named: Any) -> None:
+        upload(path, content, **named)
+        payer.faults.cut_upload_after, payer.faults.cuts = 1000, 99
+        with pytest.raises(Transient):
+            sending.send(store, ON, "acme")
+        payer.faults.cuts = 0
+
+    session.upload = freeze  # type: ignore[method-assign]
+    with pytest.raises(sending.Overtaken):
+        frozen.run()
+    assert payer.delivered == []
+    assert sending_states(store) == {"000000001": "intent"}
+    assert sending.send(store, ON, "acme")["files"] == 1
+    assert payer.delivered == [data]
 
 
 # --- 26: the host key --------------------------------------------------------------------------------------------------

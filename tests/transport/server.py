@@ -30,6 +30,7 @@ class Faults:
     drop_before_rename: int = 0  # so many renames are not done: the connection dies first
     refuse: dict[str, type[asyncssh.SFTPError]] = field(default_factory=dict)  # operation → error
     quota: int | None = None  # bytes of one file after which writing fails
+    swallow_after: int | None = None  # bytes of a file beyond this are lost, and success is said
     sweep_at_once: bool = False  # the payer takes a file the moment it has a final name
     sweep_temporary: bool = False  # the payer takes files under any name, once they are closed
     extra_names: list[bytes] = field(default_factory=list)  # stand in the listing of /outbound, without a file
@@ -202,6 +203,9 @@ class _Tree(asyncssh.SFTPServer):
         if faults.quota is not None and end > faults.quota:
             super().write(file, offset, data[: max(0, faults.quota - offset)])
             raise asyncssh.SFTPFailure("quota")
+        if faults.swallow_after is not None and end > faults.swallow_after:
+            super().write(file, offset, data[: max(0, faults.swallow_after - offset)])
+            return len(data)
         if faults.cut_upload_after is not None and faults.cuts > 0 and end > faults.cut_upload_after:
             super().write(file, offset, data[: max(0, faults.cut_upload_after - offset)])
             file.flush()
