@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import shapes
-from pipeline.x12.envelope import FindingList, SetContext
+from pipeline.x12.envelope import FindingList, SetContext, shown_id
 from pipeline.x12.scan import Bools, Composite, Ints, Picked, Scan, decimal_array, fixed_array
 
 _AMOUNT_FIX = "Ask the sender for a corrected file; an amount is digits with at most one point and two decimals."
@@ -77,7 +77,7 @@ class Chunk:
 
     def _decimal(
         self,
-        segments: Ints,
+        segments: Ints | Picked,
         element: int | Ints,
         spans: tuple[Ints, Ints] | None,
         component: int,
@@ -144,12 +144,16 @@ class Chunk:
         for row in np.flatnonzero(bad).tolist():
             segment = int(segments[row])
             element = elements if isinstance(elements, int) else int(elements[row])
-            name = self.scan.id_at(segment)
+            name = self.name_of(segment)
             label = f"{name}{element:02d}" + (f"-{component}" if component else "")
             self.error(
                 rule, f"{label} {what}.", segment, _AMOUNT_FIX if "form" in rule and "amount" in rule else "", element=element,
                 component=component or None, offset=int(self.offsets[segment] + starts[row] - self.scan.starts[segment]),
             )  # fmt: skip
+
+    def name_of(self, segment: int) -> str:
+        """The segment's id for a finding; '' where damage put something else, perhaps a patient's, in its place."""
+        return shown_id(self.scan.id_at(segment))
 
     def error(self, rule: str, message: str, segment: int, fix: str = "", **place: Any) -> None:
         """An error finding at a segment of this chunk."""
@@ -164,7 +168,7 @@ class Chunk:
             if len(self.sets[owner].reported) <= self.findings.limit:
                 self.sets[owner].reported.add(key)
         self.findings.error(
-            rule, message, fix, segment=int(self.numbers[segment]), segment_id=self.scan.id_at(segment), **place
+            rule, message, fix, segment=int(self.numbers[segment]), segment_id=self.name_of(segment), **place
         )
 
 

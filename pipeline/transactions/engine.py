@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline import shapes
 from pipeline.transactions import claims_837, remittance_835
 from pipeline.transactions.chunk import Chunk, rows_table
 from pipeline.transactions.plain import READERS
-from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode
+from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode, shown_id
 from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas
 from pipeline.x12.scan import PAD, Ints, Scan, code_of
 from pipeline.x12.segments import Delimiters, Segment
@@ -376,7 +377,7 @@ class Engine:
         i = int(np.searchsorted(chunk.scan.starts, position, side="right")) - 1
         self.findings.tolerated(
             rule, f"A segment {what}; others like it are not listed.", "", segment=int(chunk.numbers[i]),
-            segment_id=chunk.scan.id_at(i), offset=int(chunk.offsets[i]) + position - int(chunk.scan.starts[i]),
+            segment_id=chunk.name_of(i), offset=int(chunk.offsets[i]) + position - int(chunk.scan.starts[i]),
         )  # fmt: skip
 
     def _check_segments(self, chunk: Chunk) -> None:
@@ -415,17 +416,20 @@ class Engine:
             if kind in kinds:
                 for name, table in read(chunk).items():
                     self.sink.add(name, table)
+        for kind in sorted(kinds & READERS.keys()):
+            for name in _shapes_of(kind):
+                rows[name] = []  # a kind that is here has all its tables
         if kinds & READERS.keys():
             self._plain(chunk, rows)
         for index, context in enumerate(chunk.sets):
             unread = context.kind and context.kind not in BULK and context.kind not in READERS
             if unread and chunk.numbers[chunk.begins[index]] == context.segment:
                 self.findings.info(
-                    "set.not_read", f"Transaction sets {context.set_id} are counted but not read into tables.", "",
+                    "set.not_read", f"Transaction sets {shown_id(context.set_id)} are counted but not read into tables.", "",
                     segment=context.segment, segment_id="ST", file=context.file,
                 )  # fmt: skip
         for name, found in rows.items():
-            if found:
+            if found or name.partition(".")[0] in READERS:
                 self.sink.add(name, rows_table(name, found))
 
     def _plain(self, chunk: Chunk, rows: dict[str, list[dict[str, Any]]]) -> None:
@@ -478,6 +482,11 @@ def _kind_by_purpose(scan: Scan, st: int) -> str:
     """A 277 whose guide is not named: BHT01 0085 is the claim acknowledgment."""
     known = st + 1 < scan.n and scan.id_at(st + 1) == "BHT" and scan.text_at(st + 1, 1) == "0085"
     return "277CA" if known else "277"
+
+
+@cache
+def _shapes_of(kind: str) -> tuple[str, ...]:
+    return tuple(name for name in shapes.names() if name.startswith(f"{kind}."))
 
 
 @cache

@@ -66,4 +66,4 @@ def _kind(elements: list[str], version: str, data: bytes, after: int, e: bytes, 
     if elements[0] == "277" and not named:
         bht = re.compile(t + rb"[\r\n\t ]*BHT" + e + rb"0085")
         return "277CA" if bht.match(data, after) else "277"
-    return kind_of(elements[0], named)
+    return kind_of(elements[0], named) if re.fullmatch(r"\d{3}", elements[0]) else "unknown"

@@ -340,7 +340,7 @@ def _amount(chunk: Chunk, at: int, text: str, element: int) -> Decimal | None:
     units = exact_units(text.encode(), 2)
     if units is None:
         chunk.error(
-            "amount.form", f"{chunk.scan.id_at(at)}{element:02d} is not a plain amount that can be kept exactly: the value is left empty.",
+            "amount.form", f"{chunk.name_of(at)}{element:02d} is not a plain amount that can be kept exactly: the value is left empty.",
             at, "Ask the sender for a corrected file.", element=element,
         )  # fmt: skip
         return None
@@ -354,7 +354,7 @@ def _date(chunk: Chunk, at: int, text: str, element: int) -> Any:
     if when is None:
         chunk.error(
             "date.form",
-            f"{chunk.scan.id_at(at)}{element:02d} is not a date: the value is left empty.",
+            f"{chunk.name_of(at)}{element:02d} is not a date: the value is left empty.",
             at,
             element=element,
         )

@@ -8,7 +8,6 @@ Whatever the damage, the machine goes on: a set that opens while another is open
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -392,5 +391,6 @@ def _shown(text: str) -> str:
     return text if _number(text) is not None else "no number of"
 
 
-def segments_total(rows: Iterable[dict[str, Any]]) -> int:
-    return sum(row.get("segments") or 0 for row in rows)
+def shown_id(text: str) -> str:
+    """A segment or set id as findings may show it: up to three capitals and digits, else nothing."""
+    return text if len(text) <= 3 and text.isascii() and text.isalnum() and text == text.upper() else ""

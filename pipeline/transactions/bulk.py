@@ -1,0 +1,280 @@
+"""Files of any size and number → one file a table, in bounded memory.
+
+Theory. The engine hands tables on chunk by chunk; here they are gathered into row groups, and one thread encodes and writes
+while the next chunk is parsed (Arrow lets go of the interpreter meanwhile). A table is written under a working name and takes
+its own name when everything is done, so that a broken export leaves nothing that looks whole. Parquet is tuned to the data:
+dictionaries only where values repeat, differences for numbers and dates, decimals as integers.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from pipeline import shapes
+from pipeline.errors import Terminal
+from pipeline.findings import Finding
+from pipeline.transactions.engine import WINDOW, Engine
+from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
+
+Format = Literal["parquet", "csv", "json"]
+Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
+#: rows of a row group: enough for compression, little enough for memory
+GROUP_ROWS = 1 << 16
+#: text columns whose values seldom repeat: a dictionary would cost and give nothing
+_MANY_VALUED = frozenset(
+    {
+        "claim_id", "payer_claim_number", "line_control_number", "patient_id", "subscriber_id", "patient_last", "trace",
+        "subscriber_last", "last_name", "address1", "id", "original_reference", "reference", "corrected_id", "set_control",
+        "copy_of_bad_data", "context", "message", "entity_id",
+    }
+)  # fmt: skip
+_FORMULA = r"^[=+\-@\t\r]"
+
+
+@dataclass(slots=True)
+class ExportResult:
+    """What was written: the file and rows of each table by its shape name, the findings, and how much was read."""
+
+    tables: dict[str, Path] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+
+
+def export(
+    paths: Sequence[Path | str],
+    to: Path | str,
+    fmt: Format = "parquet",
+    progress: Progress | None = None,
+    *,
+    mode: Mode = "lenient",
+    limit: int = DEFAULT_LIMIT,
+) -> ExportResult:
+    """X12 files → `to`/<table>.<fmt>, one file a table over all inputs, each row with its file.
+
+    A table is called after its shape without the kind (`claims`); where the inputs hold several kinds that share a name, all
+    carry the kind (`835.claims`). Damaged files give findings, and their neighbours go on. Terminal where a file cannot be
+    read or the folder cannot be written.
+    """
+    if fmt not in _WRITERS:
+        raise Terminal(f"There is no export format named {fmt}.", fix="Use parquet, csv or json.")
+    sources = [Path(p) for p in paths]
+    names = _labels(sources)
+    try:
+        sizes = [p.stat().st_size for p in sources]
+        folder = Path(to)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Terminal(
+            f"The export cannot begin: {error.strerror}: {error.filename}.", fix="Check the paths."
+        ) from error
+    sink = _TableFiles(folder, fmt)
+    result = ExportResult(files=len(sources), bytes=sum(sizes))
+    engine = Engine(sink, mode, limit=limit)
+    done = 0
+    try:
+        for source, name, size in zip(sources, names, sizes, strict=True):
+            engine.file(name, _blocks(source))
+            done += size
+            if progress is not None:
+                progress(name, done, result.bytes)
+        engine.finish()
+        result.tables, result.rows = sink.close()
+    except OSError as error:
+        raise Terminal(
+            f"The export stopped: {error.strerror}: {error.filename}.", fix="Mend it and export again."
+        ) from error
+    finally:
+        sink.discard()
+    result.findings = engine.findings.items
+    return result
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as handle:
+        while block := handle.read(WINDOW):
+            yield block
+
+
+def _labels(sources: Sequence[Path]) -> list[str]:
+    """What stands in the column `file`: the name, or the path where two inputs share a name."""
+    count = Counter(p.name for p in sources)
+    return [p.name if count[p.name] == 1 else str(p) for p in sources]
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+class _Writer(Protocol):
+    def __init__(self, path: Path, name: str) -> None: ...
+    def write(self, table: pa.Table) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Parquet:
+    def __init__(self, path: Path, name: str) -> None:
+        shape = shapes.schema(name)
+        texts = [f.name for f in shape if pa.types.is_string(f.type) and f.name not in _MANY_VALUED]
+        packed = [f.name for f in shape if pa.types.is_integer(f.type) or pa.types.is_date(f.type)]
+        packed += [f.name for f in shape if pa.types.is_decimal(f.type)]
+        self._writer = pq.ParquetWriter(
+            path, shape, compression="zstd", use_dictionary=texts, store_decimal_as_integer=True,
+            column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"), write_statistics=True,
+        )  # fmt: skip
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Csv:
+    """Text that a spreadsheet would take for a formula is given a leading apostrophe; numbers stay numbers."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._writer = pacsv.CSVWriter(path, shapes.schema(name))
+
+    def write(self, table: pa.Table) -> None:
+        for i, column in enumerate(table.schema):
+            if pa.types.is_string(column.type):
+                values = table.column(i)
+                risky = pc.fill_null(pc.match_substring_regex(values, _FORMULA), False)
+                if pc.any(risky).as_py():
+                    guarded = pc.if_else(risky, pc.binary_join_element_wise("'", values, ""), values)
+                    table = table.set_column(i, column, guarded)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Json:
+    """One JSON array, one object a line; amounts as text, so that no reader makes them floats."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._handle = path.open("w", encoding="utf-8", newline="\n")
+        self._handle.write("[")
+        self._empty = True
+
+    def write(self, table: pa.Table) -> None:
+        for batch in table.to_batches(max_chunksize=10_000):
+            lines = [json.dumps(row, default=_plain, ensure_ascii=False) for row in batch.to_pylist()]
+            if lines:
+                self._handle.write(("\n" if self._empty else ",\n") + ",\n".join(lines))
+                self._empty = False
+
+    def close(self) -> None:
+        self._handle.write("]\n" if self._empty else "\n]\n")
+        self._handle.close()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+_WRITERS: dict[str, type[_Writer]] = {"parquet": _Parquet, "csv": _Csv, "json": _Json}
+
+
+class _TableFiles:
+    """A sink that gathers row groups and writes them in a thread of its own, at most a few ahead of the disk."""
+
+    def __init__(self, folder: Path, fmt: str) -> None:
+        self._folder, self._fmt = folder, fmt
+        self._parts: dict[str, list[pa.Table]] = {}
+        self._waiting: Counter[str] = Counter()
+        self._rows: Counter[str] = Counter()
+        self._writers: dict[str, _Writer] = {}
+        self._failure: BaseException | None = None
+        self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=4)
+        self._thread = threading.Thread(target=self._run, name="export-writer", daemon=True)
+        self._thread.start()
+        self._closed = False
+
+    def add(self, name: str, table: pa.Table) -> None:
+        self._parts.setdefault(name, []).append(table)
+        self._waiting[name] += table.num_rows
+        self._rows[name] += table.num_rows
+        if self._waiting[name] >= GROUP_ROWS:
+            self._send(name)
+
+    def _send(self, name: str) -> None:
+        if self._failure is not None:
+            raise self._failure
+        parts, self._parts[name] = self._parts[name], []
+        self._waiting[name] = 0
+        self._queue.put((name, pa.concat_tables(parts)))
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._failure is None:
+                try:
+                    name, table = item
+                    if name not in self._writers:
+                        self._writers[name] = _WRITERS[self._fmt](self._working(name), name)
+                    if table.num_rows:
+                        self._writers[name].write(table)
+                except BaseException as error:  # carried to the thread that asks
+                    self._failure = error
+
+    def _working(self, name: str) -> Path:
+        return self._folder / f".{name}.{self._fmt}.part"
+
+    def close(self) -> tuple[dict[str, Path], dict[str, int]]:
+        """Write what is left and give the files their names; returns files and rows by shape name."""
+        for name in sorted(self._parts):
+            if self._parts[name]:
+                self._send(name)
+        self._stop()
+        if self._failure is not None:
+            raise self._failure
+        for writer in self._writers.values():
+            writer.close()
+        short = {name: SHORT_NAMES.get(name, name.partition(".")[2] or name) for name in self._rows}
+        if len(set(short.values())) < len(short):
+            short = {name: SHORT_NAMES.get(name, name) for name in short}
+        files = {}
+        for name, label in sorted(short.items()):
+            files[name] = self._folder / f"{label}.{self._fmt}"
+            self._working(name).replace(files[name])
+        self._writers = {}
+        return files, dict(sorted(self._rows.items()))
+
+    def _stop(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+
+    def discard(self) -> None:
+        """End the thread and remove what has only a working name."""
+        self._stop()
+        for name, writer in self._writers.items():
+            try:
+                writer.close()
+            finally:
+                self._working(name).unlink(missing_ok=True)
+        self._writers = {}
+
+
+#: tables whose name without the kind would say something else
+SHORT_NAMES = {"TA1.interchanges": "interchange_acknowledgments", "interchanges": "interchanges"}
