@@ -203,6 +203,7 @@ class _Answers:
             functional_id=functional_id,
             version=version,
             usage=s.usage if s.usage in ("T", "P") else "T",
+            delimiters=s.delimiters,  # a name that was legal in the 837 is legal in the answer
         )
 
     # --- what is wrong on request -----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import os
 import shutil
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ class Box:
         self._lock = threading.Lock()  # of the fault plan and the record's order: the link and the office both use them
         self._history = {key: _History(set(), set(), set()) for key in profiles}
         self._received: dict[int, dict[str, Any]] = {}
+        self._failed: set[int] = set()
         self._resume()
 
     # --- folders ----------------------------------------------------------------------------------------------------
@@ -142,10 +144,22 @@ class Box:
         return number
 
     def work(self) -> int:
-        """Answer every file that was taken in and not answered, in order. Gives how many."""
+        """Answer every file that was taken in and not answered, in order. Gives how many.
+
+        A file that cannot be answered is told by the kind of the error and left until the next start; the others go on.
+        """
         done = 0
         for folder in sorted(p for p in self.taken.iterdir() if p.name.isdigit() and not (p / "done").exists()):
-            done += self._answer(int(folder.name), folder)
+            number = int(folder.name)
+            if number in self._failed:
+                continue
+            try:
+                done += self._answer(number, folder)
+            except Exception as error:
+                self._failed.add(number)
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+                self.record.append("failed", n=number, error=place)
         return done
 
     def _answer(self, number: int, folder: Path) -> int:

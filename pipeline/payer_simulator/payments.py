@@ -25,8 +25,6 @@ from pipeline.transactions.remittance_835_writer import (
     Remittance,
 )
 
-DATES = 3  # first, second, third payment
-
 
 @dataclass(frozen=True, slots=True)
 class PayDay:

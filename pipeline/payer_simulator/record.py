@@ -1,7 +1,7 @@
 """The payer's own record: an append-only file of JSON lines, the only memory that outlives the process.
 
 Events: `started` and `stopped` (of the process), `received` (a file was taken in), `answered` (all its answers stand in the
-outbound folders), `fault` (a requested fault struck). It holds claim ids and charges, never a patient's name. A line is
+outbound folders), `failed` (a file could not be answered: the kind and place of the error), `fault` (a requested fault struck). It holds claim ids and charges, never a patient's name. A line is
 written by one append and synced; a torn last line, as a kill in mid-write leaves it, is cut off at the next start.
 """
 

@@ -1,7 +1,7 @@
 """The process of the payer in a box: `python -m pipeline.payer_simulator.serve --root DIR`. Started by `process.start`.
 
-It holds a lock on its folder as long as it lives, writes `endpoint.json` when it is ready, and ends on SIGTERM. It logs
-counts and errors' kinds to standard error, never a name or a value out of a claim.
+It holds a lock on its folder as long as it lives, writes `endpoint.json` when it is ready, and ends on SIGTERM. What it
+says on standard error names no claim and no person.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,15 +74,15 @@ async def serve(root: Path, port: int, seed: int, faults: Path | None, payers: s
         "client_key": str(root / "client_key"), "faults": plan.sha256, "seed": seed,
     }  # fmt: skip
     _replace(root / "endpoint.json", json.dumps(endpoint) + "\n")
-    await asyncio.to_thread(_work, box)
+    await asyncio.to_thread(box.work)
     while not stopped.is_set():
         if taken := sweeper.ready():
             for payer, name in taken:
                 box.take(payer, name)
-            await asyncio.to_thread(_work, box)
+            await asyncio.to_thread(box.work)
         elif awake.is_set():
             awake.clear()
-            await asyncio.to_thread(_work, box)
+            await asyncio.to_thread(box.work)
         else:
             try:
                 await asyncio.wait_for(awake.wait(), POLL_SECONDS)
@@ -101,19 +100,6 @@ def _stop(*events: asyncio.Event) -> None:
 
 def _sessions(box: Box, sweeper: Sweeper, wake: Callable[[], None]) -> Callable[..., Files]:
     return lambda chan: Files(chan, box, sweeper, wake)
-
-
-def _work(box: Box) -> None:
-    """Answer what is waiting. An error that nobody foresaw is told by its kind and place, and the next file goes on."""
-    try:
-        box.work()
-    except Exception as error:
-        _report(error)
-
-
-def _report(error: Exception) -> None:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    print(f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}", file=sys.stderr, flush=True)
 
 
 def _replace(path: Path, text: str) -> None:

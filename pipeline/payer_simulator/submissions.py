@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from pipeline.money import parse_cents
 from pipeline.transactions.remittance_835_writer import Person
-from pipeline.x12.segments import Segment, iter_segments
+from pipeline.x12.segments import DEFAULT_DELIMITERS, Delimiters, Segment, iter_segments
 
 
 @dataclass(slots=True)
@@ -101,6 +101,7 @@ class Submission:
     submitter_name: str = ""
     submitter_id: str = ""  # 1000A NM109
     interchanges: int = 0
+    delimiters: Delimiters = DEFAULT_DELIMITERS
     sets: list[SubmittedSet] = field(default_factory=list)
     claims: list[SubmittedClaim] = field(default_factory=list)
 
@@ -142,6 +143,7 @@ class _Reader:
         o.on, o.time = _date("20" + s.element(9)), s.element(10)
         o.interchange_control = s.element(13)
         o.acknowledgment_requested, o.usage = s.element(14) == "1", s.element(15)
+        o.delimiters = s.delimiters
 
     def gs(self, s: Segment) -> None:
         if not self.out.group_control:

@@ -220,3 +220,13 @@ def test_two_claims_with_one_number_in_a_file_the_second_is_refused() -> None:
     assert (
         len([c for d in of_kind(found, "835") for r in remittances(d) for c in r["claims"] if c["status"] == "1"]) == 1
     )
+
+
+def test_a_name_with_our_usual_delimiters_comes_back_under_the_senders_own(tmp_path: Path) -> None:
+    theirs = file_837(many(3)).translate(bytes.maketrans(b"*:~^", b"|>\x1d!")).replace(b"|DOE|JANE|", b"|D*E|JANE:A~|")
+    found = answered(theirs)
+    assert [e[1] for e in elements(of_kind(found, "999")[0], "IK5")] == ["A"]
+    for kind in ("835", "277CA"):
+        for data in of_kind(found, kind):
+            assert {e[3:5] for e in elements(data, "NM1") if e[1] == "QC"} == {("D*E", "JANE:A~")}
+            assert validate(data) == []

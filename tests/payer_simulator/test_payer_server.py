@@ -363,6 +363,24 @@ def test_a_server_killed_with_work_in_hand_goes_on_after_the_restart(box: BoxUnd
     assert sorted(e["isa13"] for e in box.events("received")) == [f"{n:09d}" for n in range(1, 5)]
 
 
+def test_a_file_that_cannot_be_answered_does_not_hold_up_the_others(box: BoxUnderTest) -> None:
+    box.start()
+    with box.session() as sftp:
+        sftp.putfo(io.BytesIO(file_837(many(2), control=1)), "/inbound/.part-a.edi")
+        sftp.rename("/inbound/.part-a.edi", "/inbound/a.edi")
+        (box.root / "answers" / "00000001.part").write_bytes(b"")  # where its answers would be staged
+    box.wait(lambda: box.events("failed"))
+    box.upload(file_837(many(2, start=5), control=2), "b.edi")
+    box.wait_answered()
+    assert [e["n"] for e in box.events("answered")] == [2]
+    assert box.events("failed")[0]["error"].split(" ")[0] == "FileExistsError"
+    (box.root / "answers" / "00000001.part").unlink()
+    box.stop()
+    box.start()
+    box.wait_answered(2)
+    assert sorted(e["n"] for e in box.events("answered")) == [1, 2]
+
+
 def test_a_torn_line_of_the_record_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "record.jsonl"
     record = Record(path)
