@@ -48,7 +48,8 @@ def read(data: bytes, *, file: str = "", mode: Mode = "lenient", limit: int = DE
     engine.finish()
     tables = {name: pa.concat_tables(parts) for name, parts in sink.parts.items()}
     tables.setdefault("interchanges", shapes.empty("interchanges"))
-    return ReadResult(tables, engine.findings.items)
+    found = sorted(engine.findings.items, key=lambda f: (f.rule == "findings.limit", f.offset or 0))
+    return ReadResult(tables, found)
 
 
 def _blocks(data: bytes) -> Iterator[bytes]:

@@ -268,6 +268,9 @@ class Engine:
             set_of[begin:stop] = index
         self._check_segments(chunk)
         self._tables(chunk)
+        for piece in pieces:
+            if piece.closes:
+                self.findings.end(piece.file)
         self._keep_open_blocks(chunk, pieces[-1].whole)
         return used
 
@@ -349,7 +352,10 @@ class Engine:
         begin, stop = int(scan.starts[low]), int(scan.stops[high - 1])
         view = scan.buffer[begin:stop]
         skipped = int((scan.starts[low + 1 : high] - scan.stops[low : high - 1] - 1).sum())
-        odd = (view < 32) & (view != scan.wire.element) & (view != scan.wire.segment)
+        odd = view < 32
+        for delimiter in (scan.wire.element, scan.wire.segment, scan.wire.component, scan.wire.repetition):
+            if 0 <= delimiter < 32:
+                odd &= view != delimiter
         if int(odd.sum()) != skipped or scan.wire.ragged:
             self._name_blanks(chunk, low, high, np.flatnonzero(odd) + begin)
         if not scan.ascii:

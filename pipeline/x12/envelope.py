@@ -8,6 +8,7 @@ Whatever the damage, the machine goes on: a set that opens while another is open
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -28,25 +29,21 @@ class FindingList:
         self.limit = limit
         self.items: list[Finding] = []
         self.file = ""
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
-    def begin(self, file: str) -> None:
-        self.file = file
-        self._count = 0
-
-    def end(self) -> None:
-        if self._count > self.limit:
-            more = self._count - self.limit
+    def end(self, file: str) -> None:
+        """Nothing more will be found in this file."""
+        more = self._counts.pop(file, 0) - self.limit
+        if more > 0:
             self.items.append(
                 Finding(
                     rule="findings.limit",
                     severity="warning",
                     message=f"{more} more findings in this file are not listed.",
                     fix="Mend the listed ones and read the file again.",
-                    file=self.file,
+                    file=file,
                 )
             )
-        self._count = 0
 
     def error(self, rule: str, message: str, fix: str = "", **place: Any) -> None:
         self._add(rule, "error", message, fix, place)
@@ -59,9 +56,9 @@ class FindingList:
         self._add(rule, "info", message, fix, place)
 
     def _add(self, rule: str, severity: Severity, message: str, fix: str, place: dict[str, Any]) -> None:
-        self._count += 1
-        if self._count <= self.limit:
-            place.setdefault("file", self.file)
+        file = place.setdefault("file", self.file)
+        self._counts[file] += 1
+        if self._counts[file] <= self.limit:
             place.setdefault("snip", 1)
             self.items.append(Finding(rule=rule, severity=severity, message=message, fix=fix, **place))
 
@@ -163,7 +160,7 @@ class EnvelopeReader:
 
     def begin(self, file: str) -> None:
         self.file = file
-        self.findings.begin(file)
+        self.findings.file = file
         self._clear()
 
     def end(self, segment: int, offset: int) -> None:
@@ -186,7 +183,6 @@ class EnvelopeReader:
                 "truncated.iea", "The file ends inside an interchange: its IEA is missing.", _ASK, **place
             )
         self.group = self.interchange = None
-        self.findings.end()
 
     def truncated(self, segment: int, offset: int, length: int) -> None:
         self.findings.error(
