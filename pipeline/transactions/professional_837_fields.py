@@ -174,12 +174,18 @@ def has_rendering(claims: pa.Table) -> Mask:
 def has_facility(claims: pa.Table) -> Mask:
     """2310C is written only where the service was given elsewhere than at the billing provider's address."""
 
-    def place(prefix: str) -> pa.Array:
-        zip5 = pc.utf8_slice_codeunits(claims.column(f"{prefix}_zip"), 0, 5)
-        return x.flat(pc.binary_join_element_wise(*(claims.column(f"{prefix}_{c}") for c in ("address1", "city", "state")), zip5, "\x1f"))  # fmt: skip
-
     there = x.present(claims.column("facility_address1"))
-    return there & x.as_mask(pc.not_equal(place("facility"), place("billing"))) if there.any() else there
+    if not there.any():
+        return there
+    few = claims.filter(pa.array(there))
+
+    def place(prefix: str) -> pa.Array:
+        zip5 = pc.utf8_slice_codeunits(few.column(f"{prefix}_zip"), 0, 5)
+        parts = [x.flat(few.column(f"{prefix}_{part}")) for part in ("address1", "city", "state")]
+        return pc.binary_join_element_wise(*parts, x.flat(zip5), "\x1f")
+
+    there[there] = x.as_mask(pc.not_equal(place("facility"), place("billing")))
+    return there
 
 
 def _columns(fields: tuple[Field, ...], *others: str) -> tuple[str, ...]:
@@ -205,7 +211,8 @@ def normalised(table: pa.Table, charset: Charset) -> pa.Table:
     for name, column in zip(table.column_names, table.columns, strict=True):
         array = x.flat(column)
         if pa.types.is_string(array.type):
-            array = pc.fill_null(array, "") if array.null_count else array
+            if array.null_count:
+                array = pc.fill_null(array, "") if array.null_count < len(array) else pa.repeat("", len(array))
             if name not in AS_IS:
                 array = x.trimmed(array)
                 array = x.upper(array) if charset == "basic" else array
@@ -373,7 +380,7 @@ def _check_children(report: _Report, claims: pa.Table, diagnoses: pa.Table, line
     if not lines.num_rows:
         return
     line_place = {"loop": "2400", "segment_id": "SV1"}
-    charges, totals = _cents(lines.column("charge")), _cents(claims.column("charge"))
+    charges, totals = x.unscaled(lines.column("charge")), x.unscaled(claims.column("charge"))
     known = of_line >= 0
     sums = np.zeros(n, dtype=np.int64)
     np.add.at(sums, of_line[known], charges[known])
@@ -416,10 +423,3 @@ def _check_children(report: _Report, claims: pa.Table, diagnoses: pa.Table, line
             "Two lines of the claim have the same line control number (REF*6R).",
             "Report this: line control numbers are made by the program.", snip=1, loop="2400", segment_id="REF",
             element=2, column="line_control_number")  # fmt: skip
-
-
-def _cents(column: pa.ChunkedArray) -> np.ndarray:
-    """Decimal dollars → integer cents, exactly, from the 128-bit values themselves."""
-    array = x.flat(column)
-    words = np.frombuffer(array.buffers()[1], dtype=np.int64)[2 * array.offset : 2 * (array.offset + len(array))]
-    return words[::2].copy()

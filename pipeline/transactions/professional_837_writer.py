@@ -136,7 +136,7 @@ class Interchange837P:
         return self._assemble(on, numbers, data, cuts, segments)
 
     @cached_property
-    def _body(self) -> tuple[memoryview, Integers, list[int]]:
+    def _body(self) -> tuple[np.ndarray, Integers, list[int]]:
         """All that stands between the headers and the trailers of the sets: bytes, where sets begin, segments by set."""
         n, counts = len(self), self._lines.counts[self._order]
         opens_set = _changes(self.sets)
@@ -158,7 +158,7 @@ class Interchange837P:
         cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)
         end = ord(self._x.delimiters.segment)
         segments = [int(np.count_nonzero(data[a:b] == end)) for a, b in itertools.pairwise(cuts.tolist())]
-        return memoryview(data.tobytes()), cuts, segments
+        return data, cuts, segments
 
     def _rows(self, opens_set: Mask) -> pa.Array:
         """Each claim with the loops that open before it."""
@@ -183,7 +183,7 @@ class Interchange837P:
             _claim(self._x, self._claims, self._diagnoses, self.route).take(pa.array(self._order)),
         )  # fmt: skip
 
-    def _assemble(self, on: date, numbers: Numbers, whole: memoryview, cuts: Integers, segments: Integers) -> bytes:
+    def _assemble(self, on: date, numbers: Numbers, whole: np.ndarray, cuts: Integers, segments: list[int]) -> bytes:
         r = self.route
         envelope = Envelope(
             sender_qualifier=r.sender_qualifier, sender_id=r.sender_id, receiver_qualifier=r.receiver_qualifier,
@@ -385,8 +385,7 @@ def _patient(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
         *_address(c, t, "patient"),
         _demographics(c, t),
     ])  # fmt: skip
-    spread = text.take(pa.array(np.cumsum(dependent) - 1, mask=~dependent))
-    return pc.fill_null(spread, "")
+    return pc.fill_null(x.spread(text, dependent), "")
 
 
 def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> pa.Array:
@@ -456,7 +455,11 @@ def _line(c: Columns, t: pa.Table, claim_places: pa.Array) -> pa.Array:
         c.segment("REF", "6R", t.column("line_control_number")),
     ]  # fmt: skip
     if (drug := x.present(t.column("ndc"))).any():
-        units = pc.cast(t.column("ndc_units"), pa.decimal128(18, 4))
-        segments += [c.segment("LIN", "", "N4", t.column("ndc"), where=drug),
-                     c.segment("CTP", "", "", "", x.amount(units), t.column("ndc_unit_basis"), where=drug)]  # fmt: skip
+        few = t.select(["ndc", "ndc_units", "ndc_unit_basis"]).filter(pa.array(drug))
+        segments += [
+            x.spread(c.segment("LIN", "", "N4", few.column("ndc")), drug),
+            x.spread(
+                c.segment("CTP", "", "", "", x.amount(few.column("ndc_units")), few.column("ndc_unit_basis")), drug
+            ),
+        ]
     return c.loop(*segments)

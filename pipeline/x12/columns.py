@@ -33,7 +33,9 @@ LAST_DAY = int((np.datetime64("2149-12-31", "D") - _EPOCH).astype(int))
 
 def flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One contiguous array."""
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,14 @@ class Columns:
 
     def segment(self, segment_id: str, *elements: Text, where: Mask | None = None) -> pa.Array:
         """The segment without its terminator; null where `where` is false. A null element is an empty one."""
-        text = _joined((segment_id, *elements), self.delimiters.element)
-        return text if where is None else only(text, where)
+        if where is None or where.all():
+            return _joined((segment_id, *elements), self.delimiters.element)
+        here = pa.array(where)
+        if np.count_nonzero(where) > len(where) // 2:
+            text = _joined((segment_id, *elements), self.delimiters.element)
+            return pc.if_else(here, text, pa.scalar(None, type=text.type))
+        few = [e if isinstance(e, str) else flat(e).filter(here) for e in elements]
+        return spread(_joined((segment_id, *few), self.delimiters.element), where)
 
     def loop(self, *segments: Text) -> pa.Array:
         """Segments, each with its terminator; null ones are left out. No segment at all gives ''."""
@@ -92,16 +100,27 @@ def _joined(parts: Sequence[Text], separator: str) -> pa.Array:
     return pc.ascii_rtrim(text, characters=separator)
 
 
-def only(text: pa.Array, where: Mask) -> pa.Array:
-    """The values where the mask is true, null elsewhere."""
-    if where.all():
-        return text
-    return pc.if_else(pa.array(where), text, pa.scalar(None, type=text.type))
+def spread(texts: pa.Array, where: Mask) -> pa.Array:
+    """Texts of the rows where the mask is true → a column of all rows, null elsewhere."""
+    return texts.take(pa.array(np.cumsum(where) - 1, mask=~where))
+
+
+def unscaled(column: pa.Array | pa.ChunkedArray) -> Integers:
+    """The digits of decimals of up to 18 places as integers (cents of dollars), exactly; undefined for null."""
+    array = flat(column)
+    words = np.frombuffer(array.buffers()[1], dtype=np.int64)[2 * array.offset : 2 * (array.offset + len(array))]
+    return words[::2]  # the lower half of each 128-bit number holds all of it
 
 
 def amount(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Decimals as X12 writes them: no trailing zeros, no trailing point (100.00 → 100, 12.50 → 12.5)."""
-    text = pc.cast(flat(column), pa.string())
+    array = flat(column)
+    if len(array) and not array.null_count:
+        one = 10**array.type.scale
+        digits = unscaled(array)
+        if not (digits % one).any():  # units mostly are whole
+            return whole(digits // one)
+    text = pc.cast(array, pa.string())
     return pc.ascii_rtrim(pc.ascii_rtrim(text, characters="0"), characters=".")
 
 
@@ -193,6 +212,8 @@ def upper(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def trimmed(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Without blanks at either end; the same array where there are none."""
     offsets, data = buffers(column)
+    if not len(data):
+        return flat(column)
     filled = np.flatnonzero(offsets[1:] > offsets[:-1])
     if not len(filled) or not ((data[offsets[filled]] == 32) | (data[offsets[filled + 1] - 1] == 32)).any():
         return flat(column)

@@ -40,7 +40,11 @@ def test_the_payers_of_our_extracts_are_known() -> None:
 @pytest.mark.parametrize("key", PROFILES)
 def test_a_route_can_be_made_of_each(key: str) -> None:
     way = route(PROFILES[key], SubmitterSettings(), "T")
-    assert (way.payer_id, way.receiver_id, way.usage) == (PROFILES[key].payer_id, PROFILES[key].interchange.receiver_id, "T")
+    assert (way.payer_id, way.receiver_id, way.usage) == (
+        PROFILES[key].payer_id,
+        PROFILES[key].interchange.receiver_id,
+        "T",
+    )
 
 
 def test_a_payer_may_know_the_sender_by_another_id() -> None:
@@ -63,6 +67,8 @@ def test_every_field_is_documented() -> None:
 
 
 def test_a_misspelt_field_stops_with_its_name(tmp_path: Path) -> None:
-    (tmp_path / "odd.toml").write_text('name = "ODD"\npayer_id = "1"\nmatches = []\n[interchange]\nreceiver_idd = "X"\n')
+    (tmp_path / "odd.toml").write_text(
+        'name = "ODD"\npayer_id = "1"\nmatches = []\n[interchange]\nreceiver_idd = "X"\n'
+    )
     with pytest.raises(Terminal, match=r"odd\.toml.*interchange\.receiver_idd"):
         load_profiles(str(tmp_path))
