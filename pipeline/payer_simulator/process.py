@@ -35,9 +35,7 @@ class Endpoint:
 def endpoint(settings: Settings) -> Endpoint | None:
     """The running payer in a box; None where none runs."""
     told = _told(settings.payer_box_dir)
-    if told is None:
-        return None
-    return Endpoint(told["host"], told["port"], told["pid"], Path(told["known_hosts"]), Path(told["client_key"]))
+    return None if told is None else _endpoint(told)
 
 
 def start(settings: Settings, faults: Path | None = None) -> Endpoint:
@@ -50,26 +48,32 @@ def start(settings: Settings, faults: Path | None = None) -> Endpoint:
     file = faults or (Path(settings.payer_box.faults) if settings.payer_box.faults else None)
     load_faults(file)  # refuse a broken file here, with its own message
     wanted = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
-    told = _told(root)
-    if told is not None:
-        if file and told["faults"] != wanted:
-            raise Terminal(
-                "A payer in a box runs already, with other faults.",
-                fix="Stop it first: claimpipe payer stop.",
-            )
-        return Endpoint(told["host"], told["port"], told["pid"], Path(told["known_hosts"]), Path(told["client_key"]))
     root.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + START_SECONDS
+    with open(root / "start.lock", "a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)  # two starts at once: the second finds what the first started
+        while _locked(root) and _told(root) is None and time.monotonic() < deadline:
+            time.sleep(0.02)  # one is coming up, or going down
+        told = _told(root)
+        if told is None:
+            return _spawn(settings, root, file, deadline)
+    if file and told["faults"] != wanted:
+        raise Terminal("A payer in a box runs already, with other faults.", fix="Stop it first: claimpipe payer stop.")
+    return _endpoint(told)
+
+
+def _spawn(settings: Settings, root: Path, faults: Path | None, deadline: float) -> Endpoint:
     command = [
-        sys.executable, "-m", "pipeline.payer_simulator.serve", "--root", str(root),
+        sys.executable, "-m", "pipeline.payer_simulator.serve", "--root", str(root.resolve()),
         "--port", str(settings.payer_box.port), "--seed", str(settings.payer_box.seed),
     ]  # fmt: skip
-    if file:
-        command += ["--faults", str(file.resolve())]
+    if faults:
+        command += ["--faults", str(faults.resolve())]
     if settings.payers_dir:
         command += ["--payers", str(Path(settings.payers_dir).resolve())]
     (root / "endpoint.json").unlink(missing_ok=True)
     log = root / "serve.log"
-    #: the box is another party: failure points and settings of the night are none of its business
+    # the box is another party: failure points of the night are none of its business
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CLAIMPIPE_FAIL_")}
     with open(log, "ab") as out:
         mark = out.tell()
@@ -77,15 +81,11 @@ def start(settings: Settings, faults: Path | None = None) -> Endpoint:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=environment,
             close_fds=True,
         )  # fmt: skip
-    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        found = endpoint(settings)
-        if found is not None:
-            return found
-        if process.poll() is not None and endpoint(settings) is None:
-            if _locked(root):  # another start was quicker
-                time.sleep(0.05)
-                continue
+        told = _told(root)
+        if told is not None:
+            return _endpoint(told)
+        if process.poll() is not None:
             said = log.read_bytes()[mark:].decode("utf-8", "replace").strip()
             raise Terminal(
                 f"The payer in a box did not start: {said or f'it ended with code {process.returncode}'}",
@@ -93,6 +93,7 @@ def start(settings: Settings, faults: Path | None = None) -> Endpoint:
             )
         time.sleep(0.02)
     process.kill()
+    process.wait()
     raise Transient(f"The payer in a box was not ready within {START_SECONDS:.0f} seconds.", fix=f"See {log}.")
 
 
@@ -114,6 +115,10 @@ def stop(settings: Settings) -> bool:
                 return True
             time.sleep(0.02)
     return True
+
+
+def _endpoint(told: dict[str, Any]) -> Endpoint:
+    return Endpoint(told["host"], told["port"], told["pid"], Path(told["known_hosts"]), Path(told["client_key"]))
 
 
 def _told(root: Path) -> dict[str, Any] | None:

@@ -120,15 +120,15 @@ def main() -> int:
     given.root.mkdir(parents=True, exist_ok=True)
     given.root.chmod(0o700)
     lock = open(given.root / "lock", "a")  # noqa: SIM115 - held as long as the process lives
-    for left in range(20, -1, -1):
+    for left in range(10, -1, -1):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except OSError:
-            if not left:
+            if not left or (given.root / "endpoint.json").exists():
                 print("Another payer in a box runs in this folder.", file=sys.stderr)
                 return 2
-            time.sleep(0.05)  # who only asks whether a box runs holds the lock for a moment
+            time.sleep(0.02)  # who only asks whether a box runs holds the lock for a moment
     asyncssh.set_log_level("CRITICAL")  # its log would name files and users
     try:
         asyncio.run(_on_a_port(given))

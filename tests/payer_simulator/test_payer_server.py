@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -110,6 +112,17 @@ def test_two_starts_at_once_give_one_box(box: BoxUnderTest, settings: Settings) 
     assert len(found) == 4
     assert len(set(found)) == 1
     assert len(box.events("started")) == 1
+    box.stop()
+    time.sleep(0.5)
+    assert process.endpoint(settings) is None  # no second one was waiting for its turn
+    assert len(box.events("started")) == 1
+
+
+def test_a_second_server_in_the_same_folder_gives_up(box: BoxUnderTest) -> None:
+    box.start()
+    command = [sys.executable, "-m", "pipeline.payer_simulator.serve", "--root", str(box.root)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (second.returncode, second.stderr) == (2, "Another payer in a box runs in this folder.\n")
 
 
 # --- who may do what --------------------------------------------------------------------------------------------------
