@@ -19,6 +19,10 @@ _KEY = (
     "code", "detail", "payer_claim_number", "on_date",
 )  # fmt: skip
 _CLAIM_ID_LENGTH = 20
+_STATUS_COLUMNS = [
+    "set_number", "level", "entity_id", "source_entity", "claim_id", "line_control_number", "category", "status",
+    "status_entity", "action", "effective_date", "payer_claim_number", "trace",
+]  # fmt: skip
 _ERRORS_KEPT = 3
 
 
@@ -91,7 +95,9 @@ def set_detail(row: Row, errors: list[Row]) -> str:
 
 
 def _statuses(tables: Mapping[str, pa.Table]) -> list[Row]:
-    rows = _rows(tables, "277CA.statuses")
+    if "277CA.statuses" not in tables:
+        return []
+    rows = tables["277CA.statuses"].select(_STATUS_COLUMNS).to_pylist()
     batch: dict[int, str | None] = {}
     named: set[int] = set()
     for row in rows:

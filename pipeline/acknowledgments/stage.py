@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from pipeline import payers, transactions
@@ -54,7 +55,6 @@ class _Read:
     findings: list[Finding]
     has_remittances: bool
     reason: str
-    statuses: list[facts.Row] = field(default_factory=list)
 
 
 @dataclass
@@ -77,8 +77,8 @@ def run(store: Store, on: date) -> dict[str, int]:
         one_at_a_time(connection, STAGE)
         still = {row.file_id for row in _files(connection)}
         read = [file for file in read if file.file_id in still]
-        _record_files(connection, on, read, counts)
-        _apply(store, connection, on, read, profiles, counts)
+        order = _record_files(connection, on, read, counts)
+        _apply(store, connection, on, order, profiles, counts)
         _overdue(connection, on, profiles, counts)
         add_to_stage(connection, STAGE, on, counts)
     return dict(counts)
@@ -101,16 +101,19 @@ def _read(store: Store, row: Any) -> _Read:
     result = transactions.read(store.archive.get(row.file_id), file=row.file_id)
     payer_key = row.payer_key or ""
     tables = result.tables
+    bad = has_errors(result.findings)
     return _Read(
-        row.file_id, payer_key, row.kind, row.logical_date,
-        [] if has_errors(result.findings) else facts.read(tables, payer_key, row.file_id),
-        result.findings, "835.payments" in tables, row.reason,
-        tables["277CA.statuses"].to_pylist() if "277CA.statuses" in tables else [],
+        row.file_id, payer_key, row.kind, row.logical_date, [] if bad else facts.read(tables, payer_key, row.file_id),
+        result.findings if bad else [*result.findings, *_totals(row.file_id, tables)], "835.payments" in tables, row.reason,
     )  # fmt: skip
 
 
-def _record_files(connection: sa.Connection, on: date, read: Sequence[_Read], counts: dict[str, int]) -> None:
-    """Mark the files and keep their findings and facts; a file with an error is set aside whole."""
+def _record_files(connection: sa.Connection, on: date, read: Sequence[_Read], counts: dict[str, int]) -> dict[str, int]:
+    """Mark the files and keep their findings and facts; a file with an error is set aside whole.
+
+    Returns the order of the facts: files are read in a fixed order, and facts of one file in theirs, so that events come
+    in the same order each time.
+    """
     marks, items = [], []
     for file in read:
         counts["files"] += 1
@@ -124,11 +127,14 @@ def _record_files(connection: sa.Connection, on: date, read: Sequence[_Read], co
         else:
             state, reason = "processed", ""
         marks.append({"file_id": file.file_id, "state": state, "reason": reason})
-        record_findings(connection, STAGE, on, [*file.findings, *_totals(file)])
+        record_findings(connection, STAGE, on, file.findings)
     update_rows(connection, r.files, "file_id", marks, ["state", "reason"])
     open_items(connection, items)
     fresh = [row for file in read for row in file.rows]
     counts["facts"] += insert_new(connection, r.acknowledgments, fresh)
+    for file in read:
+        file.rows = []  # a night may bring hundreds of thousands; the register has them now
+    return {row["ack_id"]: n for n, row in enumerate(fresh)}
 
 
 def _file_item(file: _Read, on: date) -> WorkItem:
@@ -141,12 +147,20 @@ def _file_item(file: _Read, on: date) -> WorkItem:
     )  # fmt: skip
 
 
-def _totals(file: _Read) -> list[Finding]:
+_TOTALS = [
+    "set_number", "segment", "level", "claim_id", "category", "action", "amount", "quantity_accepted",
+    "quantity_rejected", "amount_accepted", "amount_rejected",
+]  # fmt: skip
+
+
+def _totals(file_id: str, tables: Mapping[str, pa.Table]) -> list[Finding]:
     """The totals that a 277CA states against the claims that it names, by set."""
+    if "277CA.statuses" not in tables:
+        return []
     stated: dict[int, facts.Row] = {}
     named: dict[int, dict[str, str]] = defaultdict(dict)
     amounts: dict[int, dict[str, Any]] = defaultdict(dict)
-    for row in file.statuses:
+    for row in tables["277CA.statuses"].select(_TOTALS).to_pylist():
         if row["level"] == "receiver" and row["set_number"] not in stated:
             stated[row["set_number"]] = row
         elif row["level"] == "claim" and row["claim_id"]:
@@ -167,7 +181,7 @@ def _totals(file: _Read) -> list[Finding]:
                 if says is not None and value is not None and says != value and named[number]:
                     found.append(
                         Finding(
-                            rule="277CA.totals", severity="warning", file=file.file_id, subject=file.file_id,
+                            rule="277CA.totals", severity="warning", file=file_id, subject=file_id,
                             segment=total["segment"], loop="2200B", segment_id="QTY" if what == "quantity" else "AMT",
                             message=f"The 277CA says {what} {outcome} {says}, but the claims that it names make {value}.",
                             fix="Ask the payer which is right before the claims are worked.",
@@ -180,13 +194,11 @@ def _totals(file: _Read) -> list[Finding]:
 
 
 def _apply(
-    store: Store, connection: sa.Connection, on: date, read: Sequence[_Read],
+    store: Store, connection: sa.Connection, on: date, order: Mapping[str, int],
     profiles: Mapping[str, payers.PayerProfile], counts: dict[str, int],
 ) -> None:  # fmt: skip
     """Try every fact that waits, old and new."""
     query = sa.select(r.acknowledgments).where(r.acknowledgments.c.state == "waiting")
-    # files are read in a fixed order, and facts of one file in theirs, so that events come in the same order each time
-    order = {row["ack_id"]: n for n, row in enumerate(row for file in read for row in file.rows)}
     rows = sorted(
         (dict(row._mapping) for row in connection.execute(query)),
         key=lambda row: (order.get(row["ack_id"], -1), row["ack_id"]),
