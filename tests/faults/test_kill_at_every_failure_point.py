@@ -1,7 +1,8 @@
 """Fault 1: kill -9 at failure point 1, 2, 3 … of the night, restart, and compare with a night that was never killed.
 
 Each night runs in a forked child, so that the kill is a real one and the imports are paid once. The points are dealt out to
-shards, so that they run beside each other; together the shards cover every point.
+shards, so that they run beside each other; together the shards cover every point. A work item that a kill opened and the
+restart settled (an upload whose outcome was not known) is no difference: only what is open in the end counts.
 """
 
 import os
@@ -9,6 +10,7 @@ import signal
 import traceback
 from pathlib import Path
 
+import great_expectations  # noqa: F401  (paid once, before the children are forked)
 import pytest
 import sqlalchemy as sa
 from night.nights import assert_nothing_twice, payer_in_a_box, run_night
@@ -20,13 +22,13 @@ from pipeline.store import register as r
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHARDS = 8
-VISITS = 30
+VISITS, SEED = 8, 14  # two payers, two files, paid and denied claims, deposits
 
 
 @pytest.fixture(scope="module")
 def extract(tmp_path_factory):
     out = tmp_path_factory.mktemp("extract") / "visits"
-    sample.make(visits=VISITS, seed=11, out=out)
+    sample.make(visits=VISITS, seed=SEED, out=out)
     return out
 
 
@@ -68,7 +70,9 @@ def ending(loaded) -> dict:
                 sa.select(r.remittances.c.remittance_id, r.remittances.c.state).order_by(r.remittances.c.remittance_id)
             ).all(),
             "matches": connection.execute(sa.select(r.matches.c.deposit_id).order_by(r.matches.c.deposit_id)).all(),
-            "work": connection.execute(sa.select(r.work_items.c.item_id, r.work_items.c.state).order_by(r.work_items.c.item_id)).all(),
+            "open work": connection.execute(
+                sa.select(r.work_items.c.item_id).where(r.work_items.c.state == "open").order_by(r.work_items.c.item_id)
+            ).all(),
         }  # fmt: skip
     store.close()
     return rows
@@ -78,7 +82,7 @@ def ending(loaded) -> dict:
 def untouched(tmp_path_factory, extract):
     home = tmp_path_factory.mktemp("untouched")
     with payer_in_a_box(home) as loaded:
-        assert in_child(loaded, extract, 0)
+        assert not run_night(loaded, extract).troubles  # in this process: the children find its caches warm
         return ending(loaded)
 
 
