@@ -7,7 +7,7 @@ that the tables do not know are still worked: they get a general sentence with t
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from pipeline import shapes
@@ -105,6 +105,22 @@ def set_words(level: str, detail: str) -> Words:
         reason=f"The payer refused the whole {what}: {meaning}.{place}",
         action=f"{fix} Every claim of the {what} must be sent again after that; none was received.".strip(),
     )
+
+
+def error_field(detail: str, name: str) -> str:
+    """A field of the first error in a set's detail, for example `pos` (IK302: the segment's number, ST being 1) or `loop`."""
+    for part in detail.split(" ; ")[0].split():
+        if part.startswith(f"{name}="):
+            return part.removeprefix(f"{name}=")
+    return ""
+
+
+def located(words: Words, claim_id: str, guilty: str | None) -> Words:
+    """The words for one claim of a refused set: whether the fault stands in it or in a neighbour."""
+    if guilty is None:
+        return words
+    here = "The segment stands in this claim." if claim_id == guilty else f"The segment stands in claim {guilty}."
+    return replace(words, reason=f"{words.reason} {here}")
 
 
 def claim_words(category: str, status: str, entity: str, *, level: str = "claim") -> Words:

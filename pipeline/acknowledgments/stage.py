@@ -225,25 +225,20 @@ def _apply(
         effect = _effect(row)
         if row["kind"] == "TA1" and row["code"] == "R" and row["detail"] == meaning.DUPLICATE_INTERCHANGE:
             found.append(_duplicate(row))
+        words = _words(row) if effect == "rejected" else None
+        guilty = _guilty(store, row, target) if words else None
         for claim_id in target.claim_ids:
             before = states[claim_id]
             climbs = effect in meaning.RANK and meaning.RANK[effect] > meaning.RANK[before]
             after = effect if climbs else before
             if climbs or row["kind"] != "TA1":
-                moves.append(
-                    Move(
-                        claim_id,
-                        f"{row['kind']} {row['code']}",
-                        after,
-                        row["file_id"],
-                        row["detail"].split(" line=")[0],
-                    )
-                )
+                detail = row["detail"].split(" line=")[0]
+                moves.append(Move(claim_id, f"{row['kind']} {row['code']}", after, row["file_id"], detail))
             states[claim_id] = after
             if climbs:
                 counts[f"claims_{after}"] += 1
-            if effect == "rejected" and meaning.RANK[after] == meaning.RANK["rejected"]:
-                candidate = (_order(row), _words(row), row["file_id"])
+            if words and meaning.RANK[after] == meaning.RANK["rejected"]:
+                candidate = (_order(row), meaning.located(words, claim_id, guilty), row["file_id"])
                 if claim_id not in refused or (candidate[0], candidate[1].cause) < (
                     refused[claim_id][0], refused[claim_id][1].cause
                 ):  # fmt: skip
@@ -296,6 +291,35 @@ def _words(row: Mapping[str, Any]) -> meaning.Words:
         return meaning.set_words(row["level"], row["detail"])
     parts = facts.fields(row["detail"])
     return meaning.claim_words(row["code"], parts["status"], parts["entity"], level=row["level"])
+
+
+def _guilty(store: Store, row: Mapping[str, Any], target: _Target) -> str | None:
+    """The claim in which the segment stands that a 999 refuses a set for, from our own file; None where it is in no claim."""
+    if row["kind"] != "999" or row["level"] != "set" or len(target.file_ids) != 1:
+        return None
+    stated = meaning.error_field(row["detail"], "pos")
+    if not stated.isdigit():
+        return None
+    position = int(stated)
+    (file_id,) = target.file_ids
+    tables = transactions.read(store.archive.get(file_id), file=file_id).tables
+    starts = tables["interchanges"].select(["level", "set_control", "segment", "segments"]).to_pylist()
+    for start in starts:
+        if start["level"] == "set" and start["set_control"] == row["set_control"]:
+            break
+    else:
+        return None
+    wanted = start["segment"] + position - 1
+    if "837.claims" not in tables or position > (start["segments"] or 0):
+        return None
+    claims = tables["837.claims"].select(["segment", "claim_id", "set_control"]).to_pylist()
+    of_set = sorted((c["segment"], c["claim_id"]) for c in claims if c["set_control"] == row["set_control"])
+    loop = meaning.error_field(row["detail"], "loop")
+    if loop.startswith(("23", "24")):  # stands below its CLM
+        return next((claim_id for segment, claim_id in reversed(of_set) if segment <= wanted), None)
+    if loop.startswith(("2000B", "2010B", "2000C", "2010C")):  # subscriber and patient stand before their CLM
+        return next((claim_id for segment, claim_id in of_set if segment > wanted), None)
+    return None
 
 
 def _targets(store: Store, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, _Target]:

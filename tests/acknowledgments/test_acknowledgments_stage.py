@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger.books import ON, SENT, Books, envelope, file_835, remittance
+from ledger.books import ON, SENT, Books, envelope, file_835, file_837, remittance
 
 from pipeline.acknowledgments import stage
 from pipeline.remittances import stage as remittances_stage
@@ -134,6 +134,21 @@ def test_999_says_which_element_in_plain_words(books: Books) -> None:
     assert "SECRET" not in str(item)
     assert "Use a code of the list" in item.action
     assert (item.opened_on, item.due_on) == (SENT, date(2026, 11, 30))  # five business days: Thanksgiving lies between
+
+
+@pytest.mark.parametrize(
+    ("error", "guilty"),
+    [("LX*7*2400*8", "C2"), ("LX*5*2400*8", "C1"), ("HL*3*2000B*8", "C1"), ("CLM*6*2300*8", "C2"), ("NM1*3*2010AA*8", None), ("LX*7**8", None)],
+)  # fmt: skip
+def test_999_names_the_claim_in_which_the_segment_stands(books: Books, error: str, guilty: str | None) -> None:
+    """ST is segment 1, so BHT 2, HL 3, CLM of C1 4, its LX 5, CLM of C2 6, its LX 7."""
+    books.send("C1", "C2", data=file_837(("C1", "100"), ("C2", "100")))
+    run(books, (f999(f"AK2*837*0001*005010X222A1\nIK3*{error}\nIK4*1**1\nIK5*R*5", "AK9*R*1*1*0"), "999"))
+    items = {item.claim_id: item for item in books.work("rejection")}
+    assert items["C1"].cause == items["C2"].cause
+    for claim_id, item in items.items():
+        assert ("stands in this claim" in item.reason) == (claim_id == guilty)
+        assert (f"stands in claim {guilty}" in item.reason) == (guilty not in (None, claim_id))
 
 
 def test_a_rejection_is_due_before_the_filing_limit(books: Books) -> None:

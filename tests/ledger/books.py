@@ -80,6 +80,12 @@ def file_835(*sets: str, control: int = 1) -> bytes:
     return envelope("HP", "005010X221A1", sets, control=control)
 
 
+def file_837(*claims: tuple[str, str]) -> bytes:
+    """An 837 of which only the claims' ids and charges matter: the fourth segment of the set is the first CLM."""
+    body = "BHT*0019*00*B1*20261120*0200*CH\nHL*1**20*1\n" + "\n".join(f"CLM*{c}*{a}\nLX*1" for c, a in claims)
+    return envelope("HC", "005010X222A1", [body])
+
+
 @dataclass
 class Books:
     store: Store

@@ -7,20 +7,13 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from ledger.books import ON, SENT, Books, envelope, file_835, remittance
+from ledger.books import ON, SENT, Books, file_835, file_837, remittance
 
 from pipeline.ledger import posting, proof
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.remittances import stage
 from pipeline.store import register as r
 from pipeline.store.store import insert_new
-
-
-def file_837(*claims: tuple[str, str]) -> bytes:
-    """An 837 of which only the claims' ids and charges matter here."""
-    return envelope(
-        "HC", "005010X222A1", ["BHT*0019*00*B1*20261120*0200*CH\n" + "\n".join(f"CLM*{c}*{a}" for c, a in claims)]
-    )
 
 
 @pytest.fixture
