@@ -256,8 +256,11 @@ def check(
 ) -> tuple[list[Finding], set[str]]:
     """What keeps claims out of an 837P: (findings, ids of the claims that must stay out).
 
-    The tables have the shapes `coded_claims`, `coded_diagnoses`, `coded_lines`. Findings hold no values.
+    The tables have the shapes `coded_claims`, `coded_diagnoses`, `coded_lines`; rows of other claims among the diagnoses and
+    lines are left aside. Findings hold no values.
     """
+    ids = x.flat(claims.column("claim_id"))
+    diagnoses, lines = (t.filter(pc.is_in(t.column("claim_id"), ids)) for t in (diagnoses, lines))
     claims, diagnoses, lines = (normalised(t, charset) for t in (claims, diagnoses, lines))
     report = _Report(claims)
     for fields, table in ((CLAIM_FIELDS, claims), (LINE_FIELDS, lines), (DIAGNOSIS_FIELDS, diagnoses)):
