@@ -33,6 +33,11 @@ class Chunk:
     stops: list[int]  # one past its last segment here
     first: int  # segments before this one were read in an earlier chunk and stand here only as parents
     findings: FindingList
+    files: list[str]  # the file of each piece of the chunk
+    tops: Ints  # its first segment
+
+    def file_of(self, segment: int) -> str:
+        return self.files[max(int(np.searchsorted(self.tops, segment, side="right")) - 1, 0)]
 
     # ---- which segments ----------------------------------------------------------------------------------------------
 
@@ -158,9 +163,9 @@ class Chunk:
     def error(self, rule: str, message: str, segment: int, fix: str = "", **place: Any) -> None:
         """An error finding at a segment of this chunk."""
         place.setdefault("offset", int(self.offsets[segment]))
+        place.setdefault("file", self.file_of(segment))
         owner = int(self.set_of[segment])
         if owner >= 0:
-            place.setdefault("file", self.sets[owner].file)
             # a level above many claims is read for each of them, and in each chunk: its fault is one finding
             key = (rule, int(self.numbers[segment]), place.get("element"), place.get("component"))
             if key in self.sets[owner].reported:

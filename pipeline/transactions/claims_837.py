@@ -219,17 +219,17 @@ class Reader:
         hl = self.last[level]
         return by_hl[np.where(hl >= 0, np.searchsorted(self.hl_at, hl), -1)]
 
-    def below(self, parent: Ints, count: int, place: int, marker: Ints, found: Ints) -> Ints:
-        """The first of `found` directly below each parent: at that place, with `marker` as the last marker."""
-        mine = found[(self.lay.place[found] == place) & (parent[found] >= 0)]
-        mine = mine[self.lay.inner[mine] == marker[parent[mine]]]
-        return first_of(parent[mine], mine, count)
-
     def of_claim(self, found: Ints) -> Ints:
-        return self.below(self.lay.claim, self.n, CLAIM, self.lay.claim_at, found)
+        """The first directly below each CLM: before any provider, other payer or line."""
+        lay = self.lay
+        mine = found[(lay.place[found] == CLAIM) & (lay.claim[found] >= 0)]
+        mine = mine[lay.inner[mine] == lay.claim_at[lay.claim[mine]]]
+        return first_of(lay.claim[mine], mine, self.n)
 
     def of_line(self, found: Ints) -> Ints:
-        return self.below(self.lay.line, len(self.lay.line_at), LINE, self.lay.line_at, found)
+        """The first below each LX, wherever: for segments that no smaller loop of a line has."""
+        mine = found[self.lay.line[found] >= 0]
+        return first_of(self.lay.line[mine], mine, len(self.lay.line_at))
 
     def ranges(self, dtp_at: Ints) -> tuple[pa.Array, pa.Array]:
         """DTP02/03 → first and last day: D8 is one day, RD8 a range, DT a day with a time."""
@@ -329,10 +329,6 @@ class Reader:
         firsts = np.searchsorted(owner, owner, side="left") if n else owner
         self.line_number = np.where(bad, np.arange(n) - firsts + 1, number)
         first, last = self.ranges(self.of_line(self.at("DTP", 1, "472")))
-        drug = self.at("LIN", 2, "N4")
-        drug = drug[lay.line[drug] >= 0]
-        tooth = self.at("TOO")
-        tooth = tooth[lay.line[tooth] >= 0]
         starts, stops = scan.spans(sv, element(0, 1, 0))
         columns = {
             **chunk.place(at),
@@ -352,8 +348,8 @@ class Reader:
             "service_from": first,
             "service_to": last,
             "line_control_number": chunk.text(self.of_line(self.at("REF", 1, "6R")), 2),
-            "ndc": chunk.text(first_of(lay.line[drug], drug, n), 3),
-            "tooth": chunk.text(first_of(lay.line[tooth], tooth, n), 2),
+            "ndc": chunk.text(self.of_line(self.at("LIN", 2, "N4")), 3),
+            "tooth": chunk.text(self.of_line(self.at("TOO")), 2),
         }
         return table("837.service_lines", columns)
 

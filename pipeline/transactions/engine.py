@@ -34,8 +34,8 @@ from pipeline.x12.segments import Delimiters, Segment
 WINDOW = 1 << 21
 #: a claim, or a set's header, larger than this is damage and not data
 LARGEST_UNIT = 1 << 25
-#: so is a segment that has not ended after so many bytes
-LARGEST_SEGMENT = 1 << 20
+#: so is a segment that has not ended after so many bytes (an attachment in BIN may be large)
+LARGEST_SEGMENT = 1 << 24
 BOM = b"\xef\xbb\xbf"
 BULK: dict[str, Callable[[Chunk], dict[str, pa.Table]]] = {"835": remittance_835.tables, "837": claims_837.tables}
 KNOWN_IDS = {"835": remittance_835.IDS, "837": claims_837.IDS}
@@ -87,6 +87,7 @@ class _File:
     fresh: bool = True  # nothing looked at yet
     junk: int = -1  # offset of the first byte that belongs to no interchange
     events: list[_Event] = field(default_factory=list)
+    wanted: int = 0  # bytes without which it is no use to try again
 
 
 class Engine:
@@ -149,12 +150,14 @@ class Engine:
             piece.closes = True
             self._add(piece)
             return len(data)
-        if end - position < self.window:
+        if end - position < max(self.window, file.wanted):
             return position
         self._flush()
         piece = _piece(file, data[position:end], offset + position)
         piece.whole = False
-        return position + self._process([piece])
+        used = self._process([piece])
+        file.wanted = 0 if used else 2 * (end - position)
+        return position + used
 
     def _open(self, file: _File, found: Isa, offset: int) -> None:
         file.wire = found.wire
@@ -238,7 +241,8 @@ class Engine:
         numbers = np.zeros(n + 1, dtype=np.int64)
         offsets = np.zeros(n + 1, dtype=np.int64)
         set_of = np.full(n + 1, -1, dtype=np.int64)
-        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, self.findings)
+        files = [p.file for p in pieces]
+        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, self.findings, files, tops[:-1])
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
             chunk.begins.append(0)
@@ -278,28 +282,20 @@ class Engine:
         """Keep the segments before the last border; returns the bytes that they take, preamble included."""
         borders = scan.of(*_BORDERS)
         borders = borders[borders > first]
+        total = len(piece.data) + len(self._preamble)
+        tail = PAD + total - scan.after
+        if tail > LARGEST_SEGMENT:
+            message = f"A segment has not ended after {tail} bytes: they are skipped."
+            piece.events.append(_Event("segment.endless", message, piece.offset + len(piece.data) - tail))
+            return total
         if len(borders):
             m = int(borders[-1])
-        elif scan.n == first and len(piece.data) <= LARGEST_SEGMENT:
-            m = first
-        elif not self._in_bulk(scan, first) or scan.n == first or len(piece.data) > LARGEST_UNIT:
+        elif not self._in_bulk(scan, first):
             m = scan.n
-            if scan.n == first:
-                piece.events.append(
-                    _Event(
-                        "segment.endless",
-                        f"No segment ends within {len(piece.data)} bytes: they are skipped.",
-                        piece.offset,
-                    )
-                )
-                scan.limit(m)
-                return len(piece.data) + len(self._preamble)
-            if self._in_bulk(scan, first):
-                piece.events.append(
-                    _Event(
-                        "structure.claim_too_large", f"One claim takes more than {LARGEST_UNIT} bytes.", piece.offset
-                    )
-                )
+        elif len(piece.data) > LARGEST_UNIT and scan.n > first:
+            m = scan.n
+            message = f"One claim takes more than {LARGEST_UNIT} bytes."
+            piece.events.append(_Event("structure.claim_too_large", message, piece.offset))
         else:
             m = first
         scan.limit(m)
@@ -401,16 +397,12 @@ class Engine:
             if not scan.id_at(i):
                 self.findings.tolerated(
                     "segment.empty", "A segment is empty: two terminators follow each other.", _AGAIN,
-                    segment=int(chunk.numbers[i]), offset=int(chunk.offsets[i]), file=self._file_of(chunk, i),
+                    segment=int(chunk.numbers[i]), offset=int(chunk.offsets[i]), file=chunk.file_of(i),
                 )  # fmt: skip
             elif outside[i]:
                 chunk.error("envelope.outside_set", "This segment stands in no transaction set.", i, _AGAIN)
             else:
                 chunk.error("segment.unknown", "No segment of this name belongs to the transaction set.", i, _AGAIN)
-
-    def _file_of(self, chunk: Chunk, i: int) -> str:
-        owner = int(chunk.set_of[i])
-        return chunk.sets[owner].file if owner >= 0 else self.findings.file
 
     # ---- tables ------------------------------------------------------------------------------------------------------
 
