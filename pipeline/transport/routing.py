@@ -51,14 +51,30 @@ def _records(data: bytes) -> list[bytes]:
     return [line.rstrip(_BLANK) for line in lines if line.strip(b"9" + _BLANK)]
 
 
+#: where the element separator stands in every ISA
+_SEPARATORS = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)
+
+
+def _last_isa(body: bytes) -> int:
+    """Offset of the last interchange header; -1 where there is none. Names hold the letters ISA too (LISA, ISABEL)."""
+    at = len(body)
+    while (at := body.rfind(b"ISA", 0, at)) >= 0:
+        mark = body[at + 3 : at + 4]
+        if len(body) - at >= ISA_LENGTH and all(body[at + n : at + n + 1] == mark for n in _SEPARATORS):
+            return at
+    return -1
+
+
 def _ends_with_iea(data: bytes) -> bool:
     """The last segment is a whole IEA: ended by its terminator, or by all nine digits of the number that its ISA gave."""
-    separator, body = data[3:4], data.rstrip(_BLANK)
-    at = body.rfind(b"IEA" + separator)
-    isa = body.rfind(b"ISA", 0, max(at, 0))
+    body = data.rstrip(_BLANK)
+    isa = _last_isa(body)
     if isa < 0:
         return False
     separator, number, terminator = body[isa + 3 : isa + 4], body[isa + 90 : isa + 99], body[isa + 105 : isa + 106]
+    at = body.rfind(b"IEA" + separator)
+    if at < isa:
+        return False
     tail = body[at:]
     ended = tail.endswith(terminator) or (terminator in _BLANK and len(data) > len(body))
     elements = tail.removesuffix(terminator).split(separator)
