@@ -4,7 +4,7 @@
     DTP*439                                the segment with that qualifier stands in this loop
     2010BA/NM1.09                          a loop around this one, or any loop beneath it
     not REF*F8 and count(2400/LX) <= 50    counts of segments
-    BPR.02 = 0 or N4.03 like '\\d{9}'       numbers compare as numbers; like matches the whole value
+    BPR.02 = 0 or N4.03 like '\\d{9}'       bare numbers compare as numbers; like matches the whole value
 
 A path gives all the values that it finds, empty ones left out. A comparison holds if it holds for any of them; a bare path
 holds if there is any. So `not X = 'A'` says that no X is A, and `X != 'A'` that some X is not.
@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 #: the segments of one loop instance: (segment id, elements)
 Segments = Sequence[tuple[str, list[str]]]
@@ -31,18 +32,37 @@ class Instance:
     qualifier: Callable[[str, list[str]], str]
 
 
+Test = Callable[[str], bool]
 Condition = Callable[[Instance], bool]
 Values = Callable[[Instance], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression: `holds`, the other loops that it looks at, and the first path (where a finding points)."""
+    """A parsed expression: `holds`, its paths in order, and two quick tests for readers who pass over most loops.
+
+    `needs`: unless one of these is so, the expression cannot hold; `fails`: unless one of these is so, it cannot fail.
+    None: no such list is known.
+    """
 
     text: str
     holds: Condition
-    loops: frozenset[str]
     paths: tuple[Path, ...]
+    needs: Signs
+    fails: Signs
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One thing to look for in a loop's own segments: a value of `path` that passes `test` (None: any value) is there, or,
+    where `absent`, is not there."""
+
+    path: Path
+    test: Test | None
+    absent: bool
+
+
+Signs = list[Sign] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +126,29 @@ def parse_path(text: str) -> Path:
 def parse(text: str) -> Expression:
     """ValueError, naming the place, where the expression cannot be read."""
     parser = _Parser(text)
-    condition = parser.either()
+    condition, needs, fails = parser.either()
     if parser.kind:
         raise ValueError(f"{text!r}: unexpected {parser.value!r}")
-    return Expression(text, condition, frozenset(p.loop for p in parser.paths if p.loop), tuple(parser.paths))
+    return Expression(text, condition, tuple(parser.paths), needs, fails)
+
+
+Parsed = tuple[Condition, Signs, Signs]
+
+
+def _any(parts: list[Signs]) -> Signs:
+    """One of several suffices: the shortest, tests before mere presence."""
+    known = [signs for signs in parts if signs is not None]
+    return min(known, key=lambda signs: (sum(sign.test is None for sign in signs), len(signs))) if known else None
+
+
+def _all(parts: list[Signs]) -> Signs:
+    """Every one counts; unknown where one is unknown."""
+    joined: list[Sign] = []
+    for signs in parts:
+        if signs is None:
+            return None
+        joined += signs
+    return joined
 
 
 class _Parser:
@@ -144,49 +183,88 @@ class _Parser:
         if not self.take("mark", value):
             raise ValueError(f"{self.text!r}: {value!r} expected before {self.value!r}")
 
-    def either(self) -> Condition:
+    def either(self) -> Parsed:
         parts = [self.both()]
         while self.take("word", "or"):
             parts.append(self.both())
-        return parts[0] if len(parts) == 1 else lambda instance: any(part(instance) for part in parts)
+        if len(parts) == 1:
+            return parts[0]
+        conditions = [part[0] for part in parts]
+        return (
+            (lambda instance: any(condition(instance) for condition in conditions)),
+            _all([part[1] for part in parts]),
+            _any([part[2] for part in parts]),
+        )
 
-    def both(self) -> Condition:
+    def both(self) -> Parsed:
         parts = [self.negated()]
         while self.take("word", "and"):
             parts.append(self.negated())
-        return parts[0] if len(parts) == 1 else lambda instance: all(part(instance) for part in parts)
+        if len(parts) == 1:
+            return parts[0]
+        conditions = [part[0] for part in parts]
+        return (
+            (lambda instance: all(condition(instance) for condition in conditions)),
+            _any([part[1] for part in parts]),
+            _all([part[2] for part in parts]),
+        )
 
-    def negated(self) -> Condition:
+    def negated(self) -> Parsed:
         if self.take("word", "not"):
-            inner = self.negated()
-            return lambda instance: not inner(instance)
+            inner, needs, fails = self.negated()
+            return (lambda instance: not inner(instance)), fails, needs
         if self.take("mark", "("):
-            inner = self.either()
+            parsed = self.either()
             self.expect(")")
-            return inner
+            return parsed
         return self.comparison()
 
-    def comparison(self) -> Condition:
-        left = self.term()
+    def comparison(self) -> Parsed:
+        left, path = self.term()
         if self.kind == "mark" and self.value in ("=", "!=", "<", "<=", ">", ">="):
             sign = self.value
             self.next()
-            right = self.term()
-            return lambda instance: any(_compare(a, sign, b) for a in left(instance) for b in right(instance))
+            constant = self.value if self.kind in ("text", "number") else None
+            quoted = self.kind == "text"
+            right, _ = self.term()
+            if constant is not None and quoted and sign in ("=", "!="):
+                exact: Test = constant.__eq__ if sign == "=" else constant.__ne__
+                return (
+                    (lambda instance: any(exact(value) for value in left(instance))),
+                    _signs(path, exact, False),
+                    _signs(path, exact, True),
+                )
+            condition: Condition = lambda instance: any(  # noqa: E731
+                _compare(a, sign, b) for a in left(instance) for b in right(instance)
+            )
+            if constant is None:
+                # against another path: only that it has a value is known here
+                return condition, _signs(path, None, False), None
+            test: Test = partial(_compared, sign, constant)
+            return condition, _signs(path, test, False), _signs(path, test, True)
         if self.take("word", "in"):
             self.expect("(")
             listed = {self.literal()}
             while self.take("mark", ","):
                 listed.add(self.literal())
             self.expect(")")
-            return lambda instance: any(value in listed for value in left(instance))
+            within: Test = listed.__contains__
+            return (
+                (lambda instance: any(value in listed for value in left(instance))),
+                _signs(path, within, False),
+                _signs(path, within, True),
+            )
         if self.take("word", "like"):
             try:
-                pattern = re.compile(self.literal())
+                match = re.compile(self.literal()).fullmatch
             except re.error as error:
                 raise ValueError(f"{self.text!r}: {error}") from error
-            return lambda instance: any(pattern.fullmatch(value) for value in left(instance))
-        return lambda instance: bool(left(instance))
+            return (
+                (lambda instance: any(match(value) for value in left(instance))),
+                _signs(path, lambda value: match(value) is not None, False),
+                _signs(path, lambda value: match(value) is not None, True),
+            )
+        return (lambda instance: bool(left(instance))), _signs(path, None, False), _signs(path, None, True)
 
     def literal(self) -> str:
         if self.kind not in ("text", "number"):
@@ -195,10 +273,11 @@ class _Parser:
         self.next()
         return value
 
-    def term(self) -> Values:
+    def term(self) -> tuple[Values, Path | None]:
+        """The values, and the path where they are those of one."""
         if self.kind in ("text", "number"):
             constant = [self.literal()]
-            return lambda instance: constant
+            return (lambda instance: constant), None
         if self.kind == "word" and self.value in ("count", "sum"):
             function = self.value
             self.next()
@@ -206,10 +285,10 @@ class _Parser:
             path = self.path()
             self.expect(")")
             if function == "count":
-                return lambda instance: [str(len(path.segments(instance)))]
-            return lambda instance: [str(_total(path.values(instance)))]
+                return (lambda instance: [str(len(path.segments(instance)))]), None
+            return (lambda instance: [str(_total(path.values(instance)))]), None
         path = self.path()
-        return path.values
+        return path.values, path
 
     def path(self) -> Path:
         if self.kind != "path":
@@ -218,6 +297,11 @@ class _Parser:
         self.paths.append(path)
         self.next()
         return path
+
+
+def _signs(path: Path | None, test: Test | None, absent: bool) -> Signs:
+    """A sign is known only of the loop's own segments."""
+    return [Sign(path, test, absent)] if path is not None and not path.loop else None
 
 
 def _number(text: str) -> Decimal | None:
@@ -231,6 +315,10 @@ def _number(text: str) -> Decimal | None:
 
 def _total(values: Sequence[str]) -> Decimal:
     return sum((number for value in values if (number := _number(value)) is not None), Decimal(0))
+
+
+def _compared(sign: str, right: str, left: str) -> bool:
+    return _compare(left, sign, right)
 
 
 def _compare(left: str, sign: str, right: str) -> bool:

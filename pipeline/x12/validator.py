@@ -127,8 +127,8 @@ class _Tokens:
         self.report = report or (lambda rule, message, fix: None)
         self.delimiters = DEFAULT_DELIMITERS
 
-    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        """(offset of the first, raw segments as they stand, line ends included)."""
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """(offset, text of whole segments without the last terminator, line ends included)."""
         text, position = self.text, 0
         if text.startswith("\xef\xbb\xbf"):
             position = 3
@@ -189,7 +189,7 @@ class _Tokens:
         version = text[cuts[11] + 1 : cuts[12]]
         return Delimiters(separator, _repetition(repetition, version), text[at + 1], text[at + 2]), False
 
-    def _interchange(self, position: int) -> Generator[tuple[int, list[str]], None, int]:
+    def _interchange(self, position: int) -> Generator[tuple[int, str], None, int]:
         text = self.text
         heading = self._heading(position)
         if heading is None:
@@ -221,12 +221,12 @@ class _Tokens:
                         "x12.unterminated", "The file ends inside a segment: the last one has no terminator.",
                         "Ask the sender for a whole file.",
                     )  # fmt: skip
-                    yield position, [text[position:].rstrip("\r\n\t \x1a\x00")]
+                    yield position, text[position:].rstrip("\r\n\t \x1a\x00")
                 return len(text)
             stop, over = self._cut(position, end + 1, first)
             first = False
             if stop > position:
-                yield position, text[position : stop - 1].split(end_mark)
+                yield position, text[position : stop - 1]
             position = stop
             if over:
                 return position
@@ -268,35 +268,25 @@ def _repetition(mark: str, version: str) -> str:
 # ── the tables of the walk ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Link:
-    """One step, ready for the walk: everything that the loop below needs, without another look-up."""
-
-    __slots__ = ("bit", "enter", "hook", "keep", "kept", "limit", "matches", "place", "table")
-
-    def __init__(self, step: Step, matches: Callable[[str], Any], hook: Any, kept: bool) -> None:
-        self.kept = kept
-        self.place = step.place
-        self.keep = step.keep
-        self.enter = step.enter
-        self.bit = step.place.bit
-        self.limit = step.place.limit
-        self.matches = matches
-        self.hook = hook
-        self.table: dict[str, Any] | None = None
+#: One step, ready for the walk, as a tuple (the quickest to take apart): place, frames to keep, loops to enter, bit, limit,
+#: match of its pattern, hook or None, whether rules ask for it, and the table of what may follow (filled when first used)
+_Link = tuple[Place, int, tuple[Loop, ...], int, int, Callable[[str], Any], Any, bool, dict[str, Any]]
+_NOT_YET = "…"  # a table's only key until it is filled
 
 
 class _Frame:
     """An open loop: what it has held (`mask`, `counts`), where it began, and its segments where rules ask for them."""
 
-    __slots__ = ("counts", "items", "kids", "loop", "mask", "number")
+    __slots__ = ("counts", "items", "kids", "loop", "mask", "number", "signature")
 
     def __init__(self, loop: Loop, number: int, keep: bool) -> None:
+        self.signature: tuple[int, tuple[Any, ...]] | None = None
         self.loop = loop
         self.mask = 0
         self.number = number
         self.counts: dict[int, int] | None = None
         self.items: list[tuple[Place, int, str]] | None = [] if keep else None
-        self.kids: dict[str, list[list[tuple[Place, int, str]]]] | None = {} if keep else None
+        self.kids: dict[str, list[list[tuple[Place, int, str]]]] | None = None
 
 
 class _Machine:
@@ -310,24 +300,37 @@ class _Machine:
         self.tables: dict[int, dict[str, Any]] = {}
         self.ruled = self.meaning.situations.loops
         self.kept = self.meaning.situations.kept
+        self.closing = self.meaning.situations.closing | self.meaning.closing
 
     def table(self, place: Place) -> dict[str, Any]:
+        """What may follow `place`: segment id → link, or → qualifier → link. Links point on to tables, filled on demand."""
         known = self.tables.get(place.index)
         if known is None:
-            known = self.tables[place.index] = {}
-            for segment_id, steps in self.guide.steps(place).items():
-                if segment_id == "SE":
-                    continue
-                if isinstance(steps, dict):
-                    known[segment_id] = {key: self.link(step) for key, step in steps.items()}
-                else:
-                    known[segment_id] = self.link(steps)
+            known = self.tables[place.index] = {_NOT_YET: place}
         return known
 
+    def fill(self, table: dict[str, Any]) -> None:
+        place = table.pop(_NOT_YET)
+        for segment_id, steps in self.guide.steps(place).items():
+            if segment_id == "SE":
+                continue
+            if isinstance(steps, dict):
+                table[segment_id] = {key: self.link(step) for key, step in steps.items()}
+            else:
+                table[segment_id] = self.link(steps)
+
+    def filled(self, place: Place) -> dict[str, Any]:
+        table = self.table(place)
+        if _NOT_YET in table:
+            self.fill(table)
+        return table
+
     def link(self, step: Step) -> _Link:
-        return _Link(
-            step, self.matcher(step.place), self.meaning.hooks.get(step.place.index), step.place.index in self.kept
-        )
+        place = step.place
+        return (
+            place, step.keep, step.enter, place.bit, place.limit, self.matcher(place), self.meaning.hooks.get(place.index),
+            place.index in self.kept, self.table(place),
+        )  # fmt: skip
 
     def matcher(self, place: Place) -> Callable[[str], Any]:
         return pattern(place, self.delimiters, basic=self.basic).match
@@ -354,6 +357,7 @@ class _Engine:
         self.overlay = json.dumps(overlay, sort_keys=True, default=list) if overlay else ""
         self.found: list[dict[str, Any]] = []
         self.beyond = 0
+        self.count = 0  # findings so far, listed or not
         self.interchanges: list[InterchangeSeen] = []
         self.number = 0
         self.delimiters = DEFAULT_DELIMITERS
@@ -393,6 +397,7 @@ class _Engine:
             severity = (known.lenient if self.lenient else known.strict) if known else "error"
         if snip is None and known:
             snip = known.snip
+        self.count += 1
         if self.set is not None:
             if severity == "error":
                 self.set.errors += 1
@@ -429,10 +434,11 @@ class _Engine:
             return {}
         result: dict[int, int] = {0: 0}
         number, last = 0, max(wanted)
-        for offset, raw in _Tokens(self.text, None):
+        tokens = _Tokens(self.text, None)
+        for offset, batch in tokens:
             if number > last:
                 break
-            for segment in raw:
+            for segment in batch.split(tokens.delimiters.segment):
                 number += 1
                 if number in wanted:
                     result[number] = offset + len(segment) - len(segment.lstrip("\r\n\t "))
@@ -443,86 +449,80 @@ class _Engine:
 
     def run(self) -> None:
         tokens = _Tokens(self.text, lambda rule, message, fix: self.report(rule, message, fix, number=self.number or 1))
-        for _, raw in tokens:
+        for _, batch in tokens:
             self.delimiters = tokens.delimiters
-            segments = raw
-            if self._has_line_ends(raw):
-                segments = [segment.strip("\r\n\t ") if segment[:1] in "\r\n\t " else segment for segment in raw]
+            segments = batch.split(self.delimiters.segment)
+            if "\n" in batch or "\r" in batch or self.delimiters.segment + " " in batch:
+                segments = [segment.strip("\r\n\t ") if segment[:1] in "\r\n\t " else segment for segment in segments]
                 if not self.lines_noted and self.delimiters.segment not in "\r\n":
                     self.lines_noted = True
                     self.report(
-                        "x12.line-ends", "Line ends follow the segment terminators.", "None needed: they are read over.",
+                        "x12.line-ends", "Line ends or blanks follow the segment terminators.", "None needed: they are read over.",
                         number=self.number + 1,
                     )  # fmt: skip
             self._walk(segments)
         if self.interchange is not None:
             self._close_interchange(missing=True)
 
-    def _has_line_ends(self, raw: list[str]) -> bool:
-        return any(segment[:1] in ("\r", "\n", "\t", " ") for segment in (raw[:3] + raw[-3:])) or any(
-            segment[:1] in "\r\n\t " for segment in raw
-        )
-
     def _walk(self, segments: list[str]) -> None:
-        """The inner loop. All that is rare is in a method of its own."""
-        mark = self.delimiters.element
-        component = self.delimiters.component
-        frames = self.frames
-        number = self.number
+        """The inner loop: a look-up and a match for each good segment. All that is rare is in a method of its own."""
+        mark, component = self.delimiters.element, self.delimiters.component
+        number, table, frames = self.number, self.table, self.frames
+        place = self.place
         for segment in segments:
             number += 1
             segment_id, _, rest = segment.partition(mark)
-            link = self.table.get(segment_id)
+            link = table.get(segment_id)
             if link.__class__ is dict:
                 key = rest.partition(mark)[0] if segment_id != "HL" else "".join(segment.split(mark, 4)[3:4])
-                chosen = link.get(key)
-                if chosen is None:
-                    if component in key:
-                        chosen = link.get(key.partition(component)[0])
-                    if chosen is None:
-                        chosen = link.get("")
-                link = chosen
+                choices, link = link, link.get(key)
+                if link is None:
+                    link = (choices.get(key.partition(component)[0]) if component in key else None) or choices.get("")
             if link is None:
-                self.number = number
-                self._other(segment, segment_id)
-                frames = self.frames
+                if _NOT_YET in table:
+                    # the first time here: fill the table and take the segment again
+                    self.number, self.table, self.place = number - 1, table, place
+                    self.machine.fill(table)  # type: ignore[union-attr]
+                    self._walk([segment])
+                else:
+                    self.number, self.table, self.place = number, table, place
+                    self._other(segment, segment_id)
+                table, place, frames = self.table, self.place, self.frames
                 continue
-            if len(frames) != link.keep or link.enter:
+            place, keep, enter, bit, limit, matches, hook, kept, table = link
+            if enter or len(frames) != keep:
                 self.number = number
-                self._move(link.keep, link.enter)
+                self._move(keep, enter)
             frame = frames[-1]
-            bit = link.bit
             if frame.mask & bit:
-                if link.limit == 1:
+                if limit:
                     self.number = number
-                    self._repeated(link.place)
-                elif link.limit:
-                    self.number = number
-                    self._count(frame, link.place)
-            frame.mask |= bit
-            if link.kept and frame.items is not None:
-                frame.items.append((link.place, number, segment))
-            if link.matches(segment) is None:
+                    self._again(frame, place)
+            else:
+                frame.mask |= bit
+            if kept and frame.items is not None:
+                frame.items.append((place, number, segment))
+            if matches(segment) is None:
                 self.number = number
-                self._elements(link.place, segment)
-            if link.hook is not None:
+                self._elements(place, segment)
+            if hook is not None:
                 self.number = number
-                link.hook(self.state, self, number, segment.split(mark))
-            table = link.table
-            if table is None:
-                assert self.machine is not None
-                table = link.table = self.machine.table(link.place)
-            self.table = table
-            self.place = link.place
-        self.number = number
+                hook(self.state, self, number, segment.split(mark))
+        self.number, self.table, self.place = number, table, place
 
     # loops ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _move(self, keep: int, enter: tuple[Loop, ...]) -> None:
         """Close loops until `keep` are open, then open `enter`."""
         frames = self.frames
+        machine = self.machine
+        assert machine is not None
+        closing, ruled = machine.closing, machine.ruled
         while len(frames) > keep:
-            self._close(frames.pop())
+            frame = frames.pop()
+            loop = frame.loop
+            if loop.required_mask & ~frame.mask or loop.id in closing:
+                self._close(frame)
         for loop in enter:
             parent = frames[-1]
             if parent.mask & loop.bit and loop.limit:
@@ -536,8 +536,7 @@ class _Engine:
                         "Send the rest elsewhere, or leave it out.", loop=loop.id, segment_id=loop.trigger.id,
                     )  # fmt: skip
             parent.mask |= loop.bit
-            assert self.machine is not None
-            frames.append(_Frame(loop, self.number, loop.id in self.machine.ruled))
+            frames.append(_Frame(loop, self.number, loop.id in ruled))
 
     def _close(self, frame: _Frame) -> None:
         loop = frame.loop
@@ -558,21 +557,26 @@ class _Engine:
                         f"Give {item.label}.", loop=loop.id, segment_id=item.id,
                     )  # fmt: skip
         assert self.machine is not None
-        self.machine.meaning.closed(self.state, self, frame)
+        meaning = self.machine.meaning
+        if loop.id in meaning.closing:
+            meaning.closed(self.state, self, frame)
+        if frame.items is not None:
+            meaning.situations.closed(self, frame)
+        if loop.id in meaning.SUBJECTS:
+            self.subject = ""
 
-    def _repeated(self, place: Place) -> None:
-        self.report(
-            "x12.segment-repeat", f"{place.label} may stand {place.limit or 1} times in loop {place.loop.id} and stands more often.",
-            "Leave the further ones out.", loop=place.loop.id, segment_id=place.id,
-        )  # fmt: skip
-
-    def _count(self, frame: _Frame, place: Place) -> None:
+    def _again(self, frame: _Frame, place: Place) -> None:
+        """A segment that its loop has held before."""
         counts = frame.counts
         if counts is None:
             counts = frame.counts = {}
         counts[place.bit] = counts.get(place.bit, 1) + 1
         if counts[place.bit] > place.limit:
-            self._repeated(place)
+            self.report(
+                "x12.segment-repeat",
+                f"{place.label} may stand {place.limit} times in loop {place.loop.id} and stands more often.",
+                "Leave the further ones out.", loop=place.loop.id, segment_id=place.id,
+            )  # fmt: skip
 
     def _elements(self, place: Place, segment: str) -> None:
         parts = segment.split(self.delimiters.element)
@@ -640,7 +644,7 @@ class _Engine:
         matching = [place for place in places if not place.keys or key in place.keys]
         reachable = self.table.get(segment_id)
         if not matching:
-            choices = [link.place for link in reachable.values()] if isinstance(reachable, dict) else []
+            choices = [link[0] for link in reachable.values()] if isinstance(reachable, dict) else []
             allowed = sorted({code for place in choices or places for code in place.keys})
             self.report(
                 "x12.element-code" if choices else "x12.segment-unexpected",
@@ -739,7 +743,7 @@ class _Engine:
         if hook is not None:
             hook(self.state, self, self.number, segment.split(self.delimiters.element))
         self.place = place
-        self.table = self.machine.table(place)
+        self.table = self.machine.filled(place)
 
     # the envelope ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -943,7 +947,7 @@ class _Engine:
         self.state = self.machine.meaning.state(self.profile)
         self._elements(root.trigger, segment)
         self.place = root.trigger
-        self.table = self.machine.table(root.trigger)
+        self.table = self.machine.filled(root.trigger)
 
     def _se(self, parts: list[str], segment: str) -> None:
         if self.set is None:

@@ -293,7 +293,14 @@ def _compiled(
 ) -> re.Pattern[str]:
     body = _Pattern(delimiters, basic)
     element = body.element
-    text = segment_id + body.notes(syntax) + body.sequence(elements, element, leading=True)
+    pairs = {(int(note[1:3]), int(note[3:5])) for note in syntax if note[0] == "P" and len(note) == 5}
+    joined = frozenset(
+        first for first, last in pairs
+        if last == first + 1 and last <= len(elements) and {elements[first - 1].usage, elements[first].usage} == {"S"}
+        and sum(first in pair or last in pair for pair in pairs) == 1
+    )  # fmt: skip
+    rest = tuple(note for note in syntax if not (note[0] == "P" and len(note) == 5 and int(note[1:3]) in joined))
+    text = segment_id + body.notes(rest) + body.sequence(elements, element, leading=True, joined=joined)
     return re.compile(rf"{text}(?<!{element})\Z", re.ASCII)
 
 
@@ -319,8 +326,13 @@ class _Pattern:
         self.one, self.within = f"[{allowed}]", f"[ {allowed}]"
         self.groups = 0
 
-    def sequence(self, elements: tuple[Element, ...], separator: str, *, leading: bool) -> str:
-        """Values in order, each after its separator (the first one only where `leading`)."""
+    def sequence(
+        self, elements: tuple[Element, ...], separator: str, *, leading: bool, joined: frozenset[int] = frozenset()
+    ) -> str:
+        """Values in order, each after its separator (the first one only where `leading`).
+
+        `joined`: positions of an element that stands with its follower or not at all.
+        """
         slots: list[tuple[bool, str]] = []  # required, what stands after the separator
         index = 0
         while index < len(elements):
@@ -329,6 +341,10 @@ class _Pattern:
             if _is_dated(element, following):
                 absent = "" if element.usage == "R" else f"|{separator}"
                 slots.append((element.usage == "R", f"(?:{self.dated(element, separator)}{absent})"))
+                index += 2
+                continue
+            if index + 1 in joined and following is not None:
+                slots.append((False, f"(?:{self.repeated(element)}{separator}{self.repeated(following)}|{separator})"))
                 index += 2
                 continue
             required = element.usage == "R"
@@ -401,7 +417,9 @@ class _Pattern:
             if note[0] == "R":
                 always += f"(?:{'|'.join(has(p) for p in positions)})"
                 continue
-            first_position = min(first_position, *positions)
+            # the first element without which the note cannot be broken
+            bites = first if note[0] in "CL" else sorted(positions)[1] if note[0] == "E" else min(positions)
+            first_position = min(first_position, bites)
             if note[0] == "P":
                 for one, other in zip(positions, [*others, first], strict=True):
                     later += f"(?!{has(one)}(?!{has(other)}))"

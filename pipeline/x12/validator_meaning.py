@@ -69,10 +69,16 @@ class State:
         self.levels = 0
         self.level: dict[str, list[Any]] = {}  # HL01 → [HL04, children, segment number, loop id]
         self.open_level: dict[str, str] = {}  # loop id → HL01 of the one open
+        self.npis: set[str] = set()  # NPIs found good
 
 
 class Meaning:
     """The base: levels (HL), NPIs, and the rules that the guide's data states."""
+
+    #: loops that a finding names by the claim's id
+    SUBJECTS: frozenset[str] = frozenset()
+    #: loops whose end has work here, besides the situations
+    closing: frozenset[str] = frozenset()
 
     def __init__(self, guide: Guide) -> None:
         self.guide = guide
@@ -113,7 +119,7 @@ class Meaning:
         return State(profile)
 
     def closed(self, state: Any, engine: _Engine, frame: _Frame) -> None:
-        self.situations.closed(engine, frame)
+        """Called at the end of the loops in `closing`, before the situations are judged."""
 
     def finished(self, state: State, engine: _Engine) -> None:
         for flag, children, number, loop in state.level.values():
@@ -136,7 +142,10 @@ def _takes(place: Place, element: int, code: str) -> bool:
 
 
 def _identifier(place: Place, element: int, state: State, engine: _Engine, number: int, parts: list[str]) -> None:
-    if len(parts) > element + 1 and parts[element] == "XX" and not is_npi(parts[element + 1]):
+    if len(parts) > element + 1 and parts[element] == "XX" and parts[element + 1] not in state.npis:
+        if is_npi(parts[element + 1]):
+            state.npis.add(parts[element + 1])
+            return
         engine.report(
             "npi", f"{place.id}{element + 1:02d} is not a valid NPI: ten digits with a check digit.",
             "Correct the NPI in the provider's record.", loop=place.loop.id, segment_id=place.id, element=element + 1,
@@ -215,11 +224,13 @@ class _Payer:
 
 
 class _Line:
+    """A line that another payer has decided."""
+
     __slots__ = ("bundled", "charge", "number", "paid", "sure")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, charge: int | None) -> None:
         self.number = number
-        self.charge: int | None = None
+        self.charge = charge
         self.paid: dict[str, int] = {}  # payer id → Σ SVD02 + Σ CAS
         self.bundled: set[str] = set()
         self.sure = True
@@ -229,15 +240,20 @@ class _State837(State):
     def __init__(self, profile: Mapping[str, Any]) -> None:
         super().__init__(profile)
         self.created = ""
+        self.most = int(profile.get("max_claims_per_set", CLAIMS_IN_SET))
         self.claims = 0
         self.claim_ids: set[str] = set()
         self.order = ""  # SBR01 of 2000B
         self.birth = ""
-        self.clear(0, "")
+        #: (pointers, number of diagnoses) found good
+        self.pointed: set[tuple[str, int]] = set()
+        self.clear(0, None)
 
-    def clear(self, number: int, charge: str) -> None:
+    def clear(self, number: int, charge: int | None) -> None:
         self.claim_number = number
-        self.charge = cents(charge)
+        self.charge = charge
+        self.line_number = 0
+        self.line_charge: int | None = None
         self.total: int | None = 0
         self.lines = 0
         self.orders: set[str] = set()
@@ -250,6 +266,8 @@ class _State837(State):
 
 
 class Meaning837(Meaning):
+    closing = frozenset(("2300",))
+    SUBJECTS = frozenset(("2300",))
     #: (segment, element of the charge, element of the pointers)
     SERVICE: tuple[str, int, int] = ("SV1", 2, 7)
 
@@ -282,11 +300,7 @@ class Meaning837(Meaning):
         self.on("2430", "DTP", _line_paid_date, "573")
 
     def closed(self, state: _State837, engine: _Engine, frame: _Frame) -> None:
-        if frame.loop.id == "2300":
-            _balance(state, engine)
-        super().closed(state, engine, frame)
-        if frame.loop.id == "2300":
-            engine.subject = ""
+        _balance(state, engine)
 
 
 class Meaning837I(Meaning837):
@@ -302,7 +316,8 @@ def _at(parts: list[str], element: int) -> str:
 
 
 def _created(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    state.created = _at(parts, 4)
+    created = _at(parts, 4)
+    state.created = created if len(created) == 8 and created.isdigit() else ""
 
 
 def _subscriber(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -315,15 +330,16 @@ def _patient(state: _State837, engine: _Engine, number: int, parts: list[str]) -
 
 
 def _birth(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    state.birth = _at(parts, 2) if _at(parts, 1) == "D8" else ""
+    birth = parts[2] if len(parts) > 2 and parts[1] == "D8" else ""
+    state.birth = birth if len(birth) == 8 and birth.isdigit() else ""
 
 
 def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    state.clear(number, _at(parts, 2))
-    identifier = _at(parts, 1)
+    state.clear(number, cents(parts[2]) if len(parts) > 2 else None)
+    identifier = parts[1] if len(parts) > 1 else ""
     engine.subject = safe_id(identifier)
     state.claims += 1
-    most = int(state.profile.get("max_claims_per_set", CLAIMS_IN_SET))
+    most = state.most
     if state.claims == most + 1:
         engine.report(
             "837.claims-in-set", f"The set holds more than {most} claims.", "Begin a further set.", loop="2300",
@@ -335,7 +351,8 @@ def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> 
             "Give each claim an id of its own.", loop="2300", segment_id="CLM", element=1,
         )  # fmt: skip
     state.claim_ids.add(identifier)
-    state.orders = {state.order} - {"", "U"}
+    if state.order not in ("", "U"):
+        state.orders.add(state.order)
 
 
 def _diagnoses(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -408,8 +425,9 @@ def _payer_date(state: _State837, engine: _Engine, number: int, parts: list[str]
 
 def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     state.lines += 1
-    state.line = _Line(number)
-    stated = _at(parts, 1)
+    state.line = None
+    state.line_number, state.line_charge = number, None
+    stated = parts[1] if len(parts) > 1 else ""
     if stated != str(state.lines):
         engine.report(
             "837.line-number", f"LX01 is not {state.lines}: lines are numbered from 1, one after another.",
@@ -420,16 +438,18 @@ def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> N
 
 
 def _service(charge: int, pointers: int, state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    amount = cents(_at(parts, charge))
-    if state.line is not None:
-        state.line.charge = amount
+    amount = state.line_charge = cents(parts[charge]) if charge < len(parts) else None
     if amount is None or state.total is None:
         state.total = None
     else:
         state.total += amount
     if not pointers or pointers >= len(parts):
         return
+    pointed = (parts[pointers], state.diagnoses)
+    if pointed in state.pointed:
+        return
     seen = set()
+    found = engine.count
     for component, pointer in enumerate(parts[pointers].split(engine.delimiters.component), start=1):
         if not (pointer.isascii() and pointer.isdigit()):
             continue
@@ -444,20 +464,26 @@ def _service(charge: int, pointers: int, state: _State837, engine: _Engine, numb
             "837.pointer", f"{parts[0]}{pointers:02d}-{component} {words}.", "Point to diagnoses of the claim's HI.",
             loop="2400", segment_id=parts[0], element=pointers, component=component,
         )  # fmt: skip
+    if engine.count == found:
+        state.pointed.add(pointed)
 
 
 def _service_date(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    value = _at(parts, 3)
+    if len(parts) < 4:
+        return
+    value = parts[3]
     first, last = value[:8], value[-8:]
+    if state.birth <= first and last <= state.created:
+        return
     if not (first.isdigit() and last.isdigit()):
         return
-    loop = "2400" if state.line is not None else "2300"
-    if state.created.isdigit() and last > state.created:
+    loop = "2400" if state.lines else "2300"
+    if last > state.created and state.created:
         engine.report(
             "837.service-date", "DTP03 lies after the date of the file (BHT04): the service is in the future.",
             "Correct the date, or send the claim after the service.", loop=loop, segment_id="DTP", element=3,
         )  # fmt: skip
-    if state.birth.isdigit() and len(state.birth) == 8 and first < state.birth:
+    if first < state.birth:
         engine.report(
             "837.service-date", "DTP03 lies before the patient's birth.", "Correct the service date or the birth date.",
             loop=loop, segment_id="DTP", element=3,
@@ -476,6 +502,8 @@ def _line_control(state: _State837, engine: _Engine, number: int, parts: list[st
 
 def _decided(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     line = state.line
+    if line is None and state.lines:
+        line = state.line = _Line(state.line_number, state.line_charge)
     identifier = state.svd = _at(parts, 1)
     payer = next((payer for payer in state.payers if payer.id == identifier), None)
     if payer is None:
@@ -602,6 +630,9 @@ class _State835(State):
 
 
 class Meaning835(Meaning):
+    closing = frozenset(("2100", "2110"))
+    SUBJECTS = frozenset(("2100",))
+
     def state(self, profile: Mapping[str, Any]) -> _State835:
         return _State835(profile)
 
@@ -630,9 +661,6 @@ class Meaning835(Meaning):
                     f"The claim's charge {shown(charge)} less adjustments {shown(adjusted)} is not what it paid, {shown(paid)}.",
                     "Ask the payer for a corrected remittance.", number=state.claim_number, loop="2100", segment_id="CLP", element=4,
                 )  # fmt: skip
-        super().closed(state, engine, frame)
-        if frame.loop.id == "2100":
-            engine.subject = ""
 
     def finished(self, state: _State835, engine: _Engine) -> None:  # type: ignore[override]
         super().finished(state, engine)
@@ -747,6 +775,8 @@ class _State277(State):
 class Meaning277CA(Meaning):
     """The totals of a level agree with the claims beneath it, where claims stand beneath it."""
 
+    closing = frozenset(("2000B", "2000C", "2200D"))
+
     def state(self, profile: Mapping[str, Any]) -> _State277:
         return _State277(profile)
 
@@ -765,7 +795,6 @@ class Meaning277CA(Meaning):
             _total_check(state, engine, "2200C")
         elif frame.loop.id == "2200D":
             engine.subject = ""
-        super().closed(state, engine, frame)
 
 
 _TOTALS = {"90": 0, "QA": 0, "AA": 1, "QC": 1, "YU": 2, "YY": 3}

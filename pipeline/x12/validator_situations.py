@@ -46,18 +46,104 @@ class _Asker:
     def __init__(self, loop: Loop, rules: list[_Compiled], others: set[str]) -> None:
         self.rules = rules
         chain = loop.chain()
-        self.above = [other.id for other in chain[:-1] if other.id in others]
+        self.above = [(other.id, other.depth) for other in chain[:-1] if other.id in others]
         beneath = {other.id for other in _below(loop)}
         self.beneath = sorted(others & beneath)
-        self.beside: list[tuple[str, str]] = []  # (loop around both, loop)
-        for other in sorted(others - set(self.above) - beneath - {loop.id}):
+        self.around: list[tuple[str, str]] = []  # (loop around both, loop)
+        self.beside: list[tuple[int, str]] = []  # (depth of the loop around both, loop)
+        for other in sorted(others - {name for name, _ in self.above} - beneath - {loop.id}):
             around = next((up for up in reversed(chain[:-1]) if any(child.id == other for child in up.children)), None)
             if around is None:
                 raise ValueError(
                     f"a rule of loop {loop.id} looks at {other}, which is not around, beneath or beside it"
                 )
-            self.beside.append((around.id, other))
-        self.known: dict[Any, tuple[int, ...]] = {}
+            self.beside.append((around.depth, other))
+            self.around.append((around.id, other))
+        self.known: dict[Any, tuple[int, ...]] = {}  # signature → the rules that are broken
+        self.concerns: dict[Any, bool] = {}  # own signature → whether any rule can be broken
+        # What can be told at a glance. Each sign (see `expressions.Sign`) is one bit; a rule can only be broken where one
+        # sign of its condition and one sign of its check's failure are seen (0: nothing is known, take it as seen).
+        self.marks = 0
+        self.absences: list[tuple[int, int]] = []  # (a place's bit, the sign of its absence)
+        self.bits = 0  # all those places
+        #: place → element → (component, test, whether no value may pass it, the sign)
+        self.signs: dict[int, dict[int, list[tuple[int, expressions.Test | None, bool, int]]]] = {}
+        self.rare = [
+            (self._sign(loop, rule.when.needs if rule.when is not None else None), self._sign(loop, rule.check.fails))
+            for rule in rules
+        ]
+
+    def _sign(self, loop: Loop, signs: expressions.Signs) -> int:
+        """The bits of these signs; 0 where they cannot be told at a glance."""
+        if signs is None or not self._usable(loop, signs):
+            return 0
+        bits = 0
+        for sign in signs:
+            self.marks += 1
+            bit = 1 << self.marks
+            bits |= bit
+            for place in loop.places:
+                if not _may_be(place, sign.path):
+                    continue
+                if sign.absent:
+                    self.absences.append((place.bit, bit))
+                    self.bits |= place.bit
+                if sign.path.element or not sign.absent:
+                    elements = self.signs.setdefault(place.index, {})
+                    elements.setdefault(sign.path.element, []).append(
+                        (sign.path.component, sign.test, sign.absent, bit)
+                    )
+        return bits
+
+    @staticmethod
+    def _usable(loop: Loop, signs: list[expressions.Sign]) -> bool:
+        """Absence can be told where exactly one place, which stands once, is meant."""
+        for sign in signs:
+            if sign.absent:
+                places = [place for place in loop.places if _may_be(place, sign.path)]
+                exact = len(places) == 1 and (not sign.path.qualifiers or places[0].keys <= sign.path.qualifiers)
+                if not exact or places[0].limit != 1:
+                    return False
+        return True
+
+    def concerned(self, mask: int, items: list[Item], mark: str, component: str) -> bool:
+        """False where no rule of this loop can be broken by what it holds."""
+        seen = 0
+        if self.bits & ~mask:
+            for place_bit, sign in self.absences:
+                if not mask & place_bit:
+                    seen |= sign
+        signs = self.signs
+        for place, _, segment in items:
+            asked = signs.get(place.index)
+            if not asked:
+                continue
+            parts = segment.split(mark)
+            length = len(parts)
+            for element, listed in asked.items():
+                if not element:
+                    for _, _, _, sign in listed:
+                        seen |= sign
+                    continue
+                value = parts[element] if element < length else ""
+                pieces = value.split(component) if component in value else [value]
+                for number, test, absent, sign in listed:
+                    if number:
+                        piece = pieces[number - 1] if number <= len(pieces) else ""
+                        there = piece != "" and (test is None or test(piece))
+                    else:
+                        there = any(piece and (test is None or test(piece)) for piece in pieces)
+                    if there is not absent:
+                        seen |= sign
+        for condition, failure in self.rare:
+            if (not condition or seen & condition) and (not failure or seen & failure):
+                return True
+        return False
+
+
+def _may_be(place: Place, path: expressions.Path) -> bool:
+    """True where a segment of this place can be the one that the path names."""
+    return place.id == path.segment and (not path.qualifiers or not place.keys or bool(place.keys & path.qualifiers))
 
 
 def _below(loop: Loop) -> list[Loop]:
@@ -94,19 +180,20 @@ class Situations:
                 asker = self.askers[id(loop)] = _Asker(loop, rules, others)
                 for other in asker.beneath:
                     self.givers.setdefault(other, set()).add(loop_id)
-                for around, other in asker.beside:
+                for around, other in asker.around:
                     self.givers.setdefault(other, set()).add(around)
                     keeps.add(around)
             for one in rules:
                 for path in [*one.paths(), *([one.at] if one.at else [])]:
                     self._keep(guide, path, path.loop or loop_id)
         self.loops = frozenset(keeps)
+        #: loops whose end has work here
+        self.closing = frozenset(self.givers) | frozenset(compiled)
 
     def _keep(self, guide: Guide, path: expressions.Path, loop_id: str) -> None:
         places = [
             place for place in guide.places
-            if place.loop.id == loop_id and place.id == path.segment
-            and (not path.qualifiers or not place.keys or place.keys & path.qualifiers)
+            if place.loop.id == loop_id and _may_be(place, path)
         ]  # fmt: skip
         if not places:
             raise ValueError(f"a rule looks at {loop_id}/{path.segment}, which {guide.version} lacks")
@@ -126,45 +213,71 @@ class Situations:
         takers = self.givers.get(frame.loop.id)
         if takers:
             for above in engine.frames:
-                if above.loop.id in takers and above.kids is not None:
+                if above.loop.id in takers and above.items is not None:
+                    if above.kids is None:
+                        above.kids = {}
                     above.kids.setdefault(frame.loop.id, []).append(items)
         asker = self.askers.get(id(frame.loop))
         if asker is None:
             return
+        mark = engine.delimiters.element
+        own = (frame.mask & asker.bits, self._signature(items, mark)) if items else frame.mask & asker.bits
+        concerned = asker.concerns.get(own)
+        if concerned is None:
+            if len(asker.concerns) >= REMEMBERED:
+                asker.concerns.clear()
+            concerned = asker.concerns[own] = asker.concerned(frame.mask, items, mark, engine.delimiters.component)
+        if not concerned:
+            return
         groups: list[tuple[str, list[Item]]] = []
-        if asker.above or asker.beside:
-            for above in engine.frames:
-                name = above.loop.id
-                if name in asker.above and above.items is not None:
-                    groups.append((name, above.items))
-                if above.kids:
-                    for around, other in asker.beside:
-                        if around == name:
-                            groups.extend((other, beside) for beside in above.kids.get(other, ()))
+        signature: list[Any] = [own]
+        frames = engine.frames
+        for name, depth in asker.above:
+            # a frame's place on the stack is its loop's depth
+            above = frames[depth]
+            known = above.items
+            if known is not None:
+                groups.append((name, known))
+                signature.append(self._remembered(above, known, mark))
+        for depth, other in asker.beside:
+            kids = frames[depth].kids
+            for group in kids.get(other, ()) if kids else ():
+                groups.append((other, group))
+                signature.append((other, self._signature(group, mark)))
         if frame.kids:
             for other in asker.beneath:
-                groups.extend((other, beneath) for beneath in frame.kids.get(other, ()))
-        mark = engine.delimiters.element
-        signature = (self._signature(items, mark), *[(name, self._signature(group, mark)) for name, group in groups])
-        broken = asker.known.get(signature)
+                for group in frame.kids.get(other, ()):
+                    groups.append((other, group))
+                    signature.append((other, self._signature(group, mark)))
+        key = tuple(signature)
+        broken = asker.known.get(key)
         if broken is None:
             broken = self._judge(asker, items, groups, engine)
             if len(asker.known) >= REMEMBERED:
                 asker.known.clear()
-            asker.known[signature] = broken
+            asker.known[key] = broken
         for index in broken:
             _tell(engine, frame, items, asker.rules[index])
 
+    def _remembered(self, frame: _Frame, items: list[Item], mark: str) -> tuple[Any, ...]:
+        """The signature of an open loop, made again only where it has grown since."""
+        known = frame.signature
+        if known is None or known[0] != len(items):
+            known = frame.signature = (len(items), self._signature(items, mark))
+        return known
+
     def _signature(self, items: list[Item], mark: str) -> tuple[Any, ...]:
         found: list[Any] = []
+        kept = self.kept
         for place, _, segment in items:
             index = place.index
             found.append(index)
-            elements = self.kept[index]
+            elements = kept[index]
             if elements:
                 parts = segment.split(mark)
                 length = len(parts)
-                found.extend([parts[element] if element < length else "" for element in elements])
+                for element in elements:
+                    found.append(parts[element] if element < length else "")
         return tuple(found)
 
     def _judge(
