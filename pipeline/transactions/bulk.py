@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -89,10 +90,9 @@ def export(
     done = 0
     try:
         for source, name, size in zip(sources, names, sizes, strict=True):
-            engine.file(name, _blocks(source))
+            for_file = partial(progress, name) if progress is not None else None
+            engine.file(name, _blocks(source, done, result.bytes, for_file))
             done += size
-            if progress is not None:
-                progress(name, done, result.bytes)
         engine.finish()
         result.tables, result.rows = sink.close()
     except OSError as error:
@@ -105,10 +105,13 @@ def export(
     return result
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, done: int, total: int, progress: Callable[[int, int], None] | None) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as handle:
         while block := handle.read(WINDOW):
             yield block
+            done += len(block)
+            if progress is not None:
+                progress(done, total)
 
 
 def _labels(sources: Sequence[Path]) -> list[str]:

@@ -356,7 +356,7 @@ class Reader:
     def diagnoses(self) -> pa.Table:
         chunk, scan, lay = self.chunk, self.scan, self.lay
         segments = self.at("HI")
-        segments = segments[lay.place[segments] == CLAIM]
+        segments = segments[lay.claim[segments] >= 0]
         rows, number = repeats(chunk, segments, 1, 1, 40)
         at = segments[rows]
         element = number + 1
@@ -530,6 +530,11 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
 def _orphans(reader: Reader) -> None:
     """Lines and services that belong to no claim or line: never dropped in silence."""
     chunk, lay = reader.chunk, reader.lay
+    services = np.sort(np.concatenate([reader.at(s) for s in ("SV1", "SV2", "SV3")]))
+    services = services[lay.line[services] >= 0]
+    again = services[1:][lay.line[services[1:]] == lay.line[services[:-1]]]
+    for segment in again.tolist():
+        chunk.error("structure.second_service", "A line has a second service: it is left out of the tables.", segment)
     for segment_id, parent, rule in (
         ("LX", lay.claim, "structure.outside_claim"),
         ("SV1", lay.line, "structure.outside_line"),

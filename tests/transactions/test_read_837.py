@@ -250,7 +250,6 @@ def test_each_claim_takes_the_levels_above_it() -> None:
     [
         (b"HL*3*1*22*1~", b"HL*3*9*22*1~", "structure.hl02", "HL"),
         (b"HL*4*3*23*0~", b"HL*4*2*23*0~", "structure.hl02", "HL"),
-        (b"LX*2~SV1", b"SV1", "envelope.se01", "SE"),
         (b"LX*2~", b"LX*two~", "number.form", "LX"),
         (b"CLM*ACC2*80*", b"CLM*ACC2*8O*", "amount.form", "CLM"),
         (b"RD8*20251101-20251102", b"RD8*20251101-20251199", "date.form", "DTP"),
@@ -271,6 +270,14 @@ def test_services_and_lines_outside_a_claim_are_errors() -> None:
     assert {f.rule for f in result.findings} == {"structure.outside_claim", "structure.outside_line"}
     assert result.tables["837.service_lines"].num_rows == 0
     assert result.tables["837.diagnoses"].num_rows == 0
+
+
+def test_a_second_service_in_a_line_is_an_error_and_not_silently_lost() -> None:
+    result = read(professional().replace(b"LX*2~SV1", b"SV1").replace(b"SE*63", b"SE*62"), file="f")
+    assert [(f.rule, f.segment_id) for f in result.findings if f.rule != "envelope.se01"] == [
+        ("structure.second_service", "SV1")
+    ]
+    assert result.tables["837.service_lines"]["charge"].to_pylist() == [Decimal("100.50"), Decimal(80)]
 
 
 def test_a_claim_below_no_subscriber_is_an_error() -> None:
