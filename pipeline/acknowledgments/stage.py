@@ -9,6 +9,7 @@ unknown outcome is settled here. Nothing here ever sends.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -435,15 +436,18 @@ class _Batches:
     def _references(self, file_id: str) -> set[str]:
         """BHT03 of every set in an 837 that we wrote."""
         data = self.store.archive.get(file_id)
-        element, segment = data[3:4], data[105:106]
-        mark, found, at = b"BHT" + element, set(), data.find(b"BHT" + element)
-        while at >= 0:
-            end = data.find(segment, at)
-            fields_ = data[at:end].split(element)
-            if len(fields_) > 3:
-                found.add(fields_[3].decode("latin-1"))
-            at = data.find(mark, end)
-        return found
+        element, segment = re.escape(data[3:4]), re.escape(data[105:106])
+        third = (
+            segment
+            + rb"\s*BHT"
+            + element
+            + (rb"[^" + element + rb"]*" + element) * 2
+            + rb"([^"
+            + element
+            + segment
+            + rb"]*)"
+        )
+        return {found.decode("latin-1") for found in re.findall(third, data)}
 
     def _provider_of_claims(self, file_id: str, reference: str | None) -> dict[str, str]:
         """claim → NPI of its billing provider, for the sets of the file that carry the batch number."""

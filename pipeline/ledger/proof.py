@@ -9,6 +9,7 @@ visit in no state) is told apart and keeps the proof open too.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -394,12 +395,15 @@ def _segments(data: bytes, wanted: bytes) -> Iterator[list[bytes]]:
     start = data.find(b"ISA")
     while start >= 0 and len(data) - start > 105:
         element, terminator = data[start + 3 : start + 4], data[start + 105 : start + 106]
-        end = data.find(b"ISA" + element, start + 106)
-        for segment in data[start : end if end >= 0 else len(data)].split(terminator):
+        # a header stands after a terminator: names hold the letters ISA too (LISA)
+        header = re.compile(re.escape(terminator) + rb"\s*(ISA)" + re.escape(element))
+        following = header.search(data, start + 106)
+        end = following.start(1) if following else len(data)
+        for segment in data[start:end].split(terminator):
             segment = segment.strip()
             if segment.startswith(wanted + element):
                 yield segment.split(element)
-        start = end
+        start = end if following else -1
 
 
 def claims_in(data: bytes) -> Iterator[tuple[str, int]]:

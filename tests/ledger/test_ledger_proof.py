@@ -160,5 +160,10 @@ def test_a_visit_in_no_state_a_broken_chain_and_an_altered_archive_keep_it_open(
     assert "1 visits say that they have a claim" in broken
 
 
+def test_names_that_hold_the_letters_of_a_header_do_not_hide_claims() -> None:
+    glued = file_837(("C1", "100")).replace(b"BHT*", b"NM1*IL*1*DOE*LISA*X~BHT*") + b"\r\n" + file_837(("C2", "7.5"))
+    assert list(proof.claims_in(glued)) == [("C1", 10_000), ("C2", 750)]
+
+
 def test_an_empty_store_closes(books: Books) -> None:
     assert proof.prove(books.store).closes
