@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -222,7 +223,7 @@ def _aside_coded(connection: sa.Connection, on: date, failed: Failed) -> None:
 def _encounter_state(connection: sa.Connection, on: date, failed: Failed, state: str) -> None:
     """Set visits aside with their reason, and open a work item for each."""
     keys = sorted(failed)
-    rows = []
+    rows: list[Any] = []
     for start in range(0, len(keys), 500):
         where = r.encounters.c.encounter_key.in_(keys[start : start + 500])
         rows += connection.execute(sa.select(r.encounters).where(where)).mappings().all()
@@ -241,11 +242,17 @@ def _encounter_state(connection: sa.Connection, on: date, failed: Failed, state:
         reason = failed[row["encounter_key"]]
         items.append(
             WorkItem(
-                queue="held", subject=row["encounter_key"], cause=reason.rule, title="A visit failed a quality check",
+                queue="held", subject=row["encounter_key"], cause=reason.rule, title=_title("Visit", reason),
                 reason=reason.message, action=reason.fix, opened_on=on, cents=row["charge_cents"], payer_key=row["payer_key"],
             )
         )  # fmt: skip
     open_items(connection, items)
+
+
+def _title(whose: str, reason: engine.Reason) -> str:
+    """The expectation's own words, as the name of the work."""
+    said = reason.message.removesuffix(".")
+    return f"{whose}: {said[:1].lower()}{said[1:]}"
 
 
 def _aside_scrubbed(connection: sa.Connection, on: date, failed: Failed) -> None:
@@ -276,7 +283,7 @@ def _aside_batches(connection: sa.Connection, on: date, failed: Failed) -> None:
             [
                 WorkItem(
                     queue="sending", subject=row["file_id"], cause=failed[sending_id].rule,
-                    title="A claim file was stopped before sending", reason=failed[sending_id].message,
+                    title=_title("Claim file", failed[sending_id]), reason=failed[sending_id].message,
                     action=failed[sending_id].fix, opened_on=on, cents=row["charge_cents"], payer_key=row["payer_key"],
                 )
             ],
@@ -294,7 +301,7 @@ def _aside_files(connection: sa.Connection, on: date, failed: Failed) -> None:
             connection,
             [
                 WorkItem(
-                    queue="file", subject=file_id, cause=failed[file_id].rule, title="A received file was set aside",
+                    queue="file", subject=file_id, cause=failed[file_id].rule, title=_title("Received file", failed[file_id]),
                     reason=failed[file_id].message, action=failed[file_id].fix, opened_on=on,
                 )
             ],
@@ -306,7 +313,7 @@ def _only_report(connection: sa.Connection, on: date, failed: Failed) -> None:
     open_items(
         connection,
         [
-            WorkItem(queue="remittance", subject=key, cause=reason.rule, title="A posted row failed a quality check",
+            WorkItem(queue="remittance", subject=key, cause=reason.rule, title=_title("Books", reason),
                      reason=reason.message, action=reason.fix, opened_on=on)
             for key, reason in sorted(failed.items())
         ],

@@ -338,10 +338,8 @@ def _count(counts: Counter[str], charge: int, outcome: Outcome) -> None:
 
 def _item(row: Any, outcome: ForCoder, on: date) -> WorkItem:
     cause = outcome.causes[0]
-    more = len(outcome.causes) - 1
     return WorkItem(
-        queue="coding", subject=row.encounter_key, cause=cause.code, payer_key=row.payer_key,
-        title=f"To be coded: {cause.code}" + (f" and {more} more" if more else ""),
+        queue="coding", subject=row.encounter_key, cause=cause.code, payer_key=row.payer_key, title=cause.title,
         reason=" ".join(c.words for c in outcome.causes), action=cause.action, opened_on=on, cents=row.charge_cents,
     )  # fmt: skip
 

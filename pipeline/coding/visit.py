@@ -19,6 +19,24 @@ from pipeline.coding.rules import CERTAIN, Facts, Rule, Rules, chosen
 ICD10CM = frozenset({"ICD10CM", "ICD-10-CM", "ICD10", "ICD-10"})
 HCPCS = frozenset({"HCPCS", "CPT", "CPT4", "CPT-4", "HCPCS/CPT"})
 SOURCE_CODED = ("source-coded", "1")
+#: families of visits whose code a person chooses, in a few words
+FAMILIES = {
+    "check_up": "Check-up: a preventive or an office visit?",
+    "emergency": "Emergency visit whose level is not stated",
+    "home": "Home visit whose level is not stated",
+    "institutional": "A stay, which goes on an institutional claim",
+    "maternity": "Maternity care: one package or single visits?",
+    "office": "Office visit whose level is not stated",
+    "postoperative": "Visit after an operation: is it in the global period?",
+    "preventive": "Preventive visit whose code is not certain",
+    "procedure": "Visit with a procedure: was the visit separate?",
+    "telehealth": "Telehealth visit: with picture or by sound alone?",
+}
+#: what a source's code stands for, by the kind of its line
+_KINDS = {
+    "diagnosis": "Diagnosis", "visit": "Kind of visit", "procedure": "Procedure", "immunization": "Vaccine",
+    "vaccine": "Vaccine", "drug": "Drug", "supply": "Supply", "device": "Device", "other": "Service",
+}  # fmt: skip
 _SOCIAL_LAST = {"disorder": 0, "finding": 0, "administrative": 0, "history": 1, "social": 2}
 
 
@@ -102,9 +120,10 @@ class CodedLine:
 
 @dataclass(slots=True)
 class Cause:
-    """Why a visit needs a coder. `code` groups like visits; `words` and `action` are for people."""
+    """Why a visit needs a coder. `code` groups like visits; `title`, `words` and `action` are for people."""
 
     code: str
+    title: str
     words: str
     action: str = "Choose the code in the record, then add it to the extract or make it a rule."
 
@@ -173,13 +192,17 @@ class _Coding:
         if visit.claim_type != "professional":
             kind = "Dental" if visit.claim_type == "dental" else "Institutional"
             words = f"{kind} claims are not built yet."
-            return ForCoder([Cause(f"claim-type:{visit.claim_type}", words, "Bill it by hand.")])
+            return ForCoder([Cause(f"claim-type:{visit.claim_type}", f"{kind} visit", words, "Bill it by hand.")])
         if not visit.services:
-            return ForCoder([Cause("no-service", "The visit has no service.", "Add what was done to the extract.")])
+            words = "The visit has no service."
+            return ForCoder(
+                [Cause("no-service", "Visit without a service", words, "Add what was done to the extract.")]
+            )
         known = sum(s.charge for s in visit.services if s.charge is not None)
         if known != visit.charge:
             words = "The charges of the lines do not add up to the charge of the visit."
-            return ForCoder([Cause("charges", words, "Correct the charges in the practice's system and export again.")])
+            action = "Correct the charges in the practice's system and export again."
+            return ForCoder([Cause("charges", "Charges that do not add up", words, action)])
         self._diagnose()
         visits = [s for s in visit.services if s.kind == "visit" and s.system not in HCPCS]
         for service in visit.services:
@@ -202,7 +225,7 @@ class _Coding:
         if not self.lines and not self.causes:
             return NotBillable("nothing_to_bill")
         if not self.diagnoses and not self.causes:
-            self._cause("no-diagnosis", "The visit has no diagnosis that a claim can carry.",
+            self._cause("no-diagnosis", "Visit without a diagnosis for the claim", "The visit has no diagnosis that a claim can carry.",
                         "Add the diagnosis of the record to the extract.")  # fmt: skip
         self._combine()
         self._point()
@@ -254,7 +277,8 @@ class _Coding:
             return
         for rule_id, first, second, words in self.rules.combinations:
             if first in codes and any(code.startswith(second) for code in codes):
-                self._cause(f"combination:{first}+{second}", f"{rule_id}: {words}.")
+                self._cause(f"combination:{first}+{second}", f"Two diagnoses that belong in one code ({first}, {second})",
+                            f"{rule_id}: {words}.")  # fmt: skip
 
     # services
 
@@ -311,6 +335,7 @@ class _Coding:
             if rule is None:
                 self._cause(
                     f"administration:CVX {vaccine.row['cvx']}",
+                    f"Giving of a vaccine that no rule codes (CVX {vaccine.row['cvx']})",
                     f"No rule says how this payer pays the giving of CVX {vaccine.row['cvx']}.",
                     "Ask the payer whether this vaccine is covered here, and code its administration.",
                 )
@@ -350,7 +375,8 @@ class _Coding:
             if any(s.system == "CVX" or s.kind == "immunization" for s in self.visit.services):
                 self._leave(rule.rule_id, service)
             else:
-                self._cause("visit:vaccination", "A visit for a vaccine, and no vaccine is listed.",
+                self._cause("visit:vaccination", "Visit for a vaccine, and no vaccine",
+                            "A visit for a vaccine, and no vaccine is listed.",
                             "Add the vaccine to the extract.")  # fmt: skip
         elif family == "preventive":
             self._preventive(service)
@@ -369,7 +395,8 @@ class _Coding:
         status = self._status("preventive")
         diagnosis = self.rules.visit_diagnosis("preventive", self.on, self.facts)
         if age_ is None or diagnosis is None:
-            self._cause("age", "The patient's date of birth is missing or after the visit: the level goes by age.",
+            self._cause("age", "Date of birth missing or after the visit",
+                        "The patient's date of birth is missing or after the visit: the level goes by age.",
                         "Correct the date of birth in the practice's system and export again.")  # fmt: skip
             return
         if not status:
@@ -452,14 +479,16 @@ class _Coding:
                 price = self.rules.price(line.procedure, line.service.service_date)
                 if price is None:
                     self._cause(
-                        f"price:{line.procedure}", f"The charge master has no price of {line.procedure} on that day.",
+                        f"price:{line.procedure}", f"Service without a price ({line.procedure})",
+                        f"The charge master has no price of {line.procedure} on that day.",
                         "Add the price with its first day to the charge master.",
                     )  # fmt: skip
                     continue
                 # whole units only: a price is never multiplied into fractions of a cent
                 whole = int(line.units)
                 if whole != line.units:
-                    self._cause(f"units:{line.procedure}", "The charge master prices whole units only.",
+                    self._cause(f"units:{line.procedure}", f"Parts of a unit without a charge ({line.procedure})",
+                                "The charge master prices whole units only.",
                                 "Give the line's charge in the extract.")  # fmt: skip
                     continue
                 line.charge = price.cents * whole
@@ -470,9 +499,9 @@ class _Coding:
 
     # reasons
 
-    def _cause(self, code: str, words: str, action: str = "") -> None:
+    def _cause(self, code: str, title: str, words: str, action: str = "") -> None:
         if not any(c.code == code for c in self.causes):
-            self.causes.append(Cause(code, words, action) if action else Cause(code, words))
+            self.causes.append(Cause(code, title, words, action) if action else Cause(code, title, words))
 
     def _open(self, system: str, code: str, kind: str, suggested: list[Rule]) -> None:
         """A source code that no rule decides."""
@@ -480,14 +509,16 @@ class _Coding:
         words = f"No rule decides {system} {code} ({kind})."
         if any(named):
             words += " Suggested: " + "; ".join(n for n in named if n) + "."
-        self._cause(f"{system}:{code}", words)
+        what = "that only the record can decide" if any(named) else "that no rule codes"
+        self._cause(f"{system}:{code}", f"{_KINDS.get(kind, 'Service')} {what} ({system} {code})", words)
 
     def _suggest(self, family: str, why: str, cause: str = "") -> None:
         named = [f"{codes} ({words})" for codes, words in self.rules.suggestions.get(family, []) if codes]
         words = f"{why[:1].upper()}{why[1:]}."
         if named:
             words += " Suggested: " + "; ".join(named) + "."
-        self._cause(cause or f"visit:{family}", words)
+        title = "New or established patient?" if cause == "new-or-established" else FAMILIES.get(family, "")
+        self._cause(cause or f"visit:{family}", title or "Visit whose code is not certain", words)
 
 
 def age(birth: date, on: date) -> int:

@@ -34,79 +34,112 @@ NO_KEY = frozenset({"intake.key.missing", "intake.key.illegible"})
 #: code of the line that carries what a visit's total holds beyond its itemised rows
 UNITEMISED = "UNITEMISED"
 
-#: rule → (what is wrong, what to do). The place is put in front of the first.
-RULES: dict[str, tuple[str, str]] = {
+#: rule → (what is wrong, what to do, its name in a work queue). The place is put in front of the first.
+RULES: dict[str, tuple[str, str, str]] = {
     "intake.key.missing": (
         "the visit has no practice id or no visit id.",
         "Export the visit again with both: without them it cannot be told from other visits.",
+        "visit without an id",
     ),
     "intake.key.illegible": (
         "the practice id or the visit id holds control characters.",
         "Correct the id in the source system and export again.",
+        "visit id with control characters",
     ),
     "intake.key.duplicate": (
         "another row of this file has the same visit id.",
         "Keep one row a visit. Where the rows differ, find out in the source system which one is right.",
+        "two rows with one visit id",
     ),
     "intake.row.width": (
         "the row has more or fewer cells than the header.",
         "Look for a comma or a quotation mark inside a cell that is not quoted, then export again.",
+        "row with too many or too few cells",
     ),
     "intake.text.encoding": (
         "the cell holds bytes that are not UTF-8 text, or a stray carriage return.",
         "Export the file as UTF-8, without line breaks inside cells.",
+        "text that is not UTF-8",
     ),
-    "intake.value.missing": ("the cell is empty, and a visit cannot be billed without it.", "Fill it in the source."),
-    "intake.value.unknown": ("the word is not one that the layout knows.", "See docs/extracts.md for the words."),
+    "intake.value.missing": (
+        "the cell is empty, and a visit cannot be billed without it.",
+        "Fill it in the source.",
+        "empty cell that a claim needs",
+    ),
+    "intake.value.unknown": (
+        "the word is not one that the layout knows.",
+        "See docs/extracts.md for the words.",
+        "word that the layout does not know",
+    ),
     "intake.date.illegible": (
         "the date is impossible or not written YYYY-MM-DD.",
         "Correct the date in the source system and export again.",
+        "illegible date",
     ),
-    "intake.date.order": ("the last day of service is before the first.", "Correct the dates in the source system."),
+    "intake.date.order": (
+        "the last day of service is before the first.",
+        "Correct the dates in the source system.",
+        "last day of service before the first",
+    ),
     "intake.date.future": (
         "the service lies in the future of this night.",
         "Correct the date, or send the visit again once it has taken place.",
+        "service in the future",
     ),
     "intake.birth.after_service": (
         "the patient's date of birth is after the service.",
         "Correct the date of birth or the service date in the source system.",
+        "date of birth after the service",
     ),
     "intake.amount.illegible": (
         "the amount is not plain dollars with at most two decimals (no sign, exponent, NaN or thousands separator).",
         "Correct the amount in the source system and export again.",
+        "illegible amount",
     ),
-    "intake.number.illegible": ("the number is not plain digits.", "Correct it in the source system."),
+    "intake.number.illegible": (
+        "the number is not plain digits.",
+        "Correct it in the source system.",
+        "illegible number",
+    ),
     "intake.pointer.illegible": (
         "diagnosis pointers are ranks with commas between them, for example 1,2.",
         "Correct the pointers in the source system.",
+        "illegible diagnosis pointer",
     ),
     "intake.rank.duplicate": (
         "the visit has two different rows with this number.",
         "Number the rows of a visit from 1, each number once.",
+        "two rows with one number in a visit",
     ),
     "intake.charge.disagrees": (
         "the charges of the visit's services do not add up to the visit's charge.",
         "Find the missing or doubled service in the source system.",
+        "charges that do not add up",
     ),
     "intake.reference.missing": (
         "the row refers to a record that the extract does not hold.",
         "Export the whole set of files again: one of them is not of the same moment.",
+        "row that refers to a missing record",
     ),
     "intake.orphan": (
         "the row belongs to a visit that the extract does not hold.",
         "Export the visit with it, or remove the row.",
+        "row of a visit that is not in the extract",
     ),
     "intake.row.repeated": (
         "the row repeats an earlier one of the same visit exactly; it was counted once.",
         "Nothing to do; look into the export if it happens often.",
+        "row that repeats another",
     ),
     "intake.column.unknown": (
         "the column is not part of the layout and was not read.",
         "Check its spelling against docs/extracts.md.",
+        "column that the layout does not know",
     ),
     "intake.total.unproved": (
         "the charges cannot be compared with the manifest's total to the cent, because some amounts are illegible.",
         "Mend the rows named in the other findings and send the extract again.",
+        "total of charges that cannot be proved",
     ),
 }
 
@@ -152,7 +185,7 @@ def finding(
     rule: str, file: str, row: int | None, column: str, *, subject: str = "", severity: Severity = "error"
 ) -> Finding:
     """The finding of a rule at a cell. Says where and what, never what the cell holds."""
-    what, fix = RULES[rule]
+    what, fix, _ = RULES[rule]
     place = " ".join(
         part for part in (file, f"row {row}" if row is not None else "", f"column {column}" if column else "") if part
     )

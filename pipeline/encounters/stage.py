@@ -232,9 +232,9 @@ def _summaries(findings: Iterable[Finding], items: Iterable[SetAside], part: str
             queue="file",
             subject=part,
             cause=rule,
-            title=f"Rows of an extract were set aside: {rule}",
-            reason=f"{count} cells or rows: {RULES[rule][0]} {visits[rule]} visits wait for this reason. The findings of "
-            "this extract name file, row and column of each.",
+            title=f"Extract: {RULES[rule][2]}",
+            reason=f"Set aside: {RULES[rule][0]} Cells or rows: {count:,}. Visits that wait for this reason: "
+            f"{visits[rule]:,}. The findings of this extract name file, row and column of each.",
             action=RULES[rule][1],
             opened_on=on,
             cents=value[rule],

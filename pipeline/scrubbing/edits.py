@@ -27,6 +27,7 @@ class Edit(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
+    title: str = Field(min_length=1, max_length=60, description="what people call the fault, in a few words")
     version: str = "1"
     effective_from: date = date.min
     effective_to: date = date.max

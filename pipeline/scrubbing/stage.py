@@ -73,7 +73,8 @@ def run(store: Store, on: date) -> dict[str, int]:
     fresh = np.array([due[key].state == "coded" for key in claims.column("encounter_key").to_pylist()], dtype=bool)
     judged = judge(batch, book)
     judged.findings += _repaired(batch, made, judged.counts, fresh) + _editions(batch, fresh)
-    return _record(store, on, batch, judged, due, existing, keys, fresh)
+    titles = {edit.id: edit.title for edit in book.edits}
+    return _record(store, on, batch, judged, titles, due, existing, keys, fresh)
 
 
 def judge(batch: Batch, book: Book) -> Judgement:
@@ -248,8 +249,8 @@ def _editions(batch: Batch, fresh: np.ndarray) -> list[Finding]:
 
 
 def _record(
-    store: Store, on: date, batch: Batch, judged: Judgement, due: Mapping[str, Any], existing: Mapping[str, Any],
-    keys: list[str | None], fresh: np.ndarray,
+    store: Store, on: date, batch: Batch, judged: Judgement, titles: Mapping[str, str], due: Mapping[str, Any],
+    existing: Mapping[str, Any], keys: list[str | None], fresh: np.ndarray,
 ) -> dict[str, int]:  # fmt: skip
     claims = batch.tables["claims"]
     names = ("claim_id", "encounter_key", "payer_key", "practice_id", "guide", "frequency", "charge", "service_from")
@@ -264,7 +265,7 @@ def _record(
         before = due[claim["encounter_key"]]
         errors = judged.errors.get(row)
         if errors:
-            items.append(_item(claim, errors, charge, on))
+            items.append(_item(claim, errors, titles, charge, on))
             if before.state == "held" and before.reason == errors[0].rule:
                 continue
             change = {"state": "held", "reason": errors[0].rule, "claim_id": None}
@@ -340,12 +341,17 @@ def _write(store: Store, on: date, part: str, batch: Batch, rows: list[int]) -> 
         store.lake.write(f"scrubbed_{name}", on, part, table.filter(pc.is_in(table.column("claim_id"), ids)))
 
 
-def _item(claim: Mapping[str, Any], errors: list[Finding], charge: int, on: date) -> WorkItem:
-    first, more = errors[0], len({e.rule for e in errors}) - 1
+def _item(
+    claim: Mapping[str, Any], errors: list[Finding], titles: Mapping[str, str], charge: int, on: date
+) -> WorkItem:
+    first = errors[0]
+    places: dict[str, list[str]] = defaultdict(list)
+    for error in errors:
+        places[error.message].append(error.source)
     return WorkItem(
         queue="held", subject=claim["encounter_key"], claim_id=claim["claim_id"], cause=first.rule,
-        payer_key=claim["payer_key"], title=f"Held: {first.rule}" + (f" and {more} more" if more else ""),
-        reason=" ".join(dict.fromkeys(f"{e.message} ({e.source})" for e in errors)), action=first.fix, opened_on=on,
+        payer_key=claim["payer_key"], title=titles[first.rule], action=first.fix, opened_on=on,
+        reason=" ".join(f"{message} ({'; '.join(dict.fromkeys(found))})" for message, found in places.items()),
         cents=charge,
     )  # fmt: skip
 

@@ -117,6 +117,7 @@ def test_days_of_service_choose_the_edit(tmp_path: Path):
     (tmp_path / "ours.toml").write_text("""
 [[edit]]
 id = "no-x"
+title = "An X"
 effective_from = 2026-05-01
 effective_to = 2026-05-31
 snip = 7
@@ -138,7 +139,7 @@ fix = "Take it away."
 @pytest.mark.parametrize(
     "content",
     ["[[edit]]\nid = 'x'\n", "[[edit]\n", "[edits]\n",
-     "[[edit]]\nid='x'\nsnip=9\nfields=['member_id']\ncheck='required'\nmessage='m'\nfix='f'\n"],
+     "[[edit]]\nid='x'\ntitle='t'\nsnip=9\nfields=['member_id']\ncheck='required'\nmessage='m'\nfix='f'\n"],
 )  # fmt: skip
 def test_edits_that_cannot_be_used_stop_the_night_with_the_files_name(content: str, tmp_path: Path):
     (tmp_path / "ours.toml").write_text(content)
@@ -148,7 +149,7 @@ def test_edits_that_cannot_be_used_stop_the_night_with_the_files_name(content: s
 
 def test_an_edit_without_its_check_stops_the_night(tmp_path: Path):
     (tmp_path / "ours.toml").write_text(
-        "[[edit]]\nid='x'\nsnip=7\nfields=['member_id']\ncheck='nothing'\nmessage='m.'\nfix='f.'\n"
+        "[[edit]]\nid='x'\ntitle='t'\nsnip=7\nfields=['member_id']\ncheck='nothing'\nmessage='m.'\nfix='f.'\n"
     )
     with pytest.raises(Terminal, match="nothing"):
         judge(batch({}), Book(tmp_path))
@@ -156,3 +157,11 @@ def test_an_edit_without_its_check_stops_the_night(tmp_path: Path):
 
 def test_dates_of_the_edits_are_in_order():
     assert all(edit.effective_from <= edit.effective_to <= date.max for edit in BOOK.edits)
+
+
+def test_every_edit_has_a_name_of_its_own_that_people_understand():
+    """Versions of one edit share it; it is no rule id and no sentence."""
+    names = {edit.id: edit.title for edit in BOOK.edits}
+    assert len(set(names.values())) == len(names)
+    for name in names.values():
+        assert re.fullmatch(r"[A-Z][^_{}.]* [^_{}]+[^.]", name), name
