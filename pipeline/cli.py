@@ -7,12 +7,12 @@ line and nothing else; people's words go to stderr then. Heavy modules are impor
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from rich.console import Console
 
 from pipeline import __version__, cli_files
 from pipeline import settings as settings_module
+from pipeline.cli_files import Json, emit, parse_day
 from pipeline.errors import ClaimpipeError, Terminal
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ app.add_typer(work_app, name="work")
 app.add_typer(payer_app, name="payer")
 cli_files.register(app)
 
-OK, FINDINGS, CANNOT_RUN = 0, 1, 2
+OK, FINDINGS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 
 #: the night of the sample extract that comes with claimpipe
 SAMPLE_DATE = date(2026, 11, 20)
@@ -51,7 +52,6 @@ Home = Annotated[
         "--home", help="Folder of the register, archive, lake and reports (default: $CLAIMPIPE_HOME or .claimpipe)."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else there.")]
 Day = Annotated[str | None, typer.Option("--date", help="Logical date, YYYY-MM-DD.")]
 
 
@@ -64,29 +64,65 @@ class Format(StrEnum):
     hl7 = "hl7"
 
 
+#: what the parser of arguments raises: no such option, a value that does not fit, something missing
+_UsageError: Any = typer.BadParameter.__base__
+
+
 def main() -> None:
-    """Run the command line; turn every failure into a sentence and an exit code."""
+    """Run the command line; turn every failure into one sentence and an exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its help has been shown
+            return CANNOT_RUN
+        else:
+            command = error.ctx.command_path if error.ctx else "claimpipe"
+            text = error.format_message().replace(": Value error, ", ": ").rstrip(".")
+            _say(f"{text}. See `{command} --help`.")
+        return CANNOT_RUN
     except ClaimpipeError as error:
-        print(f"claimpipe: {error}", file=sys.stderr)
-        sys.exit(CANNOT_RUN)
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(OK)
-    except KeyboardInterrupt:
-        print("claimpipe: stopped. Nothing was lost; run the same command again.", file=sys.stderr)
-        sys.exit(130)
+        _say(str(error))
+        return CANNOT_RUN
+    except OSError as error:
+        _say(_of_the_machine(error))
+        return _or_traceback(CANNOT_RUN)
     except Exception as error:  # a defect: say where, but not the values, which may be a patient's
         place = traceback.extract_tb(error.__traceback__)[-1]
-        print(
-            f"claimpipe: a defect ({type(error).__name__} at {Path(place.filename).name}:{place.lineno}). Nothing half-done "
-            "was recorded. Set CLAIMPIPE_TRACEBACK=1 to see more (it may show patient data).",
-            file=sys.stderr,
+        _say(
+            f"a defect ({type(error).__name__} at {Path(place.filename).name}:{place.lineno}). Nothing half-done "
+            "was recorded. Set CLAIMPIPE_TRACEBACK=1 to see more (it may show patient data)."
         )
-        if os.environ.get("CLAIMPIPE_TRACEBACK"):
-            raise
-        sys.exit(CANNOT_RUN)
+        return _or_traceback(CANNOT_RUN)
+    if code == INTERRUPTED:
+        _say("stopped. Nothing was lost; run the same command again.")
+    return code if isinstance(code, int) else OK
+
+
+def _say(text: str) -> None:
+    """One sentence on stderr; a message of several lines would be several messages to who reads a log."""
+    with suppress(OSError):  # nobody reads us any more
+        print(f"claimpipe: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _or_traceback(code: int) -> int:
+    if os.environ.get("CLAIMPIPE_TRACEBACK"):
+        traceback.print_exc()
+    return code
+
+
+def _of_the_machine(error: OSError) -> str:
+    """The sentence of a failure that no part of the pipeline has words for: the disk, rights, limits."""
+    where = f" ({error.filename})" if isinstance(error.filename, str) else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full{where}. Free some space, then run the same command again: nothing was lost."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"Permission denied{where}. Check the rights of the folder, then run the same command again."
+    what = error.strerror or type(error).__name__
+    return f"The machine refused an operation: {what}{where}. Mend it, then run the same command again."
 
 
 def _version(wanted: bool) -> None:
@@ -107,10 +143,7 @@ def _root(
 def _day(text: str | None, settings: Settings | None = None) -> date:
     if text is None:
         return datetime.now(ZoneInfo(settings.timezone if settings else "America/New_York")).date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("a date is written YYYY-MM-DD", param_hint="--date") from None
+    return parse_day(text)
 
 
 def _settings(home: Path | None) -> Settings:
@@ -134,10 +167,6 @@ def _existing_store(home: Path | None) -> Store:
             f"There is no register in {settings.home}.", fix="Run `claimpipe nightly` first, or name another --home."
         )
     return open_store(settings)
-
-
-def _emit(value: Any) -> None:
-    print(json.dumps(value, default=str, ensure_ascii=False), flush=True)
 
 
 @contextmanager
@@ -203,13 +232,17 @@ def nightly(
         if started:
             process.stop(settings)
     assert report.proof is not None
+    written: list[Path] = []
     summary = summaries.gather(store, on, report.proof, report.troubles)
-    written = night_report.write(settings.home, summary)
+    try:
+        written = night_report.write(settings.home, summary)
+    except ClaimpipeError as error:  # the night itself is done and told all the same
+        report.troubles.append(f"reports: {error}")
     store.close()
     if as_json:
         for step, subject, counts in report.steps:
-            _emit({"step": step, "subject": subject, **counts})
-        _emit(
+            emit({"step": step, "subject": subject, **counts})
+        emit(
             {
                 "date": on,
                 "troubles": report.troubles,
@@ -221,11 +254,20 @@ def nightly(
         terminal.show(terminal.console_for_people(), summary)
         for path in written:
             print(f"report: {path}")
+    for trouble in together(report.troubles):
+        _say(trouble)
     if report.troubles:
-        for trouble in report.troubles:
-            print(f"claimpipe: {trouble}", file=sys.stderr)
         raise typer.Exit(CANNOT_RUN)
     raise typer.Exit(OK if report.proof.closes else FINDINGS)
+
+
+def together(troubles: Sequence[str]) -> list[str]:
+    """Troubles of several steps with one cause as one sentence: "harbor, medicaid: The disk is full. …"."""
+    whose: dict[str, list[str]] = {}
+    for trouble in troubles:
+        who, _, what = trouble.partition(": ")
+        whose.setdefault(what, []).append(who)
+    return [f"{', '.join(names)}: {what}" for what, names in whose.items()]
 
 
 def sample_extract() -> Path:
@@ -248,7 +290,7 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
     result = night.prove(store, _day(day) if day else None)
     store.close()
     if as_json:
-        _emit(result.as_dict())
+        emit(result.as_dict())
     else:
         proof_report.show(console_for_people(), result)
     raise typer.Exit(OK if result.closes else FINDINGS)
@@ -276,14 +318,18 @@ def sample(
 @payer_app.command("start")
 def payer_start(
     faults: Annotated[Path | None, typer.Option("--faults", help="TOML file of faults to inject.")] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay in this process until SIGTERM or Ctrl-C, as a container wants.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Start the payer in a box; it runs until `claimpipe payer stop`."""
     from pipeline.payer_simulator import process
 
-    if faults is not None and not faults.is_file():
-        raise Terminal(f"The faults file {faults} does not exist.")
-    endpoint = process.start(_settings(home), faults)
+    settings = _settings(home)
+    if foreground:
+        process.become(settings, faults)
+    endpoint = process.start(settings, faults)
     print(f"The payer in a box listens on {endpoint.host}:{endpoint.port} (process {endpoint.pid}).")
 
 
@@ -345,7 +391,7 @@ def work_list(
     store.close()
     if as_json:
         for row in rows:
-            _emit(row)
+            emit(row)
     else:
         work.show(console_for_people(), rows)
 
@@ -362,7 +408,7 @@ def work_show(
     found = work.one(store, item)
     store.close()
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         work.show_one(console_for_people(), found)
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline import settings as settings_module
 from pipeline.errors import Terminal
 from pipeline.findings import Finding, has_errors
+from pipeline.money import shown
+
+if TYPE_CHECKING:
+    from pipeline.payers import PayerProfile
 
 #: what `--json` prints of a finding, in this order: a contract
 FINDING_KEYS = (
@@ -52,20 +60,75 @@ def register(app: typer.Typer) -> None:
     app.add_typer(edits_app, name="edits")
 
 
-def read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Terminal(
-            f"The file {path} cannot be read ({error.strerror}).", fix="Check the name and the permissions."
-        ) from None
+# --- what commands share ----------------------------------------------------------------------------------------------
 
 
-def _emit(value: Any) -> None:
+def emit(value: Any) -> None:
+    """One JSON object as one line on stdout."""
     print(json.dumps(value, default=str, ensure_ascii=False), flush=True)
 
 
-def _profile(name: str | None) -> Any:
+def console() -> Console:
+    """A console as wide as the terminal; where there is none, wide enough for the tables."""
+    found = Console()
+    return found if found.is_terminal else Console(width=120)
+
+
+def parse_day(text: str, option: str = "--date") -> date:
+    """YYYY-MM-DD → date; a usage error that names the option where it is anything else."""
+    try:
+        if len(text) == 10:  # fromisoformat takes other forms too, and a contract has one
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise typer.BadParameter("a date is written YYYY-MM-DD and stands in the calendar.", param_hint=option)
+
+
+def today() -> date:
+    return datetime.now().astimezone().date()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of one file that a person named. Terminal, saying why, where it cannot be read."""
+    check_readable(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def check_readable(path: Path) -> None:
+    """Terminal where `path` is not a file that can be opened."""
+    try:
+        if path.is_dir():
+            raise Terminal(f"{path} is a folder.", fix=f"Name its files, for example {path}/*.")
+        with path.open("rb"):
+            return
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> Terminal:
+    return Terminal(
+        f"The file {path} cannot be read ({error.strerror or type(error).__name__}).",
+        fix="Check its name and its permissions.",
+    )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make the folder for a command's files; Terminal, saying why, where it refuses them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise Terminal(
+            f"The folder {folder} cannot be written ({error.strerror or type(error).__name__}).",
+            fix="Name another folder, or free some space, and run again.",
+        ) from None
+
+
+def _profile(name: str | None) -> PayerProfile | None:
     from pipeline import payers
 
     if name is None:
@@ -76,37 +139,63 @@ def _profile(name: str | None) -> Any:
     return profiles[name]
 
 
-def inspect(file: OneFile, as_json: Json = False) -> None:
-    """What a file holds, masked: interchanges, sets, counts, totals."""
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {key: getattr(finding, key) for key in FINDING_KEYS}
+
+
+# --- X12 files --------------------------------------------------------------------------------------------------------
+
+
+def inspect(
+    file: OneFile,
+    unmasked: Annotated[
+        bool, typer.Option("--unmasked", help="Show the first claims with patients' names too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What a file holds, masked: interchanges, sets, counts, totals. Exit code 1 where it is no X12 or damaged."""
     from pipeline.transactions.inspect import describe
 
-    found = describe(read_bytes(file))
+    check_readable(file)
+    found = describe(file, masked=not unmasked)
+    damaged = found["findings"]["error"] > 0
     if as_json:
-        _emit({"file": str(file), **found})
-        return
-    console = Console()
-    console.print(
-        f"[bold]{file.name}[/]: {found['kind']}, {found['bytes']:,} bytes, {found['segments']:,} segments",
-        highlight=False,
+        emit({**found, "file": str(file)})
+    else:
+        show_contents(console(), file, found)
+    raise typer.Exit(1 if damaged else 0)
+
+
+def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
+    """`describe`'s answer for people: the envelope as a tree, then counts, dollars and codes by kind."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    counts = found["counts"]
+    sets = ", ".join(f"{n:,} {kind}" for kind, n in counts["sets"].items()) or "no sets"
+    say(
+        f"{file}: {found['bytes']:,} bytes, {counts['interchanges']:,} interchanges, {counts['groups']:,} groups, {sets}"
     )
     for seen in found["interchanges"]:
-        console.print(
-            f"interchange {seen['control']}  {seen['sender']} → {seen['receiver']}  {seen['date']}  usage {seen['usage']}",
-            highlight=False,
-        )
+        usage = {"T": "test", "P": "production"}.get(seen["usage"] or "", "no usage")
+        say(f"interchange {seen['control']}  {seen['sender']} → {seen['receiver']}  {seen['date']}  {usage}")
         for group in seen["groups"]:
-            console.print(
-                f"  group {group['control']}  {group['functional_id']}  {group['version']}  {len(group['sets'])} sets"
-            )
-            for one in group["sets"][:50]:
-                what = "  ".join(
-                    f"{name} {value}" for name, value in one.items() if name not in ("id", "control") and value
-                )
-                console.print(f"    {one['id']} {one['control']}  {what}", highlight=False)
-            if len(group["sets"]) > 50:
-                console.print(f"    … {len(group['sets']) - 50:,} more sets")
-    for name, value in found["totals"].items():
-        console.print(f"  {name}: {value}", highlight=False)
+            inside = ", ".join(f"{n:,} × {kind}" for kind, n in group["sets"].items())
+            say(f"  group {group['control']}  {group['functional_id']} {group['version']}  {inside}")
+    if counts["interchanges"] > len(found["interchanges"]):
+        say(f"… {counts['interchanges'] - len(found['interchanges']):,} more interchanges")
+    for kind, totals in found["totals"].items():
+        for name, value in totals.items():
+            dollars = name.endswith("_cents")
+            words = name.removesuffix("_cents").replace("_", " ")
+            say(f"{kind} {words}: {shown(value) if dollars else f'{value:,}'}")
+        for code, n in found["codes"].get(kind, {}).items():
+            say(f"{kind} code {code}: {n:,}")
+    for example in found.get("examples", []):
+        say("  ".join(str(value) for value in example.values() if value is not None))
+    for one in found["first_findings"]:
+        say(f"{one['severity']}: segment {one['segment'] or '-'}: {one['message']} {one['fix']}".rstrip())
 
 
 def validate(
@@ -118,7 +207,8 @@ def validate(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many findings a file.")] = 1000,
     as_json: Json = False,
 ) -> None:
-    """What is wrong with X12 files, where, and how to mend it. Exit code 1 where a finding rejects."""
+    """What is wrong with X12 files, where, and how to mend it. Exit code 1 where a finding rejects, 2 where a file cannot
+    be read; the other files are checked all the same."""
     from pipeline.x12.validator import validate as check
 
     wanted = _profile(profile)
@@ -127,39 +217,46 @@ def validate(
         if wanted is not None
         else None
     )
-    rejected = False
+    rejected = unreadable = False
     for file in files:
-        found = check(read_bytes(file), file=str(file), mode=mode.value, profile=overlay, limit=limit)
+        try:
+            data = read_bytes(file)
+        except Terminal as error:
+            unreadable = True
+            print(f"claimpipe: {error}", file=sys.stderr)
+            continue
+        found = check(data, file=str(file), mode=mode.value, profile=overlay, limit=limit)
         rejected |= has_errors(found)
         if as_json:
             for finding in found:
-                _emit({key: getattr(finding, key) for key in FINDING_KEYS})
+                emit(_finding(finding))
         else:
-            show_findings(Console(), file, found)
-    raise typer.Exit(1 if rejected else 0)
+            show_findings(console(), file, found)
+    raise typer.Exit(2 if unreadable else 1 if rejected else 0)
 
 
 def show_findings(console: Console, file: Path, found: Iterable[Finding]) -> None:
+    """Findings of one file as a table; nothing in them is taken for markup."""
     listed = list(found)
     if not listed:
-        console.print(f"[green]✓[/] {file}: nothing is wrong", highlight=False)
+        console.print(Text.assemble(("✓", "green"), f" {file}: nothing is wrong"))
         return
-    table = Table(title=str(file), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=Text(str(file)), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("", "segment", "where", "snip", "what and how to mend it"):
         table.add_column(column, overflow="fold")
+    colours = {"error": "red", "warning": "yellow", "info": "dim"}
     for f in listed:
         where = (
             f"{f.loop} {f.segment_id}"
             + (f"{f.element:02d}" if f.element else "")
             + (f"-{f.component}" if f.component else "")
         )
-        colour = {"error": "red", "warning": "yellow", "info": "dim"}[f.severity]
         table.add_row(
-            f"[{colour}]{f.severity}[/]",
+            Text(f.severity, style=colours[f.severity]),
             str(f.segment or ""),
-            where.strip(),
+            Text(where.strip()),
             str(f.snip or ""),
-            f"{f.message} {f.fix} ({f.rule})",
+            Text(f"{f.message} {f.fix} ({f.rule})"),
         )
     console.print(table)
 
@@ -173,30 +270,28 @@ def acknowledge(
     """The TA1, 999 and, for claims, 277CA that a receiver answers. Exit code 1 where something is rejected."""
     from pipeline.transactions import receiver
 
-    try:
-        on = date.fromisoformat(day) if day else datetime.now().astimezone().date()
-    except ValueError:
-        raise typer.BadParameter("a date is written YYYY-MM-DD", param_hint="--date") from None
+    on = parse_day(day) if day else today()
     answers = receiver.answer(read_bytes(file), on=on, file=str(file))
     if not answers.files:
-        raise Terminal(f"{file} is no X12 file that asks for an answer.", fix="Acknowledgments themselves get none.")
-    out.mkdir(parents=True, exist_ok=True)
-    for kind, data in answers.files.items():
-        path = out / f"{file.stem}.{kind}.edi"
-        path.write_bytes(data)
-        if as_json:
-            _emit({"file": str(file), "answer": kind, "path": str(path), "code": answers.codes.get(kind, "")})
-        else:
-            print(f"{kind}: {path}  {answers.codes.get(kind, '')}".rstrip())
+        raise Terminal(
+            f"{file} gets no answer: it is no X12 file, or holds acknowledgments alone.",
+            fix=f"See what it holds: claimpipe inspect {file}",
+        )
+    with writing(out):
+        for kind, data in answers.files.items():
+            path = out / f"{file.stem}.{kind}.edi"
+            path.write_bytes(data)
+            if as_json:
+                emit({"file": str(file), "answer": kind, "path": str(path), "code": answers.codes.get(kind, "")})
+            else:
+                print(f"{kind}: {path}  {answers.codes.get(kind, '')}".rstrip())
     raise typer.Exit(1 if answers.rejected else 0)
 
 
 def export(
     files: Files,
     to: Annotated[Path, typer.Option("--to", help="Folder for the tables.")],
-    fmt: Annotated[
-        TableFormat, typer.Option("--format", help="parquet, csv or json (one object a line).")
-    ] = TableFormat.parquet,
+    fmt: Annotated[TableFormat, typer.Option("--format", help="How the tables are written.")] = TableFormat.parquet,
     as_json: Json = False,
 ) -> None:
     """The tables of X12 files: one file a table over all inputs, with a column `file`. Exit code 1 where a file is damaged."""
@@ -205,25 +300,31 @@ def export(
     from pipeline.transactions import bulk
 
     for file in files:
-        if not file.is_file():
-            raise Terminal(f"The file {file} cannot be read.", fix="Check the name.")
-    console = Console(stderr=True)
+        check_readable(file)
+    screen = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn(),
-        console=console, disable=as_json or not console.is_terminal, transient=True,
+        console=screen, disable=as_json or not screen.is_terminal, transient=True,
     ) as progress:  # fmt: skip
-        task = progress.add_task("reading", total=sum(file.stat().st_size for file in files))
-        result = bulk.export(files, to, fmt.value, lambda done: progress.update(task, advance=done))
+        task = progress.add_task("reading", total=None)
+        result = bulk.export(
+            files, to, fmt.value, lambda _file, done, total: progress.update(task, completed=done, total=total)
+        )
     for name, rows in result.rows.items():
+        path = result.tables[name]
         if as_json:
-            _emit({"table": name, "rows": rows, "path": str(result.paths[name])})
+            emit({"table": path.stem, "shape": name, "rows": rows, "path": str(path)})
         else:
-            print(f"{name}: {rows:,} rows  {result.paths[name]}")
-    if not as_json:
+            print(f"{path.stem}: {rows:,} rows  {path}")
+    if as_json:
+        for finding in result.findings:
+            emit(_finding(finding))
+    else:
         for finding in result.findings[:20]:
-            console.print(
-                f"{finding.severity}: {finding.file} segment {finding.segment}: {finding.message}", markup=False
-            )
+            where = f"{finding.file} segment {finding.segment}" if finding.segment else finding.file
+            print(f"{finding.severity}: {where}: {finding.message} {finding.fix}".rstrip(), file=sys.stderr)
+        if len(result.findings) > 20:
+            print(f"… {len(result.findings) - 20:,} more: see `claimpipe validate --mode lenient`.", file=sys.stderr)
     raise typer.Exit(1 if has_errors(result.findings) else 0)
 
 
@@ -238,62 +339,135 @@ def build(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Coded claims → 837 files, without sending. Exit code 1 where a claim was left out."""
-    from pipeline.claims import batches
+    """Coded claims → 837 files of one payer, without sending. Exit code 1 where a claim was left out."""
+    from pipeline.claims import offline
 
-    settings = settings_module.load()
-    wanted = _profile(profile)
-    tables = [read_tables(claims, name) for name in ("claims", "diagnoses", "lines")]
-    try:
-        on = date.fromisoformat(day) if day else datetime.now().astimezone().date()
-    except ValueError:
-        raise typer.BadParameter("a date is written YYYY-MM-DD", param_hint="--date") from None
-    made = batches.build_files(
-        tables[0], tables[1], tables[2], wanted, settings.submitter, on=on, usage=settings.submitter.usage
-    )
-    out.mkdir(parents=True, exist_ok=True)
+    on = parse_day(day) if day else today()
+    made = offline.build(claims, profile, out, settings_module.load(), on)
     for file in made.files:
-        path = out / f"837P_{file.numbers.interchange:09d}.edi"
-        path.write_bytes(file.data)
+        path = out / offline.file_name(profile, file)
         if as_json:
-            _emit({"path": str(path), "claims": len(file.claim_ids), "charge_cents": file.charge_cents})
+            emit({"path": str(path), "claims": len(file.claim_ids), "charge_cents": file.charge_cents})
         else:
-            print(f"{path}: {len(file.claim_ids):,} claims")
+            print(f"{path}: {len(file.claim_ids):,} claims, {shown(file.charge_cents)}")
     left = [*made.findings, *made.faults]
     if as_json:
         for finding in left:
-            _emit(
-                {key: getattr(finding, key) for key in FINDING_KEYS}
-                | {"source": finding.source, "subject": finding.subject}
-            )
+            emit(_finding(finding) | {"source": finding.source, "subject": finding.subject})
     elif left:
-        show_findings(Console(), claims, left)
+        show_findings(console(), claims, left)
+    elif not made.files:
+        print(f"There is no claim of {profile} in {claims}.", file=sys.stderr)
     raise typer.Exit(1 if has_errors(left) else 0)
 
 
-def read_tables(folder: Path, name: str) -> Any:
-    """`scrubbed_<name>` or `coded_<name>` of a folder: one Parquet file, or a lake folder of parts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+# --- code sets --------------------------------------------------------------------------------------------------------
 
-    from pipeline import shapes
 
-    for kind in ("scrubbed", "coded"):
-        table = f"{kind}_{name}"
-        paths = (
-            [folder / f"{table}.parquet"]
-            if (folder / f"{table}.parquet").is_file()
-            else sorted((folder / table).glob("**/*.parquet"))
+@codes_app.command("load")
+def codes_load(
+    file: OneFile,
+    effective: Annotated[str, typer.Option("--effective", help="First day of service it holds for, YYYY-MM-DD.")],
+    until: Annotated[
+        str | None, typer.Option("--until", help="Last day (default: the 30 September that follows).")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Load an official ICD-10-CM file (order file, codes file, or a plain list; text or gzip) into the home."""
+    from pipeline import codes
+
+    first = parse_day(effective, "--effective")
+    last = parse_day(until, "--until") if until else None
+    if last is not None and last < first:
+        raise typer.BadParameter("the last day is before the first.", param_hint="--until")
+    check_readable(file)
+    edition = codes.load_file(file, settings_module.load(home).home, first, last)
+    row = {
+        "set": "ICD-10-CM", "edition": edition.name, "effective_from": edition.effective_from.isoformat(),
+        "effective_to": edition.effective_to.isoformat(), "billable": len(edition.billable), "origin": edition.origin,
+    }  # fmt: skip
+    if as_json:
+        emit(row)
+    else:
+        print(
+            f"ICD-10-CM {edition.name}: {len(edition.billable):,} billable codes for services from "
+            f"{edition.effective_from} to {edition.effective_to}."
         )
-        if paths:
-            try:
-                rows = pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
-            except (pa.ArrowInvalid, OSError):
-                raise Terminal(
-                    f"{paths[0]} is no Parquet file of {table}.", fix="Give the folder of a lake or of an export."
-                ) from None
-            return shapes.check(rows, f"coded_{name}")
-    raise Terminal(
-        f"{folder} has no coded_{name}.parquet.",
-        fix="Give a folder with coded_claims, coded_diagnoses and coded_lines.",
-    )
+
+
+@codes_app.command("list")
+def codes_list(home: Home = None, as_json: Json = False) -> None:
+    """The code sets that are loaded, and the days of service that each holds for."""
+    from pipeline import codes
+
+    rows = codes.loaded(settings_module.load(home).home)
+    if as_json:
+        for row in rows:
+            emit(row)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("set", "edition", "from", "to", "billable", "origin"):
+        table.add_column(column, justify="right" if column == "billable" else "left", overflow="fold")
+    for row in rows:
+        texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()]
+        table.add_row(*texts)
+    console().print(table, markup=False)
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+def _rules() -> list[dict[str, Any]]:
+    """All edits and repairs as plain rows, edits first."""
+    from pipeline.scrubbing import edits
+
+    book = edits.load()
+    return [
+        *({"kind": "edit", **edit.model_dump(mode="json")} for edit in book.edits),
+        *({"kind": "repair", **repair.model_dump(mode="json")} for repair in book.repairs),
+    ]
+
+
+_LISTED = ("kind", "id", "version", "severity", "snip", "table", "fields", "owner", "effective_from", "effective_to",
+           "title", "message")  # fmt: skip
+
+
+@edits_app.command("list")
+def edits_list(as_json: Json = False) -> None:
+    """The rules that claims are held against, and the repairs made before."""
+    rows = _rules()
+    if as_json:
+        for row in rows:
+            emit({key: row.get(key) for key in _LISTED})
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("rule", "severity", "SNIP", "fields", "what"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        severity = row["severity"] if row["kind"] == "edit" else "repair"
+        fields = ", ".join(row["fields"][:3]) + (" …" if len(row["fields"]) > 3 else "")
+        table.add_row(row["id"], severity, str(row.get("snip") or ""), fields, row.get("title") or row["message"])
+    console().print(table, markup=False)
+
+
+@edits_app.command("show")
+def edits_show(
+    rule: Annotated[str, typer.Argument(help="Id of the rule, as findings and `edits list` name it.")],
+    as_json: Json = False,
+) -> None:
+    """One rule: for which days and fields it holds, what to do about it, and claims that pass and fail."""
+    rows = _rules()
+    found = [row for row in rows if row["id"] == rule]
+    if not found:
+        near = difflib.get_close_matches(rule, [row["id"] for row in rows], n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "See `claimpipe edits list`."
+        raise Terminal(f"There is no rule {rule}.", fix=hint)
+    for row in found:
+        if as_json:
+            emit(row)
+            continue
+        for name, value in row.items():
+            if value not in (None, "", [], {}, date.min.isoformat(), date.max.isoformat()):
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                print(f"{name.replace('_', ' ') + ':':<16}{text}")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import payers, shapes
-from pipeline.claims.batches import Build, build_files, required
+from pipeline.claims.batches import Build, BuiltFile, build_files, required
 from pipeline.errors import Terminal, Transient
 from pipeline.settings import Settings
 from pipeline.store.archive import write_synced
@@ -38,12 +38,16 @@ def build(claims: Path, profile: str, out: Path, settings: Settings, on: date) -
     try:
         out.mkdir(parents=True, exist_ok=True)
         for file in made.files:
-            write_synced(out / f"{profile}_{file.numbers.interchange:09d}.837", file.data)
+            write_synced(out / file_name(profile, file), file.data)
     except OSError as error:
         raise Transient(
             f"The folder {out} refused a file ({error.strerror}).", fix="Choose another with --out."
         ) from error
     return made
+
+
+def file_name(profile: str, file: BuiltFile) -> str:
+    return f"{profile}_{file.numbers.interchange:09d}.837"
 
 
 def _read(folder: Path, names: tuple[str, ...]) -> pa.Table:

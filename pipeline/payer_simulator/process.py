@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.errors import Terminal, Transient
 from pipeline.payer_simulator.faults import load_faults
@@ -62,7 +62,18 @@ def start(settings: Settings, faults: Path | None = None) -> Endpoint:
     return _endpoint(told)
 
 
-def _spawn(settings: Settings, root: Path, faults: Path | None, deadline: float) -> Endpoint:
+def become(settings: Settings, faults: Path | None = None) -> NoReturn:
+    """Be the payer in a box: this process goes on as it, until SIGTERM or Ctrl-C. Terminal where the faults cannot be used."""
+    root = settings.payer_box_dir
+    file = faults or (Path(settings.payer_box.faults) if settings.payer_box.faults else None)
+    load_faults(file)
+    root.mkdir(parents=True, exist_ok=True)
+    command = _command(settings, root, file)
+    print(f"The payer in a box runs in {root}.", flush=True)  # nothing of this process is flushed after the next line
+    os.execv(command[0], command)  # noqa: S606 - the same interpreter, a fixed list
+
+
+def _command(settings: Settings, root: Path, faults: Path | None) -> list[str]:
     command = [
         sys.executable, "-m", "pipeline.payer_simulator.serve", "--root", str(root.resolve()),
         "--port", str(settings.payer_box.port), "--seed", str(settings.payer_box.seed),
@@ -71,6 +82,11 @@ def _spawn(settings: Settings, root: Path, faults: Path | None, deadline: float)
         command += ["--faults", str(faults.resolve())]
     if settings.payers_dir:
         command += ["--payers", str(Path(settings.payers_dir).resolve())]
+    return command
+
+
+def _spawn(settings: Settings, root: Path, faults: Path | None, deadline: float) -> Endpoint:
+    command = _command(settings, root, faults)
     (root / "endpoint.json").unlink(missing_ok=True)
     log = root / "serve.log"
     # the box is another party: failure points of the night are none of its business
