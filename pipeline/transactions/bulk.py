@@ -9,6 +9,7 @@ dictionaries only where values repeat, differences for numbers and dates, decima
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 from collections import Counter
@@ -35,6 +36,8 @@ Format = Literal["parquet", "csv", "json"]
 Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
 #: rows of a row group: enough for compression, little enough for memory
 GROUP_ROWS = 1 << 16
+#: chunks that become tables at once: arrays are worked on without the interpreter's lock
+THREADS = min(2, os.cpu_count() or 1)
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {
@@ -86,7 +89,7 @@ def export(
         ) from error
     sink = _TableFiles(folder, fmt)
     result = ExportResult(files=len(sources), bytes=sum(sizes))
-    engine = Engine(sink, mode, limit=limit)
+    engine = Engine(sink, mode, limit=limit, threads=THREADS)
     done = 0
     try:
         for source, name, size in zip(sources, names, sizes, strict=True):
@@ -100,6 +103,7 @@ def export(
             f"The export stopped: {error.strerror}: {error.filename}.", fix="Mend it and export again."
         ) from error
     finally:
+        engine.__exit__()
         sink.discard()
     result.findings = engine.findings.items
     return result
@@ -208,7 +212,7 @@ class _TableFiles:
         self._rows: Counter[str] = Counter()
         self._writers: dict[str, _Writer] = {}
         self._failure: BaseException | None = None
-        self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=4)
+        self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=2)
         self._thread = threading.Thread(target=self._run, name="export-writer", daemon=True)
         self._thread.start()
         self._closed = False

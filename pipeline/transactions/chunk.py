@@ -8,7 +8,7 @@ value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,12 @@ class Chunk:
     begins: list[int]  # first segment of each set here
     stops: list[int]  # one past its last segment here
     first: int  # segments before this one were read in an earlier chunk and stand here only as parents
-    findings: FindingList
     files: list[str]  # the file of each piece of the chunk
     tops: Ints  # its first segment
+    claims_before: list[int] = field(default_factory=list)  # claims of each set in earlier chunks
+    noted: list[tuple[int, str, str, str, dict[str, Any]]] = field(
+        default_factory=list
+    )  # findings, not yet handed over
 
     def file_of(self, segment: int) -> str:
         return self.files[max(int(np.searchsorted(self.tops, segment, side="right")) - 1, 0)]
@@ -164,17 +167,21 @@ class Chunk:
         """An error finding at a segment of this chunk."""
         place.setdefault("offset", int(self.offsets[segment]))
         place.setdefault("file", self.file_of(segment))
-        owner = int(self.set_of[segment])
-        if owner >= 0:
-            # a level above many claims is read for each of them, and in each chunk: its fault is one finding
-            key = (rule, int(self.numbers[segment]), place.get("element"), place.get("component"))
-            if key in self.sets[owner].reported:
-                return
-            if len(self.sets[owner].reported) <= self.findings.limit:
-                self.sets[owner].reported.add(key)
-        self.findings.error(
-            rule, message, fix, segment=int(self.numbers[segment]), segment_id=self.name_of(segment), **place
-        )
+        place |= {"segment": int(self.numbers[segment]), "segment_id": self.name_of(segment)}
+        self.noted.append((int(self.set_of[segment]), rule, message, fix, place))
+
+    def hand_over(self, findings: FindingList) -> None:
+        """Findings noted here go to the reading's list, once each: a level above many claims is read for each of them."""
+        for owner, rule, message, fix, place in self.noted:
+            if owner >= 0:
+                reported = self.sets[owner].reported
+                key = (rule, place["segment"], place.get("element"), place.get("component"))
+                if key in reported:
+                    continue
+                if len(reported) <= findings.limit:
+                    reported.add(key)
+            findings.error(rule, message, fix, **place)
+        self.noted = []
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:

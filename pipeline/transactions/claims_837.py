@@ -166,7 +166,7 @@ class Reader:
         at = lay.claim_at
         owner = chunk.set_of[at]
         firsts = np.searchsorted(owner, np.arange(len(chunk.sets)), side="left")
-        before = np.array([s.claims for s in chunk.sets], dtype=np.int64)
+        before = np.array(chunk.claims_before, dtype=np.int64)
         self.claim_number = (
             np.arange(self.n) - firsts[owner] + before[owner] + 1 if self.n else np.zeros(0, dtype=np.int64)
         )
@@ -521,9 +521,6 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
         "837.other_payers": reader.other_payers(),
     }
     _orphans(reader)
-    for index, context in enumerate(chunk.sets):
-        if context.kind == "837":
-            context.claims += int((chunk.set_of[reader.lay.claim_at] == index).sum())
     return out
 
 

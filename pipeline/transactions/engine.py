@@ -12,8 +12,9 @@ a plain reader that lives in their set's context.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
@@ -93,12 +94,24 @@ class _File:
 class Engine:
     """`file` reads one file after another, `finish` flushes what is packed; then `findings.items` is complete."""
 
-    def __init__(self, sink: Sink, mode: Mode = "lenient", *, limit: int = DEFAULT_LIMIT, window: int = WINDOW) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        mode: Mode = "lenient",
+        *,
+        limit: int = DEFAULT_LIMIT,
+        window: int = WINDOW,
+        threads: int = 0,
+    ) -> None:
+        """`threads`: so many chunks at once become tables beside the thread that cuts (use as a context manager then)."""
         self.sink = sink
         self.findings = FindingList(mode, limit)
         self.envelope = EnvelopeReader(self.findings)
         self.window = window
         self.numbered = 0  # segments numbered so far in the file at hand
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, "x12-tables") if threads else None
+        self._underway: deque[tuple[Chunk, Future[list[tuple[str, pa.Table]]], list[str]]] = deque()
         self._pack: list[_Piece] = []
         self._packed = 0
         self._preamble = b""  # open HL blocks of the set at hand, read again before the next window
@@ -213,6 +226,15 @@ class Engine:
 
     def finish(self) -> None:
         self._flush()
+        while self._underway:
+            self._take_oldest()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _flush(self) -> None:
         pack, self._pack, self._packed = self._pack, [], 0
@@ -242,7 +264,7 @@ class Engine:
         offsets = np.zeros(n + 1, dtype=np.int64)
         set_of = np.full(n + 1, -1, dtype=np.int64)
         files = [p.file for p in pieces]
-        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, self.findings, files, tops[:-1])
+        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1])
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
             chunk.begins.append(0)
@@ -271,10 +293,8 @@ class Engine:
         for index, (begin, stop) in enumerate(zip(chunk.begins, chunk.stops, strict=True)):
             set_of[begin:stop] = index
         self._check_segments(chunk)
-        self._tables(chunk)
-        for piece in pieces:
-            if piece.closes:
-                self.findings.end(piece.file)
+        self._count_claims(chunk)
+        self._tables(chunk, [p.file for p in pieces if p.closes])
         self._keep_open_blocks(chunk, pieces[-1].whole)
         return used
 
@@ -406,14 +426,20 @@ class Engine:
 
     # ---- tables ------------------------------------------------------------------------------------------------------
 
-    def _tables(self, chunk: Chunk) -> None:
+    def _count_claims(self, chunk: Chunk) -> None:
+        """Claims are numbered through their set: how many were before, and how many there are now."""
+        chunk.claims_before = [s.claims for s in chunk.sets]
+        for segment_id, kind in (("CLP", "835"), ("CLM", "837")):
+            if any(s.kind == kind for s in chunk.sets):
+                owners = chunk.set_of[chunk.scan.of(segment_id)]
+                counts = np.bincount(owners[owners >= 0], minlength=len(chunk.sets))
+                for context, count in zip(chunk.sets, counts.tolist(), strict=True):
+                    context.claims += count if context.kind == kind else 0
+
+    def _tables(self, chunk: Chunk, closed: list[str]) -> None:
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         rows["interchanges"], rows["TA1.interchanges"] = self.envelope.taken_rows()
         kinds = {s.kind for s in chunk.sets}
-        for kind, read in BULK.items():
-            if kind in kinds:
-                for name, table in read(chunk).items():
-                    self.sink.add(name, table)
         for kind in sorted(kinds & READERS.keys()):
             for name in _shapes_of(kind):
                 rows[name] = []  # a kind that is here has all its tables
@@ -429,6 +455,25 @@ class Engine:
         for name, found in rows.items():
             if found or name.partition(".")[0] in READERS:
                 self.sink.add(name, rows_table(name, found))
+        wanted = [kind for kind in BULK if kind in kinds]
+        if self._pool is None:
+            self._take_over(chunk, _bulk_tables(chunk, wanted), closed)
+        else:
+            self._underway.append((chunk, self._pool.submit(_bulk_tables, chunk, wanted), closed))
+            while len(self._underway) > self._threads:
+                self._take_oldest()
+
+    def _take_oldest(self) -> None:
+        chunk, work, closed = self._underway.popleft()
+        self._take_over(chunk, work.result(), closed)
+
+    def _take_over(self, chunk: Chunk, tables: list[tuple[str, pa.Table]], closed: list[str]) -> None:
+        """A chunk is read: its tables go to the sink and its findings to the list, always in the order of the files."""
+        for name, table in tables:
+            self.sink.add(name, table)
+        chunk.hand_over(self.findings)
+        for file in closed:
+            self.findings.end(file)
 
     def _plain(self, chunk: Chunk, rows: dict[str, list[dict[str, Any]]]) -> None:
         wire = chunk.scan.wire
@@ -458,6 +503,10 @@ class Engine:
         self._preamble = b"".join(scan.buffer[scan.starts[a] : scan.stops[b - 1] + 1].tobytes() for a, b in blocks)
         kept = np.concatenate([np.arange(a, b) for a, b in blocks]) if blocks else np.zeros(0, dtype=np.int64)
         self._preamble_numbers, self._preamble_offsets = chunk.numbers[kept], chunk.offsets[kept]
+
+
+def _bulk_tables(chunk: Chunk, kinds: list[str]) -> list[tuple[str, pa.Table]]:
+    return [item for kind in kinds for item in BULK[kind](chunk).items()]
 
 
 def _piece(file: _File, data: bytes, offset: int) -> _Piece:

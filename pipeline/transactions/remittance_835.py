@@ -52,17 +52,13 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
     line_number = _line_numbers(claim_of[kept_lines])
 
     children = Children(chunk, here, claim_of, line_of)
-    out = {
+    return {
         "835.payments": payments(chunk, here),
         "835.claims": claims(chunk, children, claim_at, claim_number, claim_ids),
         "835.service_lines": lines(chunk, children, kept_lines, claim_of, claim_number, line_number, claim_ids),
         "835.adjustments": adjustments(chunk, here, claim_of, line_of, claim_number, line_number, claim_ids),
         "835.provider_adjustments": provider_adjustments(chunk, here),
     }
-    for index, context in enumerate(chunk.sets):
-        if context.kind == "835":
-            context.claims += int((chunk.set_of[claim_at] == index).sum())
-    return out
 
 
 def _counted(n: int, marks: Ints) -> Ints:
@@ -81,7 +77,7 @@ def _ordinals(chunk: Chunk, claim_at: Ints) -> Ints:
     owner = chunk.set_of[claim_at]
     rank = np.arange(len(claim_at))
     firsts = np.searchsorted(owner, np.arange(len(chunk.sets)), side="left")
-    before = np.array([s.claims for s in chunk.sets], dtype=np.int64)
+    before = np.array(chunk.claims_before, dtype=np.int64)
     return rank - firsts[owner] + before[owner] + 1 if len(claim_at) else rank
 
 
