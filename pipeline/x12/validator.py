@@ -277,7 +277,7 @@ _NOT_YET = "…"  # a table's only key until it is filled
 class _Frame:
     """An open loop: what it has held (`mask`, `counts`), where it began, and its segments where rules ask for them."""
 
-    __slots__ = ("counts", "items", "kids", "loop", "mask", "number", "signature")
+    __slots__ = ("counts", "firsts", "items", "kids", "loop", "mask", "number", "signature")
 
     def __init__(self, loop: Loop, number: int, keep: bool) -> None:
         self.signature: tuple[int, tuple[Any, ...]] | None = None
@@ -285,6 +285,8 @@ class _Frame:
         self.mask = 0
         self.number = number
         self.counts: dict[int, int] | None = None
+        #: (bit, segment number) of the first of each place and child loop: tells where a missing one should have stood
+        self.firsts: list[tuple[int, int]] = []
         self.items: list[tuple[Place, int, str]] | None = [] if keep else None
         self.kids: dict[str, list[list[tuple[Place, int, str]]]] | None = None
 
@@ -448,7 +450,12 @@ class _Engine:
     # the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self) -> None:
-        tokens = _Tokens(self.text, lambda rule, message, fix: self.report(rule, message, fix, number=self.number or 1))
+        def say(rule: str, message: str, fix: str) -> None:
+            """What the cutting finds is about the segment that comes next; bytes outside stand after the last one."""
+            after = rule in ("x12.trailing-bytes", "x12.not-x12")
+            self.report(rule, message, fix, number=max(self.number, 1) if after else self.number + 1)
+
+        tokens = _Tokens(self.text, say)
         for _, batch in tokens:
             self.delimiters = tokens.delimiters
             segments = batch.split(self.delimiters.segment)
@@ -500,6 +507,7 @@ class _Engine:
                     self._again(frame, place)
             else:
                 frame.mask |= bit
+                frame.firsts.append((bit, number))
             if kept and frame.items is not None:
                 frame.items.append((place, number, segment))
             if matches(segment) is None:
@@ -535,26 +543,33 @@ class _Engine:
                         "x12.loop-repeat", f"Loop {loop.id} ({loop.name}) stands more than {loop.limit} times here.",
                         "Send the rest elsewhere, or leave it out.", loop=loop.id, segment_id=loop.trigger.id,
                     )  # fmt: skip
-            parent.mask |= loop.bit
+            if not parent.mask & loop.bit:
+                parent.mask |= loop.bit
+                parent.firsts.append((loop.bit, self.number))
             frames.append(_Frame(loop, self.number, loop.id in ruled))
 
     def _close(self, frame: _Frame) -> None:
         loop = frame.loop
         missing = loop.required_mask & ~frame.mask
         if missing:
-            for item in loop.items():
+            items = loop.items()
+            places = {item.bit: item.at for item in items}
+            for item in items:
                 if not item.bit & missing:
                     continue
+                # it is noticed at the first segment that stands past its place
+                past = [number for bit, number in frame.firsts if places.get(bit, 0) > item.at]
+                number = min(past, default=self.number)
                 if isinstance(item, Loop):
                     self.report(
                         "x12.loop-missing", f"Loop {item.id} ({item.name}) is missing in loop {loop.id}.",
-                        f"Give loop {item.id}, beginning with {item.trigger.label}.", loop=item.id,
+                        f"Give loop {item.id}, beginning with {item.trigger.label}.", number=number, loop=item.id,
                         segment_id=item.trigger.id,
                     )  # fmt: skip
                 else:
                     self.report(
                         "x12.segment-missing", f"{item.label} is missing in loop {loop.id} ({loop.name}).",
-                        f"Give {item.label}.", loop=loop.id, segment_id=item.id,
+                        f"Give {item.label}.", number=number, loop=loop.id, segment_id=item.id,
                     )  # fmt: skip
         assert self.machine is not None
         meaning = self.machine.meaning
@@ -654,10 +669,13 @@ class _Engine:
                 loop=here, segment_id=segment_id, element=element if choices else None,
                 component=1 if choices and places[0].elements[element - 1].components else None,
             )  # fmt: skip
-            inner = {place for place in choices if place.loop is self.place.loop}
-            if len(inner) == 1 or len(choices) == 1:
-                # one candidate only: what follows is read as if it were that one
-                self._go(next(iter(inner or choices)), segment, quiet=True)
+            # where one place only is likely, what follows is read as if it were that one
+            inner = [place for place in choices if place.loop is self.place.loop]
+            awaited = [place for place in choices if self._awaited(place)]
+            for likely in (inner, choices, awaited):
+                if len(likely) == 1:
+                    self._go(likely[0], segment, quiet=True)
+                    break
             return
         open_loops = [frame.loop for frame in self.frames]
         in_open = [place for place in matching if place.loop in open_loops and not place.trigger]
@@ -706,6 +724,20 @@ class _Engine:
             f"Put it into loop {place.loop.id}, or leave it out.", loop=here, segment_id=segment_id,
         )  # fmt: skip
 
+    def _hold(self, frame: _Frame, bit: int) -> None:
+        if not frame.mask & bit:
+            frame.mask |= bit
+            frame.firsts.append((bit, self.number))
+
+    def _awaited(self, place: Place) -> bool:
+        """True where `place` begins a required loop that the open loop around it still lacks."""
+        loop = place.loop
+        return (
+            place.trigger
+            and loop.required
+            and any(frame.loop is loop.parent and not frame.mask & loop.bit for frame in self.frames)
+        )
+
     def _go(self, place: Place, segment: str, *, quiet: bool = False) -> None:
         """Stand at `place`, opening the loops that it needs without asking for what they lack."""
         assert self.machine is not None
@@ -719,13 +751,13 @@ class _Engine:
         while len(self.frames) > max(shared, 1):
             self._close(self.frames.pop())
         for loop in way[max(shared, 1) :]:
-            self.frames[-1].mask |= loop.bit
+            self._hold(self.frames[-1], loop.bit)
             frame = _Frame(loop, self.number, loop.id in self.machine.ruled)
             if loop is not place.loop:
                 frame.mask = loop.required_mask
             self.frames.append(frame)
         frame = self.frames[-1]
-        frame.mask |= place.bit
+        self._hold(frame, place.bit)
         if frame.items is not None and place.index in self.machine.kept:
             frame.items.append((place, self.number, segment))
         if not quiet and self.machine.matcher(place)(segment) is None:

@@ -1,0 +1,455 @@
+"""One failing file a rule: a good file, changed in one place, gives that finding, there, and no other error."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.findings import Finding
+from pipeline.x12.segments import iter_segments
+from pipeline.x12.validator import validate
+from pipeline.x12.validator_rules import RULES
+
+_spec = importlib.util.spec_from_file_location("x12_files", Path(__file__).with_name("x12_files.py"))
+assert _spec is not None
+assert _spec.loader is not None
+files = importlib.util.module_from_spec(_spec)
+sys.modules.setdefault("x12_files", files)
+_spec.loader.exec_module(files)
+
+
+def told(findings: list[Finding], *severities: str) -> list[tuple[str, int | None, str, int | None, int | None]]:
+    return [
+        (f.rule, f.segment, f.segment_id, f.element, f.component)
+        for f in findings
+        if f.severity in (severities or ("error",))
+    ]
+
+
+def changed(kind: str, old: str, new: str | None, *, nth: int = 0) -> tuple[bytes, int]:
+    """The file of that kind with the nth segment equal to `old` replaced (None: dropped; text with |: several), and its number."""
+    segments = files.secondary() if kind == "secondary" else files.lines(files.FILES[kind])
+    at = [i for i, s in enumerate(segments) if s == old][nth]
+    segments[at : at + 1] = [] if new is None else new.split("|")
+    return files.render(segments), at + 1
+
+
+@pytest.mark.parametrize("kind", list(files.FILES))
+def test_good_files_have_no_finding(kind: str) -> None:
+    assert validate(files.render(files.lines(files.FILES[kind]), recount=False)) == []
+
+
+def test_a_claim_that_another_payer_decided_has_no_finding() -> None:
+    assert validate(files.render(files.secondary())) == []
+
+
+# kind, segment, its replacement, rule, (where the finding stands: offset of segments from the changed one, id, element, component)
+ELEMENTS = [
+    ("837P", "NM1*40*2*PAYER*****46*P1", "NM1*40**PAYER*****46*P1", "x12.element-missing", (0, "NM1", 2, None)),
+    ("837P", "CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150***11::1*Y*A*Y*Y", "x12.element-missing", (0, "CLM", 5, 2)),
+    ("837P", "SBR*P*18*******CI", "SBR*P*18****X***CI", "x12.element-not-used", (0, "SBR", 6, None)),
+    ("837P", "HI*ABK:J029*ABF:Z23", "HI*ABK:J029:X*ABF:Z23", "x12.element-not-used", (0, "HI", 1, 3)),
+    ("837P", "LX*1", "LX*1*2", "x12.element-many", (0, "LX", 2, None)),
+    ("837P", "SV1*HC:99213*100*UN*1***1:2", "SV1*HC:99213*100*UN*1***1:2:1:2:1", "x12.component-many", (0, "SV1", 7, 5)),
+    ("837P", "REF*6R*C1L1", "REF*6R*C1:L1", "x12.component-many", (0, "REF", 2, 2)),
+    ("837P", "N3*1 MAIN STREET", "N3*" + "1 MAIN STREET " * 4 + "X", "x12.element-long", (0, "N3", 1, None)),
+    ("837P", "N4*BOSTON*MA*021010001", "N4*B*MA*021010001", "x12.element-short", (0, "N4", 1, None)),
+    ("837P", "SV1*HC:99213*100*UN*1***1:2", "SV1*HC:99213*1E2*UN*1***1:2", "x12.element-type", (0, "SV1", 2, None)),
+    ("837P", "LX*1", "LX*A", "x12.element-type", (0, "LX", 1, None)),
+    ("837P", "CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150***11:B:1*Y*A*Q*Y", "x12.element-code", (0, "CLM", 8, None)),
+    ("837P", "NM1*41*2*CLINIC*****46*C1", "NM1*41*2*CLI\x07NIC*****46*C1", "x12.element-character", (0, "NM1", 3, None)),
+    ("837P", "NM1*41*2*CLINIC*****46*C1", "NM1*41*2*CLÍNIC*****46*C1", "x12.element-character", (0, "NM1", 3, None)),
+    ("837P", "NM1*41*2*CLINIC*****46*C1", "NM1*41*2*CLINIC *****46*C1", "x12.element-padded", (0, "NM1", 3, None)),
+    ("837P", "NM1*41*2*CLINIC*****46*C1", "NM1*41*2* *****46*C1", "x12.element-padded", (0, "NM1", 3, None)),
+    ("837P", "DMG*D8*19600115*M", "DMG*D8*19600230*M", "x12.element-date", (0, "DMG", 2, None)),
+    ("837P", "BHT*0019*00*B1*20261120*0200*CH", "BHT*0019*00*B1*20261131*0200*CH", "x12.element-date", (0, "BHT", 4, None)),
+    ("837P", "BHT*0019*00*B1*20261120*0200*CH", "BHT*0019*00*B1*20261120*2460*CH", "x12.element-time", (0, "BHT", 5, None)),
+    ("837P", "DTP*472*RD8*20261101-20261102", "DTP*472*RD8*20261102-20261101", "x12.element-range", (0, "DTP", 3, None)),
+    ("837P", "DTP*472*RD8*20261101-20261102", "DTP*472*RD8*20261101", "x12.element-date", (0, "DTP", 3, None)),
+    ("837P", "N4*BOSTON*MA*021010001", "N4*BOSTON*MA*021010001*US***ON", "x12.element-excluded", (0, "N4", 7, None)),
+    ("837P", "PER*IC*BILLING*TE*5551234567", "PER*IC*BILLING*TE*5551234567*EX", "x12.element-paired", (0, "PER", 6, None)),
+    ("837P", "PER*IC*BILLING*TE*5551234567", "PER*IC*BILLING*TE*5551234567**", "x12.trailing-separator", (0, "PER", 6, None)),
+    ("837P", "HI*ABK:J029*ABF:Z23", "HI*ABK:J029:*ABF:Z23", "x12.trailing-separator", (0, "HI", 1, 3)),
+    ("835", "AMT*B6*1", "", "", ()),
+    ("secondary", "CAS*PR*1*10", "CAS*PR*1*10**2", "x12.element-paired", (0, "CAS", 6, None)),
+]  # fmt: skip
+ELEMENTS = [case for case in ELEMENTS if case[3]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "rule", "where"), ELEMENTS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_an_element_at_fault(kind: str, old: str, new: str, rule: str, where: tuple[int, str, int, int | None]) -> None:
+    data, number = changed(kind, old, new)
+    found = [f for f in validate(data) if f.rule.startswith("x12.")]
+    shift, segment_id, element, component = where
+    assert told(found) == [(rule, number + shift, segment_id, element, component)]
+    assert found[0].snip == RULES[rule].snip
+    assert found[0].fix
+
+
+SEGMENTS = [
+    # dropped
+    ("837P", "REF*EI*123456789", None, "x12.segment-missing", (0, "REF")),
+    ("837P", "N3*1 MAIN STREET", None, "x12.segment-missing", (0, "N3")),
+    ("837P", "SBR*P*18*******CI", None, "x12.segment-missing", (0, "SBR")),
+    ("837P", "DTP*472*D8*20261101", None, "x12.segment-missing", (0, "DTP")),
+    ("837P", "NM1*40*2*PAYER*****46*P1", None, "x12.loop-missing", (0, "NM1")),
+    # twice, and more often than allowed
+    ("837P", "PRV*PE*PXC*207Q00000X", "PRV*PE*PXC*207Q00000X|PRV*PE*PXC*207Q00000X", "x12.segment-repeat", (1, "PRV")),
+    ("837P", "PER*IC*BILLING*TE*5551234567", "|".join(["PER*IC*BILLING*TE*5551234567"] * 3), "x12.segment-repeat", (2, "PER")),
+    ("837P", "NM1*82*1*SMITH*ANN****XX*1245319599", "NM1*82*1*SMITH*ANN|NM1*82*1*SMITH*ANN", "x12.loop-repeat", (1, "NM1")),
+    # out of order, out of place, unknown
+    ("837P", "N4*BOSTON*MA*021010001", "REF*0B*1|N4*BOSTON*MA*021010001", "x12.segment-order", (1, "N4")),
+    ("837P", "LX*1", "LX*1|PAT*****D8*20260101", "x12.segment-order", (1, "PAT")),
+    ("837P", "LX*1", "LX*1|DMG*D8*19600115*M", "x12.segment-unexpected", (1, "DMG")),
+    ("837P", "LX*1", "LX*1|SVC*HC:99213*1", "x12.segment-unknown", (1, "SVC")),
+    ("837P", "LX*1", "LX*1|9*HC", "x12.segment-id", (1, "")),
+    ("837P", "LX*1", "LX*1|", "x12.segment-empty", (1, "")),
+    ("837P", "LX*1", "lx*1", "x12.segment-case", (0, "")),
+    ("837P", "REF*6R*C1L1", "REF*ZQ*C1L1", "x12.element-code", (0, "REF")),
+    ("837P", "HL*2*1*22*0", "HL*2*1*99*0", "x12.element-code", (0, "HL")),
+    ("837P", "NM1*85*2*CLINIC*****XX*1234567893", "NM1*86*2*CLINIC*****XX*1234567893", "x12.element-code", (0, "NM1")),
+    ("835", "LX*1", None, "x12.loop-missing", (0, "LX")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "rule", "where"), SEGMENTS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_a_segment_at_fault(kind: str, old: str, new: str | None, rule: str, where: tuple[int, str]) -> None:
+    data, number = changed(kind, old, new)
+    errors = [f for f in validate(data) if f.severity == "error"]
+    assert [(f.rule, f.segment, f.segment_id) for f in errors] == [(rule, number + where[0], where[1])]
+
+
+ENVELOPE = [
+    ("837P", "SE*30*0001", "SE*29*0001", "x12.se-count", "SE"),
+    ("837P", "SE*30*0001", "SE*30*0002", "x12.se-control", "SE"),
+    ("837P", "GE*1*1", "GE*2*1", "x12.ge-count", "GE"),
+    ("837P", "GE*1*1", "GE*1*2", "x12.ge-control", "GE"),
+    ("837P", "IEA*1*000000001", "IEA*2*000000001", "x12.iea-count", "IEA"),
+    ("837P", "IEA*1*000000001", "IEA*1*000000002", "x12.iea-control", "IEA"),
+    ("837P", "GS*HC*CLINIC*PAYER*20261120*0200*1*X*005010X222A1", "GS*HP*CLINIC*PAYER*20261120*0200*1*X*005010X222A1", "x12.gs-element", "GS"),
+    ("837P", "GS*HC*CLINIC*PAYER*20261120*0200*1*X*005010X222A1", "GS*HC*CLINIC*PAYER*20261120*0200*1*X*005010X999", "x12.gs-version", "GS"),
+    ("837P", "ST*837*0001*005010X222A1", "ST*835*0001*005010X222A1", "x12.set-unknown", "ST"),
+    ("837P", "ST*837*0001*005010X222A1", "ST*837*0001*005010X223A2", "x12.st-version", "ST"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "rule", "segment_id"), ENVELOPE, ids=lambda v: v)
+def test_an_envelope_at_fault(kind: str, old: str, new: str, rule: str, segment_id: str) -> None:
+    segments = files.lines(files.FILES[kind])
+    at = segments.index(old)
+    segments[at] = new
+    errors = [f for f in validate(files.render(segments, recount=False)) if f.severity == "error"]
+    assert [(f.rule, f.segment, f.segment_id, f.snip) for f in errors] == [(rule, at + 1, segment_id, 1)] or (
+        rule == "x12.gs-version" and errors[0].rule == rule
+    )
+
+
+ISA = [
+    (4, "01", "04", "x12.isa-element", 1),
+    (4, "00", "", "x12.isa-length", 1),
+    (32, "ZZ", "QQ", "x12.isa-element", 5),
+    (70, "261120", "261332", "x12.isa-date", 9),
+    (77, "0200", "2560", "x12.isa-time", 10),
+    (84, "00501", "00999", "x12.isa-version", 12),
+    (90, "000000001", "00000000A", "x12.isa-control", 13),
+    (100, "1", "7", "x12.isa-element", 14),
+    (102, "T", "X", "x12.isa-usage", 15),
+]
+
+
+@pytest.mark.parametrize(("at", "old", "new", "rule", "element"), ISA[2:])
+def test_an_isa_element_at_fault(at: int, old: str, new: str, rule: str, element: int) -> None:
+    text = files.render(files.lines(files.CLAIM), recount=False).decode()
+    assert text[at : at + len(old)] == old
+    found = told(validate((text[:at] + new + text[at + len(old) :]).encode()))
+    assert (rule, 1, "ISA", element, None) in found
+    assert {rule} | {"x12.iea-control"} >= {f[0] for f in found}
+
+
+def test_isa_widths_are_told_and_the_file_is_still_read() -> None:
+    text = files.render(files.lines(files.CLAIM)).decode().replace("ISA*00*          *", "ISA*00**", 1)
+    found = validate(text.encode())
+    assert {(f.rule, f.element) for f in found} == {("x12.isa-length", None), ("x12.isa-length", 2)}
+    assert {f.severity for f in found} == {"error"}
+    assert {f.severity for f in validate(text.encode(), mode="lenient")} == {"warning"}
+
+
+def test_truncation_at_every_segment_is_told() -> None:
+    segments = files.lines(files.CLAIM)
+    for count in range(1, len(segments)):
+        found = told(validate(files.render(segments[:count], recount=False)))
+        rules = {rule for rule, *_ in found}
+        assert "x12.iea-missing" in rules
+        assert ("x12.ge-missing" in rules) is (2 <= count < 33)
+        assert ("x12.se-missing" in rules) is (3 <= count < 32)
+
+
+def test_a_last_segment_without_terminator_is_told() -> None:
+    data = files.render(files.lines(files.CLAIM))
+    assert told(validate(data[:-1])) == [("x12.unterminated", 34, "", None, None)]
+    assert told(validate(data[:60])) == [("x12.unterminated", 1, "", None, None)]
+
+
+def test_bytes_outside_and_strange_files() -> None:
+    data = files.render(files.lines(files.CLAIM))
+    assert [f.rule for f in validate(b"")] == ["x12.not-x12"]
+    assert [f.rule for f in validate(b"%PDF-1.7 nothing")] == ["x12.not-x12"]
+    assert [f.rule for f in validate(data + b"garbage")] == ["x12.trailing-bytes"]
+    assert validate(data + b"\r\n\x1a") == []
+    assert [(f.rule, f.severity) for f in validate(b"\xef\xbb\xbf" + data)] == [("x12.byte-order-mark", "error")]
+    assert [f.severity for f in validate(b"\xef\xbb\xbf" + data, mode="lenient")] == ["warning"]
+
+
+@pytest.mark.parametrize("end", ["~\n", "~\r\n", "~  "])
+def test_line_ends_after_terminators_are_read_over(end: str) -> None:
+    data = files.render(files.lines(files.CLAIM)).decode().replace("~", end).encode()
+    assert [(f.rule, f.severity) for f in validate(data)] == [("x12.line-ends", "info")]
+
+
+@pytest.mark.parametrize("marks", ["|^>~", "*!:\n", "\x1d\x1f\x1e\x1c", "+^:'"])
+def test_delimiters_are_read_from_the_isa(marks: str) -> None:
+    text = files.render(files.lines(files.CLAIM)).decode()
+    other = text.translate(str.maketrans("*^:~", marks))
+    assert validate(other.encode()) == []
+    broken = other.replace(f"CLM{marks[0]}C1{marks[0]}150", f"CLM{marks[0]}C1{marks[0]}15X")
+    assert told(validate(broken.encode())) == [("x12.element-type", 20, "CLM", 2, None)]
+
+
+def test_several_interchanges_each_with_its_own_delimiters() -> None:
+    one = files.render(files.lines(files.CLAIM)).decode()
+    two = files.render(files.lines(files.REMITTANCE)).decode().translate(str.maketrans("*^:~", "|!>\n"))
+    three = one.replace("CLM*C1*150", "CLM*C1*15X")
+    found = validate((one + two + "\r\n" + three).encode())
+    assert told(found) == [("x12.element-type", 34 + 28 + 20, "CLM", 2, None)]
+
+
+def test_a_missing_iea_before_the_next_isa_is_told_once() -> None:
+    one = files.lines(files.CLAIM)
+    found = told(validate(files.render([*one[:-1], *one])))
+    assert [f[0] for f in found] == ["x12.iea-missing"]
+
+
+def test_ta1_before_and_without_a_group() -> None:
+    segments = files.lines(files.CLAIM)
+    good = [segments[0], "TA1*000000900*261119*0200*A*000", *segments[1:]]
+    assert validate(files.render(good)) == []
+    assert validate(files.render([segments[0], "TA1*000000900*261119*0200*R*025", "IEA*0*000000001"])) == []
+    for bad, element in (("A1*261119*0200*A*000", 1), ("000000900*261319*0200*A*000", 2), ("000000900*261119*2900*A*000", 3),
+                         ("000000900*261119*0200*Q*000", 4), ("000000900*261119*0200*A*025", 5), ("000000900*261119*0200*R*099", 5)):  # fmt: skip
+        found = told(validate(files.render([segments[0], "TA1*" + bad, "IEA*0*000000001"])))
+        assert found == [("x12.ta1", 2, "TA1", element, None)]
+    late = [*segments[:3], "TA1*000000900*261119*0200*A*000", *segments[3:]]
+    assert [f[0] for f in told(validate(files.render(late)))] == ["x12.ta1"]
+
+
+MEANING = [
+    # levels
+    ("837P", "HL*2*1*22*0", "HL*3*1*22*0", "hl.number", (0, "HL", 1)),
+    ("837P", "HL*2*1*22*0", "HL*2*2*22*0", "hl.parent", (0, "HL", 2)),
+    # identifiers
+    ("837P", "NM1*85*2*CLINIC*****XX*1234567893", "NM1*85*2*CLINIC*****XX*1234567890", "npi", (0, "NM1", 9)),
+    ("835", "N1*PE*CLINIC*XX*1234567893", "N1*PE*CLINIC*XX*3234567893", "npi", (0, "N1", 4)),
+    # balances of the 837
+    ("837P", "CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150.01***11:B:1*Y*A*Y*Y", "837.charges", (0, "CLM", 2)),
+    ("secondary", "SVD*P2*60*HC:99213**1", "SVD*P2*59.99*HC:99213**1", "837.line-paid", None),
+    ("secondary", "AMT*D*90", "AMT*D*89.99", "837.payer-paid", None),
+    ("secondary", "AMT*D*90", "AMT*A8*149", "837.non-covered", None),
+    ("secondary", "AMT*D*90", "AMT*D*90|AMT*A8*150", "837.non-covered", None),
+    # situations that reach over segments
+    ("secondary", "SBR*S*18*******CI", "SBR*P*18*******CI", "837.payer-order", (0, "SBR", 1)),
+    ("secondary", "SVD*P2*60*HC:99213**1", "SVD*P3*60*HC:99213**1", "837.paid-by", None),
+    ("secondary", "NM1*PR*2*OTHER PAYER*****PI*P2", "NM1*PR*2*OTHER PAYER*****PI*P2|DTP*573*D8*20261110", "837.paid-date", None),
+    ("837P", "LX*2", "LX*3", "837.line-number", (0, "LX", 1)),
+    ("837P", "REF*6R*C1L2", "REF*6R*C1L1", "837.line-control", (0, "REF", 2)),
+    ("837P", "SV1*HC:99213*100*UN*1***1:2", "SV1*HC:99213*100*UN*1***1:3", "837.pointer", (0, "SV1", 7)),
+    ("837P", "SV1*HC:99213*100*UN*1***1:2", "SV1*HC:99213*100*UN*1***1:1", "837.pointer", (0, "SV1", 7)),
+    ("837P", "DTP*472*D8*20261101", "DTP*472*D8*20261121", "837.service-date", (0, "DTP", 3)),
+    ("837P", "DTP*472*D8*20261101", "DTP*472*D8*19600114", "837.service-date", (0, "DTP", 3)),
+    # balances of the 835, one cent off at each level
+    ("835", "SVC*HC:99213*100*75**1", "SVC*HC:99213*100*75.01**1", "835.line-balance", (0, "SVC", 3)),
+    ("835", "CLP*C1*1*150*120*10*12*PCN1*11*1", "CLP*C1*1*150.01*120*10*12*PCN1*11*1", "835.claim-balance", (0, "CLP", 4)),
+    ("835", "PLB*1234567893*20261231*WO:A1*5", "PLB*1234567893*20261231*WO:A1*4.99", "835.set-balance", None),
+    # acknowledgments
+    ("999", "AK9*P*2*2*1", "AK9*P*2*2*2", "999.counts", (0, "AK9", 4)),
+    ("999", "AK9*P*2*2*1", "AK9*A*2*2*1", "999.codes", (0, "AK9", 1)),
+    ("277CA", "QTY*90*1", "QTY*90*2", "277CA.totals", None),
+    ("277CA", "AMT*YY*50", "AMT*YY*51", "277CA.totals", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "rule", "where"), MEANING, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_a_meaning_at_fault(kind: str, old: str, new: str, rule: str, where: tuple[int, str, int] | None) -> None:
+    data, number = changed(kind, old, new)
+    errors = [f for f in validate(data) if f.severity == "error"]
+    assert {f.rule for f in errors} >= {rule}
+    if where is not None:
+        assert [(f.rule, f.segment, f.segment_id, f.element) for f in errors] == [(rule, number + where[0], *where[1:])]
+    else:
+        # sums meet at several levels: one cent may break two of them, but only balances break
+        assert {f.rule.partition(".")[0] for f in errors} == {rule.partition(".")[0]}
+
+
+def test_a_level_without_children_is_told() -> None:
+    segments = files.lines(files.CLAIM)
+    first, last = segments.index("HL*2*1*22*0"), segments.index("SE*30*0001")
+    found = told(validate(files.render(segments[:first] + segments[last:])))
+    assert ("hl.children", 8, "HL", 4, None) in found
+
+
+def test_the_claims_limit_is_a_warning_unless_the_profile_sets_it() -> None:
+    segments = files.lines(files.CLAIM)
+    again = [s.replace("C1", "C2").replace("HL*2", "HL*3") for s in segments[12:31]]
+    data = files.render([*segments[:31], *again, *segments[31:]])
+    assert validate(data) == []
+    found = validate(data, profile={"max_claims_per_set": 1})
+    assert told(found) == [("837.claims-in-set", 39, "CLM", None, None)]
+    assert found[0].subject == "C2"
+
+
+SITUATIONS = [
+    ("N3*1 MAIN STREET", "N3*P.O. BOX 12", "837P.billing-street", "error"),
+    ("N4*BOSTON*MA*021010001", "N4*BOSTON*MA*02101", "837P.billing-zip", "warning"),
+    ("SBR*P*18*******CI", "SBR*P********CI", "837P.self", "error"),
+    ("DMG*D8*19600115*M", None, "837P.self-address", "error"),
+    ("SBR*P*18*******CI", "SBR*P*18***12****CI", "837P.medicare-secondary", "error"),
+    ("CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150***11:B:7*Y*A*Y*Y", "837P.original-reference", "error"),
+    ("HI*ABK:J029*ABF:Z23", "REF*F8*X1|HI*ABK:J029*ABF:Z23", "837P.original-has-reference", "error"),
+    ("CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150***11:B:1*Y*A*Y*Y**OA", "837P.accident-date", "error"),
+    ("CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150***11:B:1*Y*A*Y*Y**AA|DTP*439*D8*20261001", "837P.accident-state", "error"),
+    ("CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C1*150***21:B:1*Y*A*Y*Y", "837P.admission", "warning"),
+    ("NM1*82*1*SMITH*ANN****XX*1245319599", "NM1*82*1*SMITH*ANN****XX*1234567893", "837P.rendering", "warning"),
+    ("LX*1", "NM1*77*2*OTHER PLACE*****XX*1234567893|N3*3 OAK STREET|N4*BOSTON*MA*021010001|LX*1", "837P.location", "error"),
+    ("LX*1", "NM1*77*2*OTHER PLACE|N3*3 OAK STREET|N4*BOSTON*MA*02101|LX*1", "837P.location-zip", "warning"),
+    ("HI*ABK:J029*ABF:Z23", "CR1***A*DH*12|HI*ABK:J029*ABF:Z23", "837P.ambulance", "error"),
+    ("SV1*HC:99213*100*UN*1***1:2", "SV1*HC:00142*100*UN*1***1:2", "837P.anaesthesia", "warning"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "rule", "severity"), SITUATIONS, ids=lambda v: v if isinstance(v, str) else "")
+def test_a_situation_at_fault(old: str, new: str | None, rule: str, severity: str) -> None:
+    data, _ = changed("837P", old, new)
+    found = [f for f in validate(data) if not f.rule.startswith("x12.")]
+    assert [(f.rule, f.severity) for f in found] == [(rule, severity)]
+
+
+def test_line_numbers_that_repeat_the_claims() -> None:
+    segments = files.lines(files.CLAIM)
+    claim = segments.index("HI*ABK:J029*ABF:Z23")
+    segments.insert(claim, "REF*G1*AUTH1")
+    line = segments.index("REF*6R*C1L1")
+    for value, expected in (("AUTH1", ["837P.line-authorization"]), ("AUTH2", [])):
+        data = files.render([*segments[:line], f"REF*G1*{value}", *segments[line:]])
+        assert [f.rule for f in validate(data)] == expected
+
+
+def test_medicare_has_no_patient_level_and_no_other_frequency() -> None:
+    data, _ = changed("837P", "SBR*P*18*******CI", "SBR*P*18*******MB")
+    assert validate(data) == []
+    segments = [s.replace("*******CI", "*******MB").replace("11:B:1", "11:B:7") for s in files.lines(files.CLAIM)]
+    rules = {f.rule for f in validate(files.render(segments))}
+    assert rules == {"837P.medicare-frequency", "837P.original-reference"}
+
+
+REMITTANCE_SITUATIONS = [
+    ("BPR*I*115*C*ACH", "BPR*H*115*C*ACH", "835.no-payment"),
+    (
+        "NM1*QC*1*DOE*JOHN****MI*M100001",
+        "NM1*QC*1*DOE*JOHN****MI*M100001~NM1*TT*2*NEXT*****PI*P9",
+        "835.reversal-crossover",
+    ),
+]
+
+
+def test_situations_of_the_835() -> None:
+    text = files.render(files.lines(files.REMITTANCE)).decode()
+    found = told(validate(text.replace("BPR*I*115*C*ACH", "BPR*H*115*C*ACH").encode()))
+    assert found == [("835.no-payment", 4, "BPR", 1, None)]
+    crossover = text.replace("*M100001~", "*M100001~NM1*TT*2*NEXT*****PI*P9~").replace("SE*24", "SE*25")
+    assert validate(crossover.encode()) == []
+    reversal = told(validate(crossover.replace("CLP*C1*1*", "CLP*C1*22*").encode()))
+    assert [f[0] for f in reversal] == ["835.reversal-crossover"]
+
+
+def test_findings_say_where_by_byte_offset() -> None:
+    data, number = changed("837P", "SV1*HC:99213*100*UN*1***1:2", "SV1*HC:99213*1X0*UN*1***1:2")
+    for prefix, text in ((b"", data), (b"\xef\xbb\xbf", data), (b"", data.replace(b"~", b"~\r\n"))):
+        found = [f for f in validate(prefix + text, file="a.837") if f.rule == "x12.element-type"]
+        place = next(s for s in iter_segments(prefix + text) if s.number == number)
+        assert [(f.segment, f.offset, f.loop, f.file, f.subject) for f in found] == [
+            (number, place.offset, "2400", "a.837", "C1")
+        ]
+        assert (prefix + text)[place.offset :].startswith(b"SV1*HC:99213*1X0")
+
+
+def test_no_finding_shows_a_value_of_the_patient() -> None:
+    canaries = ["QQCANARYQQ", "ZEBRACODE", "M99887766Z"]
+    segments = files.lines(files.CLAIM)
+    for index, segment in enumerate(segments):
+        segments[index] = (
+            segment.replace(
+                "NM1*IL*1*DOE*JOHN****MI*M100001", f"NM1*IL*7*{canaries[0]}*{canaries[0]}:X***9*Q*{canaries[2]}"
+            )
+            .replace("N3*2 ELM STREET", f"N3*{canaries[1] * 9}")
+            .replace("DMG*D8*19600115*M", f"DMG*D8*{canaries[1]}*{canaries[2]}")
+        )
+    found = validate(files.render(segments))
+    assert len(found) >= 6
+    for finding in found:
+        for canary in canaries:
+            assert canary not in finding.message + finding.fix + finding.subject
+
+
+def test_at_most_limit_findings_and_the_last_says_how_many_more() -> None:
+    segments = [s.replace("UN", "XX") for s in files.lines(files.CLAIM)] * 20
+    everything = validate(files.render(segments), limit=10_000)
+    found = validate(files.render(segments), limit=7)
+    assert len(everything) > 20
+    assert len(found) == 7
+    assert found[-1].rule == "x12.limit"
+    assert f"{len(everything) - 6} further" in found[-1].message
+    assert found[:6] == everything[:6]
+
+
+def test_profiles_change_a_guide() -> None:
+    data = files.render(files.lines(files.CLAIM))
+    profile = {
+        "charset": "basic", "usage": "P",
+        "elements": [{"loop": "2300", "segment": "CLM", "element": 1, "max": 1},
+                     {"loop": "2400", "segment": "SV1", "element": 5, "usage": "R"}],
+        "segments": [{"loop": "2310B", "segment": "PRV", "usage": "R"}, {"loop": "2000B", "segment": "PAT", "usage": "R"}],
+        "rules": [{"id": "acme.filing", "loop": "2000B", "when": "SBR.01 = 'P'", "check": "SBR.09 = 'BL'",
+                   "message": "Acme wants BL.", "fix": "Send BL."}],
+    }  # fmt: skip
+    found = validate(data.replace(b"SMITH*ANN", b"Smith*ANN"), profile=profile)
+    assert sorted((f.rule, f.segment) for f in found) == [
+        ("acme.filing", 14), ("x12.element-character", 22), ("x12.element-long", 20), ("x12.element-missing", 25),
+        ("x12.element-missing", 29), ("x12.isa-usage", 1), ("x12.segment-missing", 15),
+    ]  # fmt: skip
+    assert validate(data) == []
+
+
+def test_lenient_turns_tolerated_faults_into_warnings_and_no_others() -> None:
+    text = files.render(files.lines(files.CLAIM)).decode()
+    for old, new, lenient in (
+        ("SE*30", "SE*31", "warning"),
+        ("IEA*1*000000001", "IEA*1*000000002", "warning"),
+        ("PER*IC*BILLING*TE*5551234567", "PER*IC*BILLING*TE*5551234567**", "warning"),
+        ("LX*2", "lx*2", "warning"),
+        ("CLINIC*****46", "CLINIC *****46", "warning"),
+        ("CLM*C1*150*", "CLM*C1*15X*", "error"),
+        ("REF*EI*123456789~", "", "error"),
+        ("1234567893", "1234567890", "warning"),
+    ):
+        data = text.replace(old, new, 1).encode()
+        assert "error" in {f.severity for f in validate(data)}
+        found = [f for f in validate(data, mode="lenient") if f.rule != "x12.se-count" or "SE*31" in new]
+        assert {f.severity for f in found} == {lenient}, old

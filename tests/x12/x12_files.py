@@ -1,0 +1,184 @@
+"""Small good files that the validator's tests change in one place each. Names and numbers are made up."""
+
+from __future__ import annotations
+
+ISA = "ISA*00*          *00*          *ZZ*{sender:<15}*ZZ*{receiver:<15}*261120*0200*^*00501*000000001*1*T*:"
+
+CLAIM = """
+ISA*00*          *00*          *ZZ*CLINIC         *ZZ*PAYER          *261120*0200*^*00501*000000001*1*T*:
+GS*HC*CLINIC*PAYER*20261120*0200*1*X*005010X222A1
+ST*837*0001*005010X222A1
+BHT*0019*00*B1*20261120*0200*CH
+NM1*41*2*CLINIC*****46*C1
+PER*IC*BILLING*TE*5551234567
+NM1*40*2*PAYER*****46*P1
+HL*1**20*1
+NM1*85*2*CLINIC*****XX*1234567893
+N3*1 MAIN STREET
+N4*BOSTON*MA*021010001
+REF*EI*123456789
+HL*2*1*22*0
+SBR*P*18*******CI
+NM1*IL*1*DOE*JOHN****MI*M100001
+N3*2 ELM STREET
+N4*BOSTON*MA*021010001
+DMG*D8*19600115*M
+NM1*PR*2*PAYER*****PI*P1
+CLM*C1*150***11:B:1*Y*A*Y*Y
+HI*ABK:J029*ABF:Z23
+NM1*82*1*SMITH*ANN****XX*1245319599
+PRV*PE*PXC*207Q00000X
+LX*1
+SV1*HC:99213*100*UN*1***1:2
+DTP*472*D8*20261101
+REF*6R*C1L1
+LX*2
+SV1*HC:87880:QW*50*UN*1***1
+DTP*472*RD8*20261101-20261102
+REF*6R*C1L2
+SE*30*0001
+GE*1*1
+IEA*1*000000001
+"""
+
+#: a claim that another payer has decided: line by line, with a claim-level adjustment
+SECONDARY = """
+SBR*S*18*******CI
+CAS*PR*1*10
+AMT*D*90
+OI***Y***Y
+NM1*IL*1*DOE*JOHN****MI*M200002
+NM1*PR*2*OTHER PAYER*****PI*P2
+LX*1
+SV1*HC:99213*100*UN*1***1:2
+DTP*472*D8*20261101
+REF*6R*C1L1
+SVD*P2*60*HC:99213**1
+CAS*CO*45*40
+DTP*573*D8*20261110
+LX*2
+SV1*HC:87880:QW*50*UN*1***1
+DTP*472*RD8*20261101-20261102
+REF*6R*C1L2
+SVD*P2*40*HC:87880:QW**1
+CAS*CO*45*10
+DTP*573*D8*20261110
+"""
+
+REMITTANCE = """
+ISA*00*          *00*          *ZZ*PAYER          *ZZ*CLINIC         *261120*0200*^*00501*000000001*1*T*:
+GS*HP*PAYER*CLINIC*20261120*0200*1*X*005010X221A1
+ST*835*0001
+BPR*I*115*C*ACH*CCP*01*999999992*DA*123456*1512345678**01*999988880*DA*98765*20261123
+TRN*1*T1*1512345678
+DTM*405*20261120
+N1*PR*PAYER
+N3*1 PAYER WAY
+N4*BOSTON*MA*02101
+PER*BL*HELP*TE*5551234567
+N1*PE*CLINIC*XX*1234567893
+LX*1
+CLP*C1*1*150*120*10*12*PCN1*11*1
+NM1*QC*1*DOE*JOHN****MI*M100001
+DTM*232*20261101
+SVC*HC:99213*100*75**1
+DTM*472*20261101
+CAS*CO*45*15
+CAS*PR*2*10
+REF*6R*C1L1
+SVC*HC:87880*50*45**1
+DTM*472*20261101
+CAS*CO*45*5
+REF*6R*C1L2
+PLB*1234567893*20261231*WO:A1*5
+SE*24*0001
+GE*1*1
+IEA*1*000000001
+"""
+
+ACKNOWLEDGMENT = """
+ISA*00*          *00*          *ZZ*PAYER          *ZZ*CLINIC         *261120*0200*^*00501*000000001*0*T*:
+GS*FA*PAYER*CLINIC*20261120*0200*1*X*005010X231A1
+ST*999*0001*005010X231A1
+AK1*HC*1*005010X222A1
+AK2*837*0001*005010X222A1
+IK5*A
+AK2*837*0002*005010X222A1
+IK3*CLM*22**8
+CTX*CLM01:C1
+IK4*2*782*1
+IK5*R*5
+AK9*P*2*2*1
+SE*11*0001
+GE*1*1
+IEA*1*000000001
+"""
+
+STATUSES = """
+ISA*00*          *00*          *ZZ*PAYER          *ZZ*CLINIC         *261120*0200*^*00501*000000001*0*T*:
+GS*HN*PAYER*CLINIC*20261120*0200*1*X*005010X214
+ST*277*0001*005010X214
+BHT*0085*08*R1*20261120*0200*TH
+HL*1**20*1
+NM1*PR*2*PAYER*****PI*P1
+TRN*1*T1
+DTP*050*D8*20261120
+DTP*009*D8*20261121
+HL*2*1*21*1
+NM1*41*2*CLINIC*****46*C1
+TRN*2*B1
+STC*A1:19:PR*20261121*WQ*150.5
+QTY*90*1
+QTY*AA*1
+AMT*YU*100.5
+AMT*YY*50
+HL*3*2*19*1
+NM1*85*2*CLINIC*****XX*1234567893
+TRN*1*0
+STC*A1:19:PR**WQ*150.5
+QTY*QA*1
+QTY*QC*1
+AMT*YU*100.5
+AMT*YY*50
+HL*4*3*PT
+NM1*QC*1*DOE*JO****MI*M12
+TRN*2*C1
+STC*A2:20:PR*20261121*WQ*100.5
+REF*1K*PCN1
+DTP*472*D8*20261101
+HL*5*3*PT
+NM1*QC*1*DOE*JA****MI*M13
+TRN*2*C2
+STC*A7:562:85*20261121*U*50
+DTP*472*D8*20261101
+SE*35*0001
+GE*1*1
+IEA*1*000000001
+"""
+
+FILES = {"837P": CLAIM, "835": REMITTANCE, "999": ACKNOWLEDGMENT, "277CA": STATUSES}
+
+
+def lines(text: str) -> list[str]:
+    return text.strip().split("\n")
+
+
+def render(segments: list[str], *, recount: bool = True) -> bytes:
+    """Segments → bytes; SE01 is counted anew, so that adding or dropping a segment is one fault and not two."""
+    out = list(segments)
+    if recount:
+        start = 0
+        for index, segment in enumerate(out):
+            if segment.startswith("ST*"):
+                start = index
+            elif segment.startswith("SE*"):
+                parts = segment.split("*")
+                out[index] = "*".join([parts[0], str(index - start + 1), *parts[2:]])
+    return ("~".join(out) + "~").encode("latin-1")
+
+
+def secondary() -> list[str]:
+    """The claim with the other payer's decision: its own lines are replaced."""
+    claim = lines(CLAIM)
+    first, last = claim.index("LX*1"), claim.index("SE*30*0001")
+    return [*claim[:first], *lines(SECONDARY), *claim[last:]]
