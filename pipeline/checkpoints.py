@@ -276,7 +276,7 @@ def _aside_batches(connection: sa.Connection, on: date, failed: Failed) -> None:
         connection.execute(
             sa.update(r.sendings)
             .where(r.sendings.c.sending_id == sending_id)
-            .values(state="failed", reason=failed[sending_id].rule)
+            .values(state="withheld", reason=failed[sending_id].rule)
         )
         open_items(
             connection,

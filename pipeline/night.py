@@ -91,9 +91,7 @@ def payers_with_work(store: Store) -> list[str]:
             sa.select(r.claims.c.payer_key).where(r.claims.c.state == "ready").distinct()
         ).scalars()
         open_files = connection.execute(
-            sa.select(r.sendings.c.payer_key)
-            .where(r.sendings.c.state.not_in(("verified", "unknown", "failed", "acknowledged")))
-            .distinct()
+            sa.select(r.sendings.c.payer_key).where(r.sendings.c.state.in_(sending.TO_DO)).distinct()
         ).scalars()
         return sorted({*ready, *open_files})
 

@@ -26,9 +26,10 @@ CLAIM_STATES = (
     "ready", "batched", "sent", "unknown", "received", "accepted", "rejected", "paid", "denied", "reversed",
 )  # fmt: skip
 #: states of a sending, in their order (see docs/transport.md). renaming: the file may be under its final name
-#: from now on · unknown: it cannot be told whether the payer has it · failed: refused, the payer has nothing, tried again
+#: from now on · unknown: it cannot be told whether the payer has it · failed: refused, the payer has nothing, tried again · withheld: stopped by a quality check
 SENDING_STATES = (
     "built", "intent", "sent_temporary", "renaming", "renamed", "verified", "unknown", "failed", "acknowledged",
+    "withheld",
 )  # fmt: skip
 
 imports = _table(
@@ -287,8 +288,13 @@ remittance_claims = _table(
     sa.Column("patient_cents", Cents, nullable=False, comment="group PR"),
     sa.Column("payer_claim_number", sa.Text, nullable=False, default=""),
     sa.Column("outcome", sa.String(8), nullable=False, default="other", comment="paid, denied, reversal, other"),
-    sa.Column("reverses", sa.Text, nullable=False, default="",
-              comment="remittance_id/claim_number of the payment that a reversal undoes"),
+    sa.Column(
+        "reverses",
+        sa.Text,
+        nullable=False,
+        default="",
+        comment="remittance_id/claim_number of the payment that a reversal undoes",
+    ),
     sa.Column("state", sa.String(12), nullable=False, comment="posted, exception"),
     sa.Column("reason", sa.Text, nullable=False, default=""),
 )
