@@ -189,7 +189,7 @@ def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
         for name, value in totals.items():
             dollars = name.endswith("_cents")
             words = name.removesuffix("_cents").replace("_", " ")
-            say(f"{kind} {words}: {shown(value) if dollars else f'{value:,}'}")
+            say(f"{kind} {words}, dollars: {shown(value)}" if dollars else f"{kind} {words}: {value:,}")
         for code, n in found["codes"].get(kind, {}).items():
             say(f"{kind} code {code}: {n:,}")
     for example in found.get("examples", []):
