@@ -253,13 +253,19 @@ def _functional(
 def _body(answer: GroupAnswer, findings: Sequence[Finding], number: str) -> Iterator[list[Written]]:
     group = answer.group
     yield ["ST", "999", number, VERSION_999]
-    yield ["AK1", group.functional_id[:2] or "HC", _number(group.control), _clean(group.version)[:12] or "005010"]
+    yield ["AK1", _functional_id(group), _number(group.control), _clean(group.version)[:12] or "005010"]
     for answered in answer.sets:
         yield from _set(answered, _told(findings, answered.set))
     stated = _number(group.stated_sets) if group.stated_sets else str(len(answer.sets))
     accepted = 0 if answer.code == "R" else sum(1 for one in answer.sets if one.code in ("A", "E"))
     codes = list(dict.fromkeys(RULES[f.rule].group for f in _group_findings(group, findings)))[:5]
     yield ["AK9", answer.code, stated[:6], str(len(answer.sets)), str(accepted), *codes]
+
+
+def _functional_id(group: GroupSeen) -> str:
+    """AK101 needs two letters, whatever GS01 held."""
+    text = group.functional_id
+    return text if len(text) == 2 and text.isascii() and text.isalpha() else "HC"
 
 
 def _number(text: str) -> str:

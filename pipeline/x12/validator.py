@@ -376,6 +376,7 @@ class _Engine:
         self.state: Any = None
         self.subject = ""
         self.lines_noted = False
+        self.ended = False  # all segments were read
 
     # findings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -429,7 +430,11 @@ class _Engine:
         # stable: findings of one segment stay in the order in which they were made
         tail = [found.pop()] if self.beyond else []
         found.sort(key=lambda item: item["segment"])
-        return [Finding(file=file, offset=offsets.get(item["segment"]), **item) for item in found + tail]
+        end = len(self.text)
+        return [
+            Finding(file=file, offset=offsets.get(item["segment"], end if item["segment"] > 1 else 0), **item)
+            for item in found + tail
+        ]
 
     def _offsets(self, wanted: set[int]) -> dict[int, int]:
         if not wanted:
@@ -468,6 +473,7 @@ class _Engine:
                         number=self.number + 1,
                     )  # fmt: skip
             self._walk(segments)
+        self.ended = True
         if self.interchange is not None:
             self._close_interchange(missing=True)
 
@@ -510,12 +516,13 @@ class _Engine:
                 frame.firsts.append((bit, number))
             if kept and frame.items is not None:
                 frame.items.append((place, number, segment))
+            if hook is not None:
+                # first, so that what is found in a claim's first segment already bears its id
+                self.number = number
+                hook(self.state, self, number, segment.split(mark))
             if matches(segment) is None:
                 self.number = number
                 self._elements(place, segment)
-            if hook is not None:
-                self.number = number
-                hook(self.state, self, number, segment.split(mark))
         self.number, self.table, self.place = number, table, place
 
     # loops ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -659,7 +666,7 @@ class _Engine:
         matching = [place for place in places if not place.keys or key in place.keys]
         reachable = self.table.get(segment_id)
         if not matching:
-            choices = [link[0] for link in reachable.values()] if isinstance(reachable, dict) else []
+            choices = list(dict.fromkeys(link[0] for link in reachable.values())) if isinstance(reachable, dict) else []
             allowed = sorted({code for place in choices or places for code in place.keys})
             self.report(
                 "x12.element-code" if choices else "x12.segment-unexpected",
@@ -672,7 +679,7 @@ class _Engine:
             # where one place only is likely, what follows is read as if it were that one
             inner = [place for place in choices if place.loop is self.place.loop]
             awaited = [place for place in choices if self._awaited(place)]
-            for likely in (inner, choices, awaited):
+            for likely in (awaited, inner, choices):
                 if len(likely) == 1:
                     self._go(likely[0], segment, quiet=True)
                     break
@@ -730,8 +737,12 @@ class _Engine:
             frame.firsts.append((bit, self.number))
 
     def _awaited(self, place: Place) -> bool:
-        """True where `place` begins a required loop that the open loop around it still lacks."""
+        """True where the open loops still lack `place`, or the required loop that it begins."""
         loop = place.loop
+        if not place.trigger:
+            return place.required and any(
+                frame.loop is loop and not frame.mask & place.bit for frame in self.frames[-1:]
+            )
         return (
             place.trigger
             and loop.required
@@ -1010,6 +1021,9 @@ class _Engine:
 
     def _close_set(self, *, missing: bool) -> None:
         assert self.set is not None
+        number = self.number
+        if missing and not self.ended:
+            self.number -= 1  # the set ended before the segment that shows it
         if missing:
             self.report(
                 "x12.se-missing",
@@ -1028,7 +1042,8 @@ class _Engine:
                 self._close(root)
                 self.subject = ""
                 self.machine.meaning.finished(self.state, self)
-        self.set.last = self.number - (1 if missing else 0)
+        self.set.last = self.number
+        self.number = number
         self.set, self.machine, self.state, self.subject = None, None, None, ""
         self.table, self.frames, self.place = {}, [], None
 
@@ -1065,6 +1080,9 @@ class _Engine:
         assert self.group is not None
         if self.set is not None:
             self._close_set(missing=True)
+        number = self.number
+        if missing and not self.ended:
+            self.number -= 1
         if missing:
             self.report(
                 "x12.ge-missing",
@@ -1076,7 +1094,8 @@ class _Engine:
             self.report(
                 "x12.set-empty", "A functional group holds no transaction set.", "Leave the group out.", segment_id="GE"
             )
-        self.group.last = self.number - (1 if missing else 0)
+        self.group.last = self.number
+        self.number = number
         self.group = None
 
     def _iea(self, parts: list[str], segment: str) -> None:
@@ -1115,6 +1134,9 @@ class _Engine:
         assert self.interchange is not None
         if self.group is not None:
             self._close_group(missing=True)
+        number = self.number
+        if missing and not self.ended:
+            self.number -= 1
         if missing:
             self.report(
                 "x12.iea-missing",
@@ -1123,5 +1145,6 @@ class _Engine:
                 segment_id="IEA",
             )
         self.interchange.last = self.number
+        self.number = number
         self.interchange = None
         self.subject = ""

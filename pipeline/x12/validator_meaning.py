@@ -356,8 +356,7 @@ def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> 
 
 
 def _diagnoses(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    mark = engine.delimiters.component
-    state.diagnoses += sum(1 for part in parts[1:] if part.partition(mark)[0] in ("ABK", "BK", "ABF", "BF"))
+    state.diagnoses += sum(1 for part in parts[1:] if part)
 
 
 def _other(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
