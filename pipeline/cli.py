@@ -201,13 +201,6 @@ def nightly(
     as_json: Json = False,
 ) -> None:
     """The whole night on one machine: visits become claims, claims become payments, payments agree with the bank."""
-    from pipeline import night
-    from pipeline.payer_simulator import process
-    from pipeline.reports import night as night_report
-    from pipeline.reports import summary as summaries
-    from pipeline.reports import terminal
-    from pipeline.store import open_store
-
     settings = _settings(home)
     if extract is None:
         extract, fmt = sample_extract(), Format.csv
@@ -216,6 +209,14 @@ def nightly(
         on = _day(day, settings)
     if not extract.exists():
         raise Terminal(f"The extract {extract} does not exist.", fix="Check the path after --extract.")
+
+    from pipeline import night
+    from pipeline.payer_simulator import process
+    from pipeline.reports import night as night_report
+    from pipeline.reports import summary as summaries
+    from pipeline.reports import terminal
+    from pipeline.store import open_store
+
     store = open_store(settings)
     started = process.endpoint(settings) is None and night.uses_box(settings)
     if started:
