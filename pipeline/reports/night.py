@@ -1,4 +1,7 @@
-"""Writing the night's report files: HOME/reports/night-DATE.html and .xlsx. Unchanged bytes are not written again."""
+"""Writing the report files of a night into HOME/reports: night-DATE.html, quality-DATE.html, night-DATE.xlsx.
+
+Unchanged bytes are not written again.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from pipeline.store.archive import write_synced
 
 
 def write(home: Path, summary: Summary) -> list[Path]:
-    """Write the page and the workbook; returns their paths. Transient where the disk refuses."""
+    """Write the two pages and the workbook; returns their paths. Transient where the disk refuses."""
     folder = home / "reports"
     made = {
         folder / f"night-{summary.on.isoformat()}.html": page.render(summary).encode(),
+        folder / f"quality-{summary.on.isoformat()}.html": page.render_quality(summary).encode(),
         folder / f"night-{summary.on.isoformat()}.xlsx": workbook.render(summary),
     }
     try:

@@ -1,7 +1,12 @@
-"""The night's report as one self-contained HTML page: no script, no outside font, no request. Pictures are inline SVG."""
+"""The night's report and its quality results as self-contained HTML pages: no script, no font, no request to anywhere.
+
+Pictures are drawn with the page's own styles, so they stay legible on a telephone and on paper. Both pages forbid
+themselves every request by a content security policy. They hold counts, dollars, codes and ids, and no patient data.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -10,27 +15,13 @@ from typing import Any
 import jinja2
 
 from pipeline.money import shown
-from pipeline.reports.summary import Summary
+from pipeline.reports import words
+from pipeline.reports.summary import Summary, TieDay
 
-#: words for states, and the colour group each belongs to
-STATES: dict[str, tuple[str, str]] = {
-    "quarantined": ("Quarantined: the row cannot be read", "bad"),
-    "extracted": ("Extracted, not coded yet", "wait"),
-    "coder_list": ("On the coder's list", "wait"),
-    "not_billable": ("Not billed to a payer", "off"),
-    "coded": ("Coded, not scrubbed yet", "wait"),
-    "held": ("Held by an edit", "bad"),
-    "ready": ("Ready to be sent", "go"),
-    "batched": ("In a file, not sent", "go"),
-    "sent": ("Sent, no answer yet", "go"),
-    "unknown": ("Sent, outcome not known", "bad"),
-    "received": ("Received by the payer", "go"),
-    "accepted": ("Accepted by the payer", "go"),
-    "rejected": ("Rejected by the payer", "bad"),
-    "paid": ("Paid", "done"),
-    "denied": ("Denied", "bad"),
-    "reversed": ("Payment reversed", "bad"),
-}
+#: causes on the page; the workbook has all of them
+CAUSES = 40
+#: deposits in suspense on the page; the workbook has all of them
+SUSPENSE = 40
 
 
 @cache
@@ -42,30 +33,90 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["dollars"] = shown
-    environment.filters["day"] = lambda on: on.strftime("%a %d %b %Y") if isinstance(on, date) else str(on)
+    environment.filters |= {"dollars": _dollars, "usd": _usd, "count": _count, "day": _day, "percent": _percent}
+    environment.globals |= {
+        "STATES": words.STATES, "QUEUES": words.QUEUES, "SENDINGS": words.SENDINGS, "ACCOUNTS": words.ACCOUNTS,
+        "SUITES": words.SUITES, "KINDS": words.KINDS,
+    }  # fmt: skip
     return environment
 
 
+def _dollars(cents: int) -> str:
+    """In a column whose heading says dollars; a true minus lines up with the digits."""
+    return shown(cents).replace("-", "−")
+
+
+def _usd(cents: int) -> str:
+    """Alone in a text."""
+    return ("−$" if cents < 0 else "$") + shown(abs(cents))
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _day(on: date | None) -> str:
+    return f"{on:%a} {on.day} {on:%b %Y}" if on else ""
+
+
+def _percent(share: float) -> str:
+    """At most one decimal; a share above zero is never shown as zero."""
+    text = f"{100 * share:.1f}".removesuffix(".0")
+    return "<0.1%" if share > 0 and text == "0" else f"{text}%"
+
+
+def closed(summary: Summary) -> bool:
+    return summary.residue == 0 and not summary.proof.broken
+
+
 def render(summary: Summary) -> str:
-    matched = sum(d.cents for d in summary.deposits if d.state == "matched")
-    accounts = dict(summary.accounts)
-
-    def total(prefix: str) -> int:
-        return sum(c for a, c in accounts.items() if a.startswith(prefix))
-
+    """The night's page."""
+    accounts = dict(summary.families())
+    suspense = [d for d in summary.deposits if d.state == "suspense"]
+    parts = [
+        ("Paid by payers", sum(p.paid for p in summary.payer_lines), "done"),
+        ("Written off by contract and policy", sum(p.adjusted for p in summary.payer_lines), "off"),
+        ("Patients owe", sum(p.patient for p in summary.payer_lines), "wait"),
+        ("Open at payers, denied and rejected included", sum(p.open for p in summary.payer_lines), "go"),
+    ]
     context: dict[str, Any] = {
         "s": summary,
-        "states": [(STATES.get(n, (n, "wait")), n, count, cents) for n, count, cents in summary.states],
+        "on": summary.on.isoformat(),
+        "closed": closed(summary),
         "widest": max((x.cents for x in summary.funnel), default=0) or 1,
-        "billed": -total("income:charges"),
-        "paid": sum(p.paid for p in summary.payer_lines),
-        "adjusted": sum(p.adjusted for p in summary.payer_lines),
-        "patient": sum(p.patient for p in summary.payer_lines),
-        "open": sum(p.open for p in summary.payer_lines),
-        "deposited": sum(d.cents for d in summary.deposits),
-        "matched": matched,
-        "suites": sorted({c.suite for c in summary.checks}),
-        "closed": summary.residue == 0 and not summary.proof.broken,
+        "billed": -accounts.get("income:charges", 0),
+        "parts": parts,
+        "paid": parts[0][1],
+        "todo": summary.todo[:CAUSES],
+        "rest": summary.todo[CAUSES:],
+        "families": summary.families(),
+        "days": _days(summary.tie),
+        "suspense": suspense[:SUSPENSE],
+        "more_suspense": suspense[SUSPENSE:],
     }
     return _environment().get_template("night.html.j2").render(context)
+
+
+def _days(tie: Iterable[TieDay]) -> list[TieDay]:
+    """The tie of each day over all accounts, in their order. What is not explained adds up without its sign."""
+    found: dict[date, TieDay] = {}
+    for t in tie:
+        before = found.get(t.on) or TieDay(t.on, "", 0, 0, 0, 0, 0, 0)
+        found[t.on] = TieDay(
+            t.on, "", before.bank + t.bank, before.posted + t.posted, before.unapplied + t.unapplied,
+            before.in_transit + t.in_transit, before.not_claims + t.not_claims, before.residue + abs(t.residue),
+        )  # fmt: skip
+    return list(found.values())
+
+
+def render_quality(summary: Summary) -> str:
+    """The page of quality results."""
+    context: dict[str, Any] = {
+        "s": summary,
+        "on": summary.on.isoformat(),
+        "checks": sum(len(suite.checks) for suite in summary.suites),
+        "passed": sum(suite.passed for suite in summary.suites),
+        "stopped": [suite for suite in summary.suites if suite.stopped],
+        "missing": [name for name in words.SUITES if name not in {suite.name for suite in summary.suites}],
+    }
+    return _environment().get_template("quality.html.j2").render(context)

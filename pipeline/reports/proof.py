@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from pipeline.ledger.proof import Proof
 from pipeline.money import shown
+from pipeline.reports import words
+from pipeline.reports.terminal import table
 
 
 def show(console: Console, proof: Proof) -> None:
-    states = Table(title="Where every visit stands", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    states.add_column("state")
-    states.add_column("visits", justify="right")
-    states.add_column("dollars", justify="right")
+    states = table("Where every visit stands", "state", "visits", "dollars charged", right=(1, 2))
     for state in proof.states:
-        states.add_row(state.state, f"{state.count:,}", shown(state.cents))
+        states.add_row(words.STATES.get(state.state, (state.state, ""))[0], f"{state.count:,}", shown(state.cents))
+    states.add_row(
+        "all", f"{sum(s.count for s in proof.states):,}", shown(sum(s.cents for s in proof.states)), style="bold"
+    )
     console.print(states)
-    lines = Table(title="What must agree", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("", "expected", "found", "difference"):
-        lines.add_column(column, justify="right" if column else "left")
+    console.print()
+    lines = table("What must agree", "", "expected", "found", "difference", right=(1, 2, 3), fold=(0,))
     for line in proof.lines:
-        colour = "red" if line.difference else "green"
-        lines.add_row(line.name, shown(line.expected), shown(line.found), f"[{colour}]{shown(line.difference)}[/]")
+        off = Text(shown(line.difference), "red" if line.difference else "green")
+        lines.add_row(Text(line.name), shown(line.expected), shown(line.found), off)
     console.print(lines)
+    console.print()
     for fault in proof.broken:
-        console.print(f"[red]✗ {fault}[/]")
-    console.print(f"[bold {'green' if proof.closes else 'red'}]Residue {shown(proof.residue_cents)}[/]")
+        console.print(Text(f"✗ {fault}", "red"))
+    said = "every visit is in one state and every cent is explained" if proof.closes else "the proof does not close"
+    console.print(Text(f"Residue {shown(proof.residue_cents)}: {said}.", f"bold {'green' if proof.closes else 'red'}"))

@@ -1,4 +1,8 @@
-"""What the register says about a night: the funnel, the exceptions, the money, the files, the quality checks."""
+"""What the register says about a night: the funnel, what there is to do, the money, the files, the quality checks.
+
+Some of it is of the night alone (its visits, what came in, its files, its checks), some of the whole register as it
+stands after the night (what there is to do, the books, the payers, the deposits). The reports say which is which.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline import payers
+from pipeline.deposits import stage as deposits_stage
+from pipeline.errors import Terminal
 from pipeline.ledger.proof import Proof
+from pipeline.money import shown
+from pipeline.quality import engine
+from pipeline.reports import words
 from pipeline.store import Store
 from pipeline.store import register as r
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of the funnel: how many visits came so far, with their charges, and what became of those that did not."""
+    """One step of the funnel: how many visits came so far, and what became of those that did not.
+
+    `cents` are the extract's charges until a visit is coded, and what its claim bills from then on. So the step "Coded"
+    also sets aside dollars of visits that go on: services that are never billed (`unbilled_cents`), less what the
+    charge master priced where the extract had no charge (`priced_cents`); both are part of `aside_cents`.
+    """
 
     name: str
     count: int
@@ -24,10 +38,59 @@ class Stage:
     aside: str = ""
     aside_count: int = 0
     aside_cents: int = 0
+    unbilled_cents: int = 0
+    priced_cents: int = 0
+
+    @property
+    def why(self) -> str:
+        """What was set aside and why, in one line; empty where nothing was."""
+        parts = [f"{self.aside_count:,} visits {self.aside}"] if self.aside_count else []
+        if self.unbilled_cents:
+            parts.append(f"{shown(self.unbilled_cents)} for services of coded visits that are not billed")
+        if self.priced_cents:
+            parts.append(f"{shown(self.priced_cents)} added by the charge master")
+        if not parts:
+            return ""
+        return f"−{shown(self.aside_cents)}: {'; '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Exception_:
+class Intake:
+    """An extract that came with the night: visits by what they were, and its charges."""
+
+    name: str
+    format: str
+    rows: int
+    new: int
+    changed: int
+    known: int
+    quarantined: int
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Files of one kind that came in with the night."""
+
+    kind: str
+    files: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """Money of the files that came in with the night."""
+
+    remittances: int
+    remitted: int
+    held: int
+    held_cents: int
+    deposits: int
+    deposited: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
     """Open work items of one queue and cause."""
 
     queue: str
@@ -37,6 +100,26 @@ class Exception_:
     count: int
     cents: int
     payer: str
+    due_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One open work item."""
+
+    item_id: str
+    queue: str
+    cause: str
+    title: str
+    reason: str
+    action: str
+    payer: str
+    claim_id: str
+    subject: str
+    cents: int
+    opened_on: date
+    due_on: date | None
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +148,65 @@ class PayerLine:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    suite: str
-    expectation: str
+    """One expectation: what it finds wrong and how that is mended, in the suite's own words; rows it looked at."""
+
+    says: str
+    fix: str
     column: str
     success: bool
     checked: int
-    unexpected: int
+    failed: int
+    stops: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The checks after one stage. `stop_above`: the share of failed rows above which the stage stops."""
+
+    name: str
+    stop_above: float
+    checks: tuple[Check, ...]
+
+    @property
+    def rows(self) -> int:
+        return max(check.checked for check in self.checks)
+
+    @property
+    def passed(self) -> int:
+        return sum(check.success for check in self.checks)
+
+    @property
+    def worst(self) -> float:
+        """The largest share of rows that one check set aside."""
+        return max(check.failed / check.checked if check.checked else 0.0 for check in self.checks)
+
+    @property
+    def stopped(self) -> bool:
+        return any(check.stops for check in self.checks) or self.worst > self.stop_above
 
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
+    """`state`: matched, suspense, or not_claims (interest, transfers between own accounts)."""
+
     on: date
     cents: int
     trace: str
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TieDay:
+    """The bank's credits of one day and account against the ledger."""
+
+    on: date
+    account: str
+    bank: int
+    posted: int
+    unapplied: int
+    in_transit: int
+    not_claims: int
+    residue: int
 
 
 @dataclass(frozen=True)
@@ -88,18 +216,39 @@ class Summary:
     charge: int
     funnel: list[Stage]
     states: list[tuple[str, int, int]]
-    exceptions: list[Exception_]
+    intakes: list[Intake]
+    mail: list[Mail]
+    came: Came
+    todo: list[ToDo]
+    items: list[Item]
     files: list[SentFile]
     payer_lines: list[PayerLine]
     accounts: list[tuple[str, int]]
     deposits: list[Deposit]
-    checks: list[Check]
+    tie: list[TieDay]
+    suites: list[Suite]
     proof: Proof
     troubles: list[str]
 
     @property
     def residue(self) -> int:
         return self.proof.residue_cents
+
+    @property
+    def to_do(self) -> int:
+        """How many work items are open, in all queues."""
+        return sum(cause.count for cause in self.todo)
+
+    def deposited(self, state: str | None = None) -> int:
+        return sum(d.cents for d in self.deposits if state in (None, d.state))
+
+    def families(self) -> list[tuple[str, int]]:
+        """The ledger by families of accounts, in the order of a statement."""
+        found: dict[str, int] = {}
+        for account, cents in self.accounts:
+            found[words.family(account)] = found.get(words.family(account), 0) + cents
+        order = list(words.ACCOUNTS)
+        return sorted(found.items(), key=lambda x: (order.index(x[0]) if x[0] in order else len(order), x[0]))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"proof": self.proof.as_dict()}
@@ -108,12 +257,21 @@ class Summary:
 #: the states in which a visit has come at least so far; each step of the funnel is the sum over its states
 _SENT = ("sent", "unknown", "received", "accepted", "rejected", "paid", "denied", "reversed")
 _ADJUDICATED = ("paid", "denied", "reversed")
+_BILLED = ("coded", "held", *r.CLAIM_STATES)
+#: a workbook with more rows helps nobody: the items with the most dollars are in it, all are in `claimpipe work list`
+ITEMS = 5000
+#: bank days whose tie is shown
+_TIE_DAYS = 31
 _FUNNEL: tuple[tuple[str, frozenset[str], str], ...] = (
     ("Visits in the extract", frozenset({"*"}), ""),
     ("Legible", frozenset({"*"}) - {"quarantined"}, "quarantined: the row cannot be read"),
-    ("Coded", frozenset({"coded", "held", "ready", "batched", *_SENT}), "on the coder's list or not billed"),
-    ("Clean", frozenset({"ready", "batched", *_SENT}), "held by an edit"),
-    ("Sent", frozenset(_SENT), "built and not sent"),
+    (
+        "Coded",
+        frozenset({"coded", "held", "ready", "batched", *_SENT}),
+        "on the coder's list, not billed, or not coded yet",
+    ),
+    ("Clean", frozenset({"ready", "batched", *_SENT}), "held by an edit, or not scrubbed yet"),
+    ("Sent", frozenset(_SENT), "not sent yet"),
     ("Accepted by the payer", frozenset({"accepted", *_ADJUDICATED}), "rejected or not answered"),
     ("Paid", frozenset({"paid"}), "denied, reversed or not decided"),
 )
@@ -123,75 +281,155 @@ def gather(store: Store, on: date, proof: Proof, troubles: list[str] | None = No
     """Read the report of one night: visits whose current version came with that night, and what became of them."""
     names = {key: p.name for key, p in payers.load_profiles(store.settings.payers_dir).items()}
     with store.read() as connection:
-        states = _states(connection, on)
+        rows = _states(connection, on)
+        states = [(row.state, row.count, row.charge) for row in rows]
+        deposits = _deposits(connection)
         return Summary(
             on=on,
             visits=sum(n for _, n, _ in states),
             charge=sum(c for _, _, c in states),
-            funnel=_funnel(states),
+            funnel=_funnel(rows),
             states=states,
-            exceptions=_exceptions(connection, names),
+            intakes=_intakes(connection, on),
+            mail=_mail(connection, on),
+            came=_came(connection, on),
+            todo=_todo(connection, names),
+            items=_items(connection, names),
             files=_files(connection, on, names),
             payer_lines=_payer_lines(connection, names),
             accounts=_accounts(connection),
-            deposits=_deposits(connection),
-            checks=_checks(connection, on),
+            deposits=deposits,
+            tie=_tie(connection, deposits),
+            suites=_suites(connection, on),
             proof=proof,
             troubles=troubles or [],
         )
 
 
-def _states(connection: sa.Connection, on: date) -> list[tuple[str, int, int]]:
+@dataclass(frozen=True, slots=True)
+class _StateRow:
+    state: str
+    count: int
+    charge: int
+    billed: int
+    unbilled: int
+    priced: int
+
+    @property
+    def cents(self) -> int:
+        return self.billed if self.state in _BILLED else self.charge
+
+
+def _states(connection: sa.Connection, on: date) -> list[_StateRow]:
     e, c = r.encounters.c, r.claims.c
     state = sa.case((e.state == "claimed", c.state), else_=e.state).label("state")
+    sums = [sa.func.sum(column) for column in (e.charge_cents, e.billed_cents, e.unbilled_cents, e.priced_cents)]
     rows = connection.execute(
-        sa.select(state, sa.func.count(), sa.func.sum(e.charge_cents))
+        sa.select(state, sa.func.count(), *sums)
         .select_from(r.encounters.outerjoin(r.claims, c.encounter_key == e.encounter_key))
         .where(e.logical_date == on)
         .group_by(state)
     )
     order = [*r.ENCOUNTER_STATES, *r.CLAIM_STATES]
-    return sorted(((str(s), int(n), int(t or 0)) for s, n, t in rows), key=lambda row: order.index(row[0]))
+    found = [_StateRow(str(state), int(n), *(int(x or 0) for x in cents)) for state, n, *cents in rows]
+    return sorted(found, key=lambda row: order.index(row.state))
 
 
-def _funnel(states: list[tuple[str, int, int]]) -> list[Stage]:
+def _funnel(rows: list[_StateRow]) -> list[Stage]:
     steps: list[Stage] = []
     for name, members, aside in _FUNNEL:
         if name == "Visits in the extract":
-            rows = states
-        elif name == "Legible":
-            rows = [s for s in states if s[0] != "quarantined"]
-        else:
-            rows = [s for s in states if s[0] in members]
-        count, cents = sum(n for _, n, _ in rows), sum(c for _, _, c in rows)
-        if steps:
-            steps.append(Stage(name, count, cents, aside, steps[-1].count - count, steps[-1].cents - cents))
-        else:
-            steps.append(Stage(name, count, cents))
+            steps.append(Stage(name, sum(x.count for x in rows), sum(x.charge for x in rows)))
+            continue
+        here = [x for x in rows if x.state in members or (name == "Legible" and x.state != "quarantined")]
+        count = sum(x.count for x in here)
+        cents = sum(x.charge for x in here) if name == "Legible" else sum(x.cents for x in here)
+        coded = here if name == "Coded" else []
+        steps.append(
+            Stage(
+                name, count, cents, aside, steps[-1].count - count, steps[-1].cents - cents,
+                sum(x.unbilled for x in coded), sum(x.priced for x in coded),
+            )
+        )  # fmt: skip
     return steps
 
 
-def _exceptions(connection: sa.Connection, names: dict[str, str]) -> list[Exception_]:
+def _intakes(connection: sa.Connection, on: date) -> list[Intake]:
+    i = r.imports.c
+    rows = connection.execute(sa.select(r.imports).where(i.logical_date == on).order_by(i.name, i.import_id))
+    return [
+        Intake(
+            x.name, x.format, x.rows_read, x.rows_new, x.rows_changed, x.rows_known, x.rows_quarantined, x.charge_cents
+        )
+        for x in rows
+    ]
+
+
+def _mail(connection: sa.Connection, on: date) -> list[Mail]:
+    f = r.files.c
+    aside = sa.func.sum(sa.case((f.state == "quarantined", 1), else_=0))
+    rows = connection.execute(
+        sa.select(f.kind, sa.func.count(), aside)
+        .where(f.logical_date == on, f.direction == "in", f.kind != "extract")
+        .group_by(f.kind)
+    )
+    order = list(words.KINDS)
+    found = [Mail(kind, int(n), int(bad)) for kind, n, bad in rows]
+    return sorted(found, key=lambda x: (order.index(x.kind) if x.kind in order else len(order), x.kind))
+
+
+def _came(connection: sa.Connection, on: date) -> Came:
+    m, d, f = r.remittances.c, r.deposits.c, r.files.c
+    total = {"posted": (0, 0), "held": (0, 0)}
+    for state, n, cents in connection.execute(
+        sa.select(m.state, sa.func.count(), sa.func.sum(m.amount_cents))
+        .join_from(r.remittances, r.files, m.file_id == f.file_id)
+        .where(f.logical_date == on)
+        .group_by(m.state)
+    ):
+        total[state] = (int(n), int(cents))
+    n, cents = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(d.amount_cents), 0))
+        .join_from(r.deposits, r.files, d.file_id == f.file_id)
+        .where(f.logical_date == on)
+    ).one()
+    return Came(*total["posted"], *total["held"], int(n), int(cents))
+
+
+def _todo(connection: sa.Connection, names: dict[str, str]) -> list[ToDo]:
     w = r.work_items.c
     rows = connection.execute(
         sa.select(w.queue, w.cause, sa.func.min(w.title), sa.func.min(w.action), sa.func.count(), sa.func.sum(w.cents),
-                  sa.func.min(w.payer_key), sa.func.count(w.payer_key.distinct()))
+                  sa.func.min(w.payer_key), sa.func.count(w.payer_key.distinct()), sa.func.min(w.due_on))
         .where(w.state == "open")
         .group_by(w.queue, w.cause)
     ).all()  # fmt: skip
     found = [
-        Exception_(
+        ToDo(
             q,
             cause,
             title,
             action,
             int(n),
             int(cents or 0),
-            "several" if several > 1 else names.get(key or "", key or ""),
+            "several payers" if several > 1 else names.get(key or "", key or ""),
+            due,
         )
-        for q, cause, title, action, n, cents, key, several in rows
+        for q, cause, title, action, n, cents, key, several, due in rows
     ]
     return sorted(found, key=lambda x: (-x.cents, -x.count, x.queue, x.cause))
+
+
+def _items(connection: sa.Connection, names: dict[str, str]) -> list[Item]:
+    w = r.work_items.c
+    rows = connection.execute(
+        sa.select(r.work_items).where(w.state == "open").order_by(w.cents.desc(), w.item_id).limit(ITEMS)
+    )
+    return [
+        Item(x.item_id, x.queue, x.cause, x.title, x.reason, x.action, names.get(x.payer_key or "", x.payer_key or ""),
+             x.claim_id or "", x.subject, int(x.cents), x.opened_on, x.due_on, x.owner or "")
+        for x in rows
+    ]  # fmt: skip
 
 
 def _files(connection: sa.Connection, on: date, names: dict[str, str]) -> list[SentFile]:
@@ -257,16 +495,67 @@ def _accounts(connection: sa.Connection) -> list[tuple[str, int]]:
 def _deposits(connection: sa.Connection) -> list[Deposit]:
     d, m = r.deposits.c, r.matches.c
     rows = connection.execute(
-        sa.select(d.deposit_date, d.amount_cents, d.trace, m.deposit_id)
+        sa.select(d.deposit_date, d.amount_cents, d.trace, m.deposit_id, m.method)
         .select_from(r.deposits.outerjoin(r.matches, m.deposit_id == d.deposit_id))
         .order_by(d.deposit_date, d.trace, d.deposit_id)
     )
-    return [Deposit(x.deposit_date, x.amount_cents, x.trace, "matched" if x.deposit_id else "suspense") for x in rows]
+
+    def state(row: Any) -> str:
+        if row.deposit_id is None:
+            return "suspense"
+        return "not_claims" if row.method == "not_claims" else "matched"
+
+    return [Deposit(x.deposit_date, x.amount_cents, x.trace, state(x)) for x in rows]
 
 
-def _checks(connection: sa.Connection, on: date) -> list[Check]:
+def _tie(connection: sa.Connection, deposits: list[Deposit]) -> list[TieDay]:
+    """The tie of the latest days on which the bank showed money, the latest first."""
+    days = sorted({d.on for d in deposits}, reverse=True)[:_TIE_DAYS]
+    return [
+        TieDay(day, x.account, x.bank, x.posted, x.unapplied, x.in_transit, x.not_claims, x.residue)
+        for day in days
+        for x in deposits_stage.tie(connection, day).lines
+    ]
+
+
+def _suites(connection: sa.Connection, on: date) -> list[Suite]:
+    """The night's checks by stage, in the order of the way of the data."""
     q = r.quality_results.c
     rows = connection.execute(
-        sa.select(r.quality_results).where(q.logical_date == on).order_by(q.suite, q.subject, q.ordinal)
-    )
-    return [Check(x.suite, x.expectation, x.column_name, x.success, x.checked, x.unexpected) for x in rows]
+        sa.select(q.suite, q.ordinal, q.expectation, q.column_name, sa.func.min(sa.cast(q.success, sa.Integer)),
+                  sa.func.sum(q.checked), sa.func.sum(q.unexpected))
+        .where(q.logical_date == on)
+        .group_by(q.suite, q.ordinal, q.expectation, q.column_name)
+        .order_by(q.suite, q.ordinal)
+    )  # fmt: skip
+    found: dict[str, list[Check]] = {}
+    for suite, ordinal, expectation, column, success, checked, failed in rows:
+        meta = _meta(suite, ordinal, expectation)
+        says = meta.get("message", f"{expectation} failed on {column}.")
+        # a failure that no row can be blamed for stops the stage, and so does one that the suite marks so
+        stops = not success and (not failed or not meta.get("aside", True))
+        found.setdefault(suite, []).append(
+            Check(says, meta.get("fix", ""), column, bool(success), int(checked), int(failed), stops)
+        )
+    order = list(words.SUITES)
+    return [
+        Suite(name, _stop_above(name), tuple(found[name]))
+        for name in sorted(found, key=lambda n: (order.index(n) if n in order else len(order), n))
+    ]
+
+
+def _meta(suite: str, ordinal: int, expectation: str) -> dict[str, Any]:
+    """What the suite says about an expectation. Nothing where the suite has changed since, or is gone."""
+    try:
+        entry = engine.suite_json(suite)["expectations"][ordinal]
+    except (Terminal, IndexError):
+        return {}
+    meta: dict[str, Any] = entry["meta"] if entry["type"] == expectation else {}
+    return meta
+
+
+def _stop_above(suite: str) -> float:
+    try:
+        return float(engine.suite_json(suite).get("meta", {}).get("stop_above", 0.5))
+    except Terminal:
+        return 0.5

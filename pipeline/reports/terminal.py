@@ -1,98 +1,149 @@
-"""The night's report on a terminal: a funnel with counts and dollars, the exceptions, the money, the residue."""
+"""The night's report on a terminal: a funnel with counts and dollars, what there is to do, the money, the residue.
+
+Laid out for 80 columns and more: numbers, ids and dates are never folded, sentences are folded between words.
+"""
 
 from __future__ import annotations
 
-from rich.console import Console, Group
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.money import shown
+from pipeline.reports import words
 from pipeline.reports.summary import Summary
-
-_BAR = 28
 
 
 def console_for_people() -> Console:
     """A console as wide as the terminal; where there is none, wide enough for the tables."""
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=120, highlight=False)
 
 
-def show(console: Console, summary: Summary, *, exceptions: int = 12) -> None:
+def show(console: Console, summary: Summary, *, causes: int = 12) -> None:
     console.print()
     console.rule(f"[bold]The night of {summary.on.isoformat()}")
-    console.print(_funnel(summary))
-    if summary.files:
-        console.print(_files(summary))
-    if summary.exceptions:
-        console.print(_exceptions(summary, exceptions))
-    console.print(_money(summary))
+    for part in (
+        _came(summary),
+        _funnel(summary, console.width),
+        _files(summary),
+        _todo(summary, causes),
+        _money(summary),
+    ):
+        if part is not None:
+            console.print()
+            console.print(part)
+    console.print()
     console.print(_verdict(summary))
 
 
-def _table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def table(title: str, *columns: str, right: Iterable[int] = (), fold: Iterable[int] = ()) -> Table:
+    """A table without lines. Columns named in `fold` hold sentences; all others stay on one line."""
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number in right else "left", header_style="dim", overflow="fold")
-    return table
+        made.add_column(
+            column, justify="right" if number in right else "left", header_style="dim", no_wrap=number not in fold,
+            overflow="fold" if number in fold else "ellipsis",
+        )  # fmt: skip
+    return made
 
 
-def _funnel(summary: Summary) -> Table:
-    table = _table("From visit to money", "stage", "", "visits", "charged", "set aside", right=(2, 3))
-    most = max((s.cents for s in summary.funnel), default=0) or 1
+def named(title: str, action: str) -> Text:
+    """What is wrong, and below it what to do."""
+    return Text.assemble(title, "\n", (f"→ {action}", "dim")) if action else Text(title)
+
+
+def _came(summary: Summary) -> RenderableType:
+    lines = [
+        f"Extract {i.name}: {i.rows:,} visits over {shown(i.cents)}; {i.new:,} new, {i.changed:,} changed, {i.known:,} known, "
+        f"{i.quarantined:,} quarantined."
+        for i in summary.intakes
+    ] or ["No new extract came with this night."]
+    if summary.mail:
+        files = ", ".join(f"{m.files:,} {m.kind}" for m in summary.mail)
+        came = summary.came
+        lines.append(
+            f"Files of payers and bank: {files}. They brought {came.remittances:,} remittances over {shown(came.remitted)} "
+            f"and {came.deposits:,} deposits over {shown(came.deposited)}."
+        )
+    return Group(*(Text(line) for line in lines))
+
+
+def _funnel(summary: Summary, width: int) -> RenderableType | None:
+    if not summary.visits:
+        return None
+    label = max(len(s.name) for s in summary.funnel)
+    cents = max(len(shown(s.cents)) for s in summary.funnel)
+    longest = max(8, min(40, width - label - cents - 24))
+    lines: list[RenderableType] = [Text("From visit to money", "bold")]
     for stage in summary.funnel:
-        bar = "█" * round(_BAR * stage.cents / most) or "▏"
-        aside = f"{stage.aside_count:,} ({shown(stage.aside_cents)}) {stage.aside}" if stage.aside_count else ""
-        table.add_row(
-            stage.name, Text(bar, style="cyan"), f"{stage.count:,}", shown(stage.cents), Text(aside, style="yellow")
-        )
-    return table
+        bar = "█" * round(longest * stage.count / summary.visits) or "▏"
+        lines.append(
+            Text.assemble(
+                f"{stage.name:<{label}}  ", (f"{bar:<{longest}}", "cyan"), f"  {stage.count:>9,} visits  ",
+                f"{shown(stage.cents):>{cents}}",
+            )
+        )  # fmt: skip
+        if stage.why:
+            lines.append(Padding(Text(stage.why, "yellow"), (0, 0, 0, label + 2)))
+    return Group(*lines)
 
 
-def _files(summary: Summary) -> Table:
-    table = _table("Claim files", "payer", "control no.", "claims", "dollars", "state", right=(2, 3))
+def _files(summary: Summary) -> RenderableType | None:
+    if not summary.files:
+        return None
+    made = table("Claim files", "payer", "control", "claims", "dollars", "state", right=(2, 3))
     for file in summary.files:
-        table.add_row(
-            file.payer, file.interchange_control, f"{file.claims:,}", shown(file.cents), f"{file.state} ({file.usage})"
-        )
-    return table
+        state, fine = words.SENDINGS.get(file.state, (file.state, True))
+        test = " (test)" if file.usage == "T" else ""
+        made.add_row(
+            Text(file.payer), file.interchange_control, f"{file.claims:,}", shown(file.cents),
+            Text(f"{state}{test}", "" if fine else "red"),
+        )  # fmt: skip
+    return made
 
 
-def _exceptions(summary: Summary, most: int) -> Table:
-    table = _table("To do, by dollars", "queue", "cause", "items", "dollars", "what to do", right=(2, 3))
-    for item in summary.exceptions[:most]:
-        table.add_row(item.queue, item.cause, f"{item.count:,}", shown(item.cents), item.action)
-    if len(summary.exceptions) > most:
-        rest = summary.exceptions[most:]
-        table.add_row(
-            "…",
-            f"{len(rest)} more causes",
-            f"{sum(i.count for i in rest):,}",
-            shown(sum(i.cents for i in rest)),
-            "claimpipe work list",
-        )
-    return table
+def _todo(summary: Summary, most: int) -> RenderableType | None:
+    if not summary.todo:
+        return None
+    made = table("To do, the most dollars first", "queue", "items", "dollars", "what", right=(1, 2), fold=(3,))
+    for item in summary.todo[:most]:
+        made.add_row(item.queue, f"{item.count:,}", shown(item.cents), named(item.title, item.action))
+    rest = summary.todo[most:]
+    if rest:
+        made.add_row(
+            "…", f"{sum(i.count for i in rest):,}", shown(sum(i.cents for i in rest)),
+            Text(f"{len(rest)} more causes: claimpipe work list", "dim"),
+        )  # fmt: skip
+    return made
 
 
-def _money(summary: Summary) -> Table:
-    table = _table("Ledger (debit +, credit −)", "account", "dollars", right=(1,))
-    for account, cents in summary.accounts:
-        table.add_row(account, shown(cents))
-    matched = sum(d.cents for d in summary.deposits if d.state == "matched")
-    suspense = sum(d.cents for d in summary.deposits if d.state != "matched")
-    table.add_row(f"bank deposits: {len(summary.deposits)}, matched", shown(matched))
-    table.add_row("bank deposits in suspense", shown(suspense))
-    return table
+def _money(summary: Summary) -> RenderableType | None:
+    families = summary.families()
+    if not families:
+        return None
+    made = table("Ledger, all nights (credits with a minus)", "accounts", "dollars", right=(1,))
+    for family, cents in families:
+        made.add_row(words.ACCOUNTS.get(family, family), shown(cents))
+    matched, suspense = summary.deposited("matched"), summary.deposited("suspense")
+    made.add_row(f"{len(summary.deposits):,} deposits: matched", shown(matched), style="bold")
+    made.add_row("  in suspense", Text(shown(suspense), "yellow" if suspense else ""))
+    return made
 
 
 def _verdict(summary: Summary) -> Panel:
     lines: list[Text] = []
     for line in summary.proof.lines:
         if line.difference:
-            lines.append(
-                Text(f"✗ {line.name}: expected {shown(line.expected)}, found {shown(line.found)}", style="red")
-            )
+            said = f"✗ {line.name}: expected {shown(line.expected)}, found {shown(line.found)}"
+            lines.append(Text(said, style="red"))
+    lines += [Text(f"✗ {fault}", style="red") for fault in summary.proof.broken]
     closed = summary.residue == 0 and not summary.proof.broken
     lines.append(
         Text(
@@ -102,5 +153,11 @@ def _verdict(summary: Summary) -> Panel:
             style="bold green" if closed else "bold red",
         )
     )
+    failed = [(suite, sum(not c.success for c in suite.checks)) for suite in summary.suites]
+    for suite, count in failed:
+        if count:
+            what = "stopped the stage" if suite.stopped else "set rows aside"
+            said = f"! Quality, {words.SUITES.get(suite.name, suite.name).lower()}: {count} of {len(suite.checks)} checks {what}."
+            lines.append(Text(said, style="red" if suite.stopped else "yellow"))
     lines += [Text(f"! {trouble}", style="red") for trouble in summary.troubles]
     return Panel(Group(*lines), title="Proof", border_style="green" if closed and not summary.troubles else "red")

@@ -7,10 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from pipeline.errors import Terminal
 from pipeline.money import shown
+from pipeline.reports.terminal import named, table
 from pipeline.store import Store
 from pipeline.store import register as r
 
@@ -72,18 +74,25 @@ def one(store: Store, item: str) -> dict[str, Any]:
 
 
 def assign(store: Store, item: str, owner: str) -> str:
+    """Give an open item to a person; returns its whole id. Terminal where it is done already."""
     return _change(store, item, owner=owner)
 
 
 def resolve(store: Store, item: str, note: str) -> str:
+    """Close an open item with a note of what was done; returns its whole id. Terminal where it is done already."""
     return _change(store, item, state="done", resolution=note)
 
 
 def _change(store: Store, item: str, **values: str) -> str:
+    """The note of a closed item is what was done: nothing is written over it."""
     with store.begin() as connection:
-        found: str = _find(connection, item)["item_id"]
-        connection.execute(sa.update(r.work_items).where(_W.item_id == found).values(**values))
-        return found
+        found = _find(connection, item)
+        if found["state"] != "open":
+            raise Terminal(
+                f"Work item {found['item_id']} is done already.", fix="See `claimpipe work show` for what was done."
+            )
+        connection.execute(sa.update(r.work_items).where(_W.item_id == found["item_id"]).values(**values))
+        return str(found["item_id"])
 
 
 def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -91,31 +100,49 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print("Nothing to do.")
         return
     by_item = "item_id" in rows[0]
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in (
-        ("item", "queue", "cause", "dollars", "due", "what to do")
-        if by_item
-        else ("queue", "cause", "items", "dollars", "due", "what to do")
-    ):
-        table.add_column(column, justify="right" if column in ("items", "dollars") else "left", overflow="fold")
+    if by_item:
+        made = table("", "item", "queue", "dollars", "due", "owner", "what", right=(2,), fold=(5,))
+    else:
+        made = table("", "queue", "items", "dollars", "due", "what", right=(1, 2), fold=(4,))
     for row in rows:
-        first = (
-            [row["item_id"][:10], row["queue"], row["cause"]]
-            if by_item
-            else [row["queue"], row["cause"], f"{row['items']:,}"]
-        )
-        table.add_row(*first, shown(row["cents"] or 0), str(row["due_on"] or ""), row["action"])
-    console.print(table)
+        cents, due = shown(row["cents"] or 0), str(row["due_on"] or "")
+        if by_item:
+            made.add_row(row["item_id"][:10], row["queue"], cents, due, Text(row["owner"] or ""), Text(row["title"]))
+        else:
+            what = named(row["title"], f"{row['action']} ({row['cause']})")
+            made.add_row(row["queue"], f"{row['items']:,}", cents, due, what)
+    console.print(made)
+    if not by_item:
+        console.print(Text("Item by item: claimpipe work list --each", "dim"))
 
 
 def show_one(console: Console, item: Mapping[str, Any]) -> None:
-    console.print(f"[bold]{item['title']}[/]  ({item['queue']}, {item['cause']}, {item['state']})")
-    console.print(item["reason"])
-    console.print(f"[bold]What to do:[/] {item['action']}")
-    console.print(
-        f"subject {item['subject']}  dollars {shown(item['cents'])}  owner {item['owner'] or 'nobody'}  due {item['due_on'] or 'no date'}"
-    )
+    console.print(Text(item["title"], "bold"))
+    facts = table("", "", "")
+    for name, value in (
+        ("item", item["item_id"]),
+        ("state", f"done: {item['resolution']}" if item["state"] == "done" else item["state"]),
+        ("queue", f"{item['queue']}, cause {item['cause']}"),
+        ("about", item["subject"]),
+        ("claim", item["claim_id"]),
+        ("payer", item["payer_key"]),
+        ("dollars", shown(item["cents"])),
+        ("opened", item["opened_on"]),
+        ("due", item["due_on"]),
+        ("owner", item["owner"] or "nobody"),
+    ):
+        if value:
+            facts.add_row(Text(name, "dim"), Text(str(value)))
+    facts.show_header = False
+    console.print(facts)
+    console.print()
+    console.print(Text(item["reason"]))
+    console.print(Text.assemble(("What to do: ", "bold"), item["action"]))
+    if item["findings"]:
+        console.print()
+        console.print(Text("Findings", "bold"))
     for finding in item["findings"]:
+        place = f" ({finding['source']})" if finding["source"] else ""
         console.print(
-            f"  {finding['severity']}: {finding['message']} {finding['source']} {finding['fix']}", markup=False
+            Padding(named(f"{finding['severity']}: {finding['message']}{place}", finding["fix"]), (0, 0, 0, 2))
         )
