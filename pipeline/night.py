@@ -31,6 +31,7 @@ from pipeline.scrubbing import stage as scrubbing_stage
 from pipeline.settings import Settings
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.store.store import files_waiting
 from pipeline.transport import inbox, sending
 
 Counts = dict[str, int]
@@ -122,10 +123,8 @@ def routes_with_mail(store: Store) -> list[str]:
 
 def has_landed(store: Store, *kinds: str) -> bool:
     """Whether a received file of one of the kinds waits to be worked."""
-    f = r.files.c
     with store.read() as connection:
-        query = sa.select(f.file_id).where(f.direction == "in", f.state == "archived", f.kind.in_((*kinds, "mixed")))
-        return connection.execute(query.limit(1)).first() is not None
+        return bool(files_waiting(connection, (*kinds, "mixed")))
 
 
 def sweep(store: Store, on: date, payer_key: str) -> Counts:

@@ -27,7 +27,7 @@ from pipeline.findings import Finding, has_errors
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import add_to_stage, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.store import add_to_stage, files_waiting, insert_new, one_at_a_time, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "acknowledgments"
@@ -70,13 +70,13 @@ def run(store: Store, on: date) -> dict[str, int]:
     """Read the acknowledgment files that have arrived, apply them and all that waited; alarm for what did not come."""
     profiles = payers.load_profiles(store.settings.payers_dir)
     with store.read() as connection:
-        waiting_files = _files(connection)
+        waiting_files = files_waiting(connection, KINDS, unless=READ_MARK)
     read = [_read(store, row) for row in waiting_files]
     failpoint("acknowledgments.before_record")
     counts: dict[str, int] = defaultdict(int)
     with store.begin() as connection:
         one_at_a_time(connection, STAGE)
-        still = {row.file_id for row in _files(connection)}
+        still = {row.file_id for row in files_waiting(connection, KINDS, unless=READ_MARK)}
         read = [file for file in read if file.file_id in still]
         order = _record_files(connection, on, read, counts)
         _apply(store, connection, on, order, profiles, counts)
@@ -86,16 +86,6 @@ def run(store: Store, on: date) -> dict[str, int]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _files(connection: sa.Connection) -> Sequence[Any]:
-    query = (
-        sa.select(r.files)
-        .where(r.files.c.state == "archived", r.files.c.direction == "in", r.files.c.kind.in_(KINDS))
-        .where(r.files.c.reason != READ_MARK)
-        .order_by(r.files.c.logical_date, r.files.c.file_id)
-    )
-    return connection.execute(query).fetchall()
 
 
 def _read(store: Store, row: Any) -> _Read:

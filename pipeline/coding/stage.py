@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -29,7 +28,7 @@ from pipeline.findings import Finding
 from pipeline.money import cents, dollars, shown
 from pipeline.payers import load_profiles
 from pipeline.store import register as r
-from pipeline.store.store import Store, record_findings, record_stage, update_rows
+from pipeline.store.store import Store, add_to_stage, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "coding"
@@ -384,15 +383,4 @@ def _record(
         close_items(connection, "coding", stale, "The visit was coded again with another outcome.")
         open_items(connection, items)
         record_findings(connection, STAGE, on, findings)
-        record_stage(connection, STAGE, on, _with_earlier(connection, on, counts))
-
-
-def _with_earlier(connection: sa.Connection, on: date, counts: Mapping[str, int]) -> dict[str, int]:
-    """The night's counts: this run's, and those of earlier runs of the same night."""
-    s = r.stage_runs.c
-    before = connection.execute(
-        sa.select(s.counts).where(s.logical_date == on, s.stage == STAGE, s.subject == "")
-    ).scalar()
-    total = Counter({k: v for k, v in json.loads(before or "{}").items() if isinstance(v, int)})
-    total.update(counts)
-    return dict(sorted(total.items()))
+        add_to_stage(connection, STAGE, on, counts)

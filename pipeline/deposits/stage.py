@@ -27,7 +27,7 @@ from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
 from pipeline.store import Store
 from pipeline.store import register as r
-from pipeline.store.store import add_to_stage, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.store import add_to_stage, files_waiting, insert_new, one_at_a_time, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "deposits"
@@ -81,13 +81,13 @@ class Tie:
 def run(store: Store, on: date) -> dict[str, int]:
     """Take in the bank's files, match, and alarm for what stands on one side only."""
     with store.read() as connection:
-        arrived = _files(connection)
+        arrived = files_waiting(connection, KINDS)
     read = [_read(store, row) for row in arrived]
     failpoint("deposits.before_record")
     counts: dict[str, int] = defaultdict(int)
     with store.begin() as connection:
         one_at_a_time(connection, STAGE)
-        still = {row.file_id for row in _files(connection)}
+        still = {row.file_id for row in files_waiting(connection, KINDS)}
         files = [file for file in read if file.file_id in still]
         _take_in(connection, on, files, counts)
         _match(connection, on, counts)
@@ -97,15 +97,6 @@ def run(store: Store, on: date) -> dict[str, int]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _files(connection: sa.Connection) -> Sequence[Any]:
-    query = (
-        sa.select(r.files)
-        .where(r.files.c.state == "archived", r.files.c.direction == "in", r.files.c.kind.in_(KINDS))
-        .order_by(r.files.c.logical_date, r.files.c.file_id)
-    )
-    return connection.execute(query).fetchall()
 
 
 def _read(store: Store, row: Any) -> _Read:

@@ -29,7 +29,7 @@ from pipeline.remittances.reading import Claim, Remittance
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import add_to_stage, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.store import add_to_stage, files_waiting, insert_new, one_at_a_time, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "remittances"
@@ -97,27 +97,17 @@ def run(store: Store, on: date) -> dict[str, int]:
     """Post the remittances that have arrived, and settle earlier exceptions that can be settled now."""
     profiles = payers.load_profiles(store.settings.payers_dir)
     with store.read() as connection:
-        arrived = _files(connection)
+        arrived = files_waiting(connection, KINDS, unless=READ_MARK)
     read = [_read(store, row) for row in arrived]
     failpoint("remittances.before_record")
     counts: dict[str, int] = defaultdict(int)
     with store.begin() as connection:
         one_at_a_time(connection, STAGE)
-        still = {row.file_id for row in _files(connection)}
+        still = {row.file_id for row in files_waiting(connection, KINDS, unless=READ_MARK)}
         files = [file for file in read if file.file_id in still]
         _Posting(store, connection, on, profiles, counts).run(files)
         add_to_stage(connection, STAGE, on, counts)
     return dict(counts)
-
-
-def _files(connection: sa.Connection) -> Sequence[Any]:
-    query = (
-        sa.select(r.files)
-        .where(r.files.c.state == "archived", r.files.c.direction == "in", r.files.c.kind.in_(KINDS))
-        .where(r.files.c.reason != READ_MARK)
-        .order_by(r.files.c.logical_date, r.files.c.file_id)
-    )
-    return connection.execute(query).fetchall()
 
 
 #: what a mixed file's `reason` says when its remittances are posted but its acknowledgments are not read yet

@@ -8,7 +8,6 @@ builder reads it there. What is held has findings that name the source and the f
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from pipeline.scrubbing.checks import CHECKS, duplicate_keys
 from pipeline.scrubbing.edits import Book, Edit
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import Store, insert_new, record_findings, record_stage, update_rows
+from pipeline.store.store import Store, add_to_stage, insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "scrubbing"
@@ -306,7 +305,7 @@ def _record(
         move_claims(connection, on, [Move(c["claim_id"], "scrubbed", "ready") for c in ready])
         _work(connection, changes, items)
         record_findings(connection, STAGE, on, judged.findings)
-        record_stage(connection, STAGE, on, _with_earlier(connection, on, counts))
+        add_to_stage(connection, STAGE, on, counts)
     return dict(sorted(counts.items())) if new else {}
 
 
@@ -368,14 +367,3 @@ def _work(connection: sa.Connection, changes: list[dict[str, Any]], items: list[
     stale = [row.subject for row in open_ if row.subject in touched and wanted.get(row.subject) != row.item_id]
     close_items(connection, "held", stale, "The cause is gone.")
     open_items(connection, items)
-
-
-def _with_earlier(connection: sa.Connection, on: date, counts: Mapping[str, int]) -> dict[str, int]:
-    """The night's counts: this run's, and those of earlier runs of the same night."""
-    s = r.stage_runs.c
-    before = connection.execute(
-        sa.select(s.counts).where(s.logical_date == on, s.stage == STAGE, s.subject == "")
-    ).scalar()
-    total = Counter({k: v for k, v in json.loads(before or "{}").items() if isinstance(v, int)})
-    total.update(counts)
-    return dict(sorted(total.items()))

@@ -226,6 +226,18 @@ def add_to_stage(connection: sa.Connection, stage: str, on: date, counts: Mappin
     record_stage(connection, stage, on, total, subject)
 
 
+def files_waiting(connection: sa.Connection, kinds: Sequence[str], *, unless: str = "") -> Sequence[Any]:
+    """Received files of these kinds that are archived and not worked yet, oldest first.
+
+    `unless`: a mixed file that one stage has read and another has not says so in its `reason`; it waits no more for that one.
+    """
+    f = r.files.c
+    query = sa.select(r.files).where(f.state == "archived", f.direction == "in", f.kind.in_(kinds))
+    if unless:
+        query = query.where(f.reason != unless)
+    return connection.execute(query.order_by(f.logical_date, f.file_id)).fetchall()
+
+
 def one_at_a_time(connection: sa.Connection, stage: str) -> None:
     """Wait until no other run of the stage is in its transaction. SQLite's write transactions are one at a time already."""
     if connection.dialect.name == "postgresql":

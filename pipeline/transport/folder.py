@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.failpoints import failpoint
-from pipeline.transport.connection import MAX_ENTRIES, Entry, LinkLost, Refused
+from pipeline.transport.session import MAX_ENTRIES, Entry, LinkLost, Refused
 
 #: of a network share: the answer did not come
 _LINK = {errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENOTCONN, errno.ESTALE}

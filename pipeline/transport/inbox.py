@@ -24,7 +24,8 @@ from pipeline.store.archive import sha256
 from pipeline.store.store import insert_new, record_findings, record_stage
 from pipeline.store.work import WorkItem, close_items, open_items
 from pipeline.transport import packages, routing
-from pipeline.transport.connection import Entry, Refused, Session, connect, retried, route, wire
+from pipeline.transport.connection import connect, retried, route
+from pipeline.transport.session import Entry, Refused, Session, wire
 
 STAGE = "inbox"
 _BATCH = 50  # files a register transaction: what a crash makes us fetch again

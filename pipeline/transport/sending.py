@@ -34,7 +34,8 @@ from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import record_stage
 from pipeline.store.work import WorkItem, close_items, open_items
-from pipeline.transport.connection import LinkLost, Refused, Route, Session, connect, retried, route
+from pipeline.transport.connection import Route, connect, retried, route
+from pipeline.transport.session import LinkLost, Refused, Session
 from pipeline.x12.segments import iter_segments
 
 #: states from which a run goes on; `unknown` is only looked at

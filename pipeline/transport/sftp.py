@@ -26,7 +26,7 @@ from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READ
 
 from pipeline.errors import Terminal
 from pipeline.failpoints import failpoint
-from pipeline.transport.connection import MAX_ENTRIES, Endpoint, Entry, LinkLost, Refused, wire
+from pipeline.transport.session import MAX_ENTRIES, Endpoint, Entry, LinkLost, Refused, wire
 
 _CHUNK = 32_768
 _LOG = "pipeline.transport.ssh"
