@@ -62,7 +62,10 @@ class LineStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimStatus:
-    """The answer to one claim (2200D). `charge` is CLM02, `claim_id` CLM01; up to three statuses."""
+    """The answer to one claim (2200D). `charge` is CLM02, `claim_id` CLM01; up to three statuses.
+
+    The guide asks for the service date: without `service_from` the file is written and is not valid.
+    """
 
     claim_id: str
     provider: Party
