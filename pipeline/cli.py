@@ -79,10 +79,9 @@ def _run() -> int:
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its help has been shown
             return CANNOT_RUN
-        else:
-            command = error.ctx.command_path if error.ctx else "claimpipe"
-            text = error.format_message().replace(": Value error, ", ": ").rstrip(".")
-            _say(f"{text}. See `{command} --help`.")
+        command = error.ctx.command_path if error.ctx else "claimpipe"
+        text = error.format_message().replace(": Value error, ", ": ").rstrip(".")
+        _say(f"{text}. See `{command} --help`.")
         return CANNOT_RUN
     except ClaimpipeError as error:
         _say(str(error))

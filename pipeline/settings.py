@@ -146,6 +146,10 @@ _OTHER_VARIABLES = {
 _SECRET_PREFIX = "CLAIMPIPE_SECRET_"  # noqa: S105 (a prefix, not a secret)
 
 
+#: pydantic's words that say nothing to a person
+_SAID = {"extra_forbidden": "there is no such setting"}
+
+
 def load(home: Path | str | None = None, config: Path | str | None = None, **overrides: Any) -> Settings:
     """Read the settings. Terminal, with the name of each bad setting, where they cannot be used."""
     named = config or os.environ.get("CLAIMPIPE_CONFIG")
@@ -162,8 +166,12 @@ def load(home: Path | str | None = None, config: Path | str | None = None, **ove
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise Terminal(f"The settings cannot be used: {places}.", fix="See docs/settings.md.") from None
+        places = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {_SAID.get(e['type'], e['msg'])}"
+            for e in error.errors(include_input=False)
+        )
+        file = f" of {path} and the environment" if path.is_file() else " of the environment"
+        raise Terminal(f"The settings{file} cannot be used: {places}.", fix="See docs/settings.md.") from None
     except tomllib.TOMLDecodeError as error:
         raise Terminal(f"The settings file {path} is not TOML: {error}.") from None
     finally:

@@ -35,8 +35,8 @@ def upgrade(engine: sa.Engine) -> None:
             command.upgrade(config, "head")
     except CommandError:
         raise Terminal(
-            "The register is of a newer version of claimpipe, or no claimpipe database.",
-            fix="Use that version, or check the database URL.",
+            f"The register {engine.url.database} is of a newer version of claimpipe, or no claimpipe database.",
+            fix="Use that version, or name another register: --home, or CLAIMPIPE_STORE__URL.",
         ) from None
 
 

@@ -37,7 +37,7 @@ class Store:
         """One register transaction. A locked or lost database is Transient: nothing of the block stands, or, where only
         the answer to the commit was lost, all of it; content-made keys let the same work be done again without doubling.
         """
-        with _translated(), self.engine.begin() as connection:
+        with _translated(self.engine), self.engine.begin() as connection:
             yield connection
             failpoint("register.before_commit")
         failpoint("register.after_commit")
@@ -51,7 +51,7 @@ class Store:
             if self.engine.dialect.name == "postgresql"
             else {"write": False}
         )
-        with _translated(), self.engine.connect().execution_options(**options) as connection:
+        with _translated(self.engine), self.engine.connect().execution_options(**options) as connection:
             yield connection
 
     def close(self) -> None:
@@ -60,22 +60,22 @@ class Store:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: sa.Engine) -> Iterator[None]:
     """Failures of the database → Transient or Terminal; mistakes in our statements stay what they are."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        translated = _meaning(error)
+        translated = _meaning(error, engine.url.database or "")
         if translated is None:
             raise
         raise translated from None  # the driver's own text may quote values
 
 
-def _meaning(error: sa.exc.DBAPIError) -> Terminal | Transient | None:
+def _meaning(error: sa.exc.DBAPIError, where: str) -> Terminal | Transient | None:
     code = getattr(error.orig, "sqlite_errorname", "")
     for prefixes, meaning in _SQLITE_MEANINGS:
         if code.startswith(prefixes):
-            return meaning()
+            return meaning(where)
     lost = not code and (error.connection_invalidated or isinstance(error, sa.exc.OperationalError))
     if not lost:
         return None
@@ -85,25 +85,29 @@ def _meaning(error: sa.exc.DBAPIError) -> Terminal | Transient | None:
     )
 
 
-_SQLITE_MEANINGS: tuple[tuple[tuple[str, ...], Callable[[], Terminal | Transient]], ...] = (
+_SQLITE_MEANINGS: tuple[tuple[tuple[str, ...], Callable[[str], Terminal | Transient]], ...] = (
     (
         ("SQLITE_BUSY", "SQLITE_LOCKED"),
-        lambda: Transient("The register is locked by another run.", fix="Run again when that one is done."),
+        lambda _where: Transient("The register is locked by another run.", fix="Run again when that one is done."),
     ),
     (
         ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_PROTOCOL"),
-        lambda: Transient(
-            "The register could not be written: the disk is full or failing.",
+        lambda where: Transient(
+            f"The register {where} could not be written: the disk is full or failing.",
             fix="Free some space or mend the disk, then run again: nothing was lost.",
         ),
     ),
     (
         ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH"),
-        lambda: Terminal("The register may not be written.", fix="Check the rights of the home folder and its files."),
+        lambda where: Terminal(
+            f"The register {where} may not be written.", fix="Check the rights of the home folder and its files."
+        ),
     ),
     (
         ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
-        lambda: Terminal("The register's file is damaged or no database.", fix="Restore it from its backup."),
+        lambda where: Terminal(
+            f"The register {where} is damaged or no database.", fix="Restore it from its backup, then run again."
+        ),
     ),
 )
 
@@ -119,8 +123,9 @@ def open_store(settings: Settings, *, migrate: bool = True) -> Store:
         # statements' parameters may be patient data: they never stand in an exception
         engine = sa.create_engine(url, connect_args=arguments, hide_parameters=True, pool_pre_ping=not is_sqlite)
     except OSError as error:
+        why = "it is a file" if settings.home.is_file() else error.strerror
         raise Terminal(
-            f"The home folder {settings.home} cannot be used ({error.strerror}).",
+            f"The home folder {settings.home} cannot be used ({why}).",
             fix="Choose another with --home.",
         ) from error
     except (sa.exc.ArgumentError, ModuleNotFoundError):
@@ -132,7 +137,7 @@ def open_store(settings: Settings, *, migrate: bool = True) -> Store:
     if migrate:
         from pipeline.store.migrate import upgrade
 
-        with _translated():
+        with _translated(engine):
             upgrade(engine)
     return Store(settings, engine, Archive(settings.archive_place), Lake(settings.lake_place))
 
