@@ -1,0 +1,113 @@
+"""The work queues: grouped, listed, shown with their findings; and the two changes that a person makes."""
+
+import io
+import re
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from rich.console import Console
+
+from pipeline.errors import Terminal
+from pipeline.findings import Finding
+from pipeline.reports import work
+from pipeline.store import register as r
+from pipeline.store.store import record_findings
+from pipeline.store.work import WorkItem, open_items
+
+ON = date(2026, 11, 20)
+
+
+def item(subject: str, cause: str = "npi", cents: int = 100, queue: str = "held", **changes) -> WorkItem:
+    words = {"title": f"Title {cause}", "reason": "Reason [of] it.", "action": "Do it.", "opened_on": ON}
+    return WorkItem(queue=queue, subject=subject, cause=cause, cents=cents, **(words | changes))
+
+
+@pytest.fixture
+def queues(any_store):
+    with any_store.begin() as connection:
+        open_items(
+            connection,
+            [item("P1:V1", cents=100, due_on=date(2027, 1, 2)), item("P1:V2", cents=250, due_on=date(2026, 12, 1)),
+             item("P1:V3", "tin", 300), item("C1", "CO-50", 350, "denial", claim_id="C1", due_on=date(2027, 3, 1))],
+        )  # fmt: skip
+        found = [
+            Finding(rule="npi", severity="error", message="The NPI is not valid.", fix="Correct it.", source="e.csv row 1", subject="P1:V1"),
+            Finding(rule="zip", severity="warning", message="Five [digits].", subject="P1:V1"),
+            Finding(rule="npi", severity="error", message="Of another visit.", subject="P1:V2"),
+        ]  # fmt: skip
+        record_findings(connection, "scrubbing", ON, found)
+    return any_store
+
+
+def shown(row) -> str:
+    console = Console(file=io.StringIO(), width=100, highlight=False)
+    work.show_one(console, row)
+    return console.file.getvalue()
+
+
+def test_causes_are_grouped_with_their_earliest_due_date(queues):
+    assert [(x["queue"], x["cause"], x["items"], x["cents"], x["due_on"]) for x in work.causes(queues)] == [
+        ("denial", "CO-50", 1, 350, date(2027, 3, 1)),
+        ("held", "npi", 2, 350, date(2026, 12, 1)),
+        ("held", "tin", 1, 300, None),
+    ]
+    assert [x["cause"] for x in work.causes(queues, "denial")] == ["CO-50"]
+    assert work.causes(queues, "nothing") == []
+
+
+def test_items_come_one_by_one_the_most_dollars_first(queues):
+    assert [x["subject"] for x in work.items(queues)] == ["C1", "P1:V3", "P1:V2", "P1:V1"]
+    assert [x["subject"] for x in work.items(queues, "held")] == ["P1:V3", "P1:V2", "P1:V1"]
+
+
+def test_an_item_is_found_by_the_beginning_of_its_id_with_its_findings_alone(queues):
+    wanted = item("P1:V1").item_id
+    row = work.one(queues, wanted[:8])
+    assert row["item_id"] == wanted
+    assert [x["message"] for x in row["findings"]] == ["The NPI is not valid.", "Five [digits]."]
+    text = shown(row)
+    for words in ("Title npi", wanted, "held, cause npi", "P1:V1", "1.00", "2027-01-02", "nobody", "Reason [of] it.",
+                  "What to do: Do it.", "error: The NPI is not valid. (e.csv row 1)", "→ Correct it.",
+                  "warning: Five [digits]."):  # fmt: skip
+        assert words in text
+
+
+@pytest.mark.parametrize("beginning", ["zz", "", "%", "_"])
+def test_an_id_that_names_no_item_or_several_is_told(queues, beginning):
+    with pytest.raises(Terminal, match="Several work items begin" if not beginning else "No work item begins"):
+        work.one(queues, beginning)
+
+
+def test_assign_gives_one_item_to_a_person_and_leaves_the_others(queues):
+    wanted = item("P1:V1").item_id
+    assert work.assign(queues, wanted[:10], "Imogen") == wanted
+    assert {x["subject"]: x["owner"] for x in work.items(queues)} == {
+        "C1": None, "P1:V1": "Imogen", "P1:V2": None, "P1:V3": None,
+    }  # fmt: skip
+    assert re.search(r"^owner +Imogen *$", shown(work.one(queues, wanted)), re.M)
+    work.assign(queues, wanted, "Tobias")
+    assert work.one(queues, wanted)["owner"] == "Tobias"
+
+
+def test_resolve_closes_one_item_with_its_note(queues):
+    wanted = item("P1:V2").item_id
+    assert work.resolve(queues, wanted[:10], "NPI corrected at the practice.") == wanted
+    assert [x["subject"] for x in work.items(queues)] == ["C1", "P1:V3", "P1:V1"]
+    assert [x["items"] for x in work.causes(queues, "held")] == [1, 1]
+    row = work.one(queues, wanted)
+    assert (row["state"], row["resolution"]) == ("done", "NPI corrected at the practice.")
+    assert "done: NPI corrected at the practice." in shown(row)
+    with queues.begin() as connection:  # the same cause found again does not open it again
+        assert open_items(connection, [item("P1:V2", cents=250)]) == 0
+
+
+@pytest.mark.parametrize("change", [work.assign, work.resolve])
+def test_what_is_done_stays_as_it_was_written(queues, change):
+    wanted = item("P1:V2").item_id
+    work.resolve(queues, wanted, "First note.")
+    with pytest.raises(Terminal, match="done already"):
+        change(queues, wanted, "Second")
+    with queues.read() as connection:
+        row = connection.execute(sa.select(r.work_items).where(r.work_items.c.item_id == wanted)).one()
+    assert (row.resolution, row.owner) == ("First note.", None)
