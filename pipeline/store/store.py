@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,7 +135,7 @@ def open_store(settings: Settings, *, migrate: bool = True) -> Store:
             "The database URL cannot be used.", fix="See CLAIMPIPE_STORE__URL in docs/settings.md."
         ) from None
     if is_sqlite:
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine, settings.store.lock_timeout_seconds)
     if migrate:
         from pipeline.store.migrate import upgrade
 
@@ -149,14 +151,27 @@ def _make_private(home: Path, database: Path) -> None:
     os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # its side files take over these rights
 
 
-def _prepare_sqlite(engine: sa.Engine) -> None:
+def _write_ahead(cursor: Any, timeout: float) -> None:
+    """Set WAL. Two runs that open a new database at once get SQLITE_BUSY here, for which SQLite itself does not wait."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _prepare_sqlite(engine: sa.Engine, timeout: float) -> None:
     """WAL, full sync; writers take the write lock when they begin, so none has to upgrade; readers take none."""
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(cursor, timeout)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
