@@ -285,8 +285,28 @@ def _repetition(mark: str, version: str) -> str:
 
 
 #: One step, ready for the walk, as a tuple (the quickest to take apart): place, frames to keep, loops to enter, bit, limit,
-#: match of its pattern, hook or None, whether rules ask for it, and the table of what may follow (filled when first used)
-_Link = tuple[Place, int, tuple[Loop, ...], int, int, Callable[[str], Any], Any, bool, dict[str, Any]]
+#: match of its pattern, hook or None, whether rules ask for it, its good segments seen before (None: not kept), whether
+#: its loop notes what comes first, and the table of what may follow (filled when first used)
+_Link = tuple[
+    Place,
+    int,
+    tuple[Loop, ...],
+    int,
+    int,
+    Callable[[str], Any],
+    Any,
+    bool,
+    dict[str, list[str]] | None,
+    bool,
+    dict[str, Any],
+]
+#: segments that come again and again in a file, by id: what was found good once is not matched again
+_REPEATING = frozenset(
+    ["AMT", "CAS", "CUR", "DMG", "DTM", "DTP", "HI", "LQ", "LX", "MIA", "MOA", "N1", "N4", "NM1", "OI", "PER", "PRV", "PWK", "QTY", "SBR", "STC", "SV1", "SV2", "SV3", "SVC", "SVD"]
+)
+#: but not these: the persons
+_SINGULAR = frozenset(("IL", "QC", "74", "03"))
+_SEEN = 1000  # kept for each place
 _NOT_YET = "…"  # a table's only key until it is filled
 
 
@@ -316,6 +336,7 @@ class _Machine:
         self.basic = basic
         self.meaning = validator_meaning.for_guide(guide)
         self.tables: dict[int, dict[str, Any]] = {}
+        self.good: dict[int, dict[str, list[str]]] = {}
         self.ruled = self.meaning.situations.loops
         self.kept = self.meaning.situations.kept
         self.closing = self.meaning.situations.closing | self.meaning.closing
@@ -347,8 +368,13 @@ class _Machine:
         place = step.place
         return (
             place, step.keep, step.enter, place.bit, place.limit, self.matcher(place), self.meaning.hooks.get(place.index),
-            place.index in self.kept, self.table(place),
+            place.index in self.kept, self.seen(place), place.loop.required_mask != place.loop.trigger.bit, self.table(place),
         )  # fmt: skip
+
+    def seen(self, place: Place) -> dict[str, list[str]] | None:
+        if place.id not in _REPEATING or place.keys & _SINGULAR:
+            return None
+        return self.good.setdefault(place.index, {})
 
     def matcher(self, place: Place) -> Callable[[str], Any]:
         return pattern(place, self.delimiters, basic=self.basic).match
@@ -518,7 +544,7 @@ class _Engine:
                     self._other(segment, segment_id)
                 table, place, frames = self.table, self.place, self.frames
                 continue
-            place, keep, enter, bit, limit, matches, hook, kept, table = link
+            place, keep, enter, bit, limit, matches, hook, kept, good, notes, table = link
             if enter or len(frames) != keep:
                 self.number = number
                 self._move(keep, enter)
@@ -529,16 +555,26 @@ class _Engine:
                     self._again(frame, place)
             else:
                 frame.mask |= bit
-                frame.firsts.append((bit, number))
+                if notes:
+                    frame.firsts.append((bit, number))
             if kept and frame.items is not None:
                 frame.items.append((place, number, segment))
+            parts = good.get(segment) if good is not None else None
+            if parts is not None:
+                if hook is not None:
+                    self.number = number
+                    hook(self.state, self, number, parts)
+                continue
             if hook is not None:
                 # first, so that what is found in a claim's first segment already bears its id
                 self.number = number
-                hook(self.state, self, number, segment.split(mark))
+                parts = segment.split(mark)
+                hook(self.state, self, number, parts)
             if matches(segment) is None:
                 self.number = number
                 self._elements(place, segment)
+            elif good is not None and len(good) < _SEEN:
+                good[segment] = parts or segment.split(mark)
         self.number, self.table, self.place = number, table, place
 
     # loops ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -299,9 +299,29 @@ def _compiled(
         if last == first + 1 and last <= len(elements) and {elements[first - 1].usage, elements[first].usage} == {"S"}
         and sum(first in pair or last in pair for pair in pairs) == 1
     )  # fmt: skip
-    rest = tuple(note for note in syntax if not (note[0] == "P" and len(note) == 5 and int(note[1:3]) in joined))
-    text = segment_id + body.notes(rest) + body.sequence(elements, element, leading=True, joined=joined)
+    trios = frozenset(
+        int(note[1:3]) for note in syntax if note[0] == "L" and len(note) == 7 and _is_trio(note, syntax, elements)
+    )
+    rest = tuple(
+        note for note in syntax
+        if not (note[0] == "P" and len(note) == 5 and int(note[1:3]) in joined)
+        and not (note[0] == "L" and int(note[1:3]) in trios)
+        and not (note[0] == "C" and len(note) == 5 and int(note[3:5]) in trios)
+    )  # fmt: skip
+    text = segment_id + body.notes(rest) + body.sequence(elements, element, leading=True, joined=joined, trios=trios)
     return re.compile(rf"{text}(?<!{element})\Z", re.ASCII)
+
+
+def _is_trio(note: str, syntax: tuple[str, ...], elements: tuple[Element, ...]) -> bool:
+    """Three elements in a row, as in CAS: the first needs one of the others, each of which needs the first."""
+    first, second, third = (int(note[i : i + 2]) for i in (1, 3, 5))
+    return (
+        (second, third) == (first + 1, first + 2)
+        and third <= len(elements)
+        and all(elements[p - 1].usage == "S" for p in (first, second, third))
+        and {f"C{second:02d}{first:02d}", f"C{third:02d}{first:02d}"} <= set(syntax)
+        and sum(str(p).zfill(2) in (n[i : i + 2] for i in range(1, len(n), 2)) for n in syntax for p in (first,)) == 3
+    )
 
 
 def _is_dated(element: Element, following: Element | None) -> bool:
@@ -327,11 +347,18 @@ class _Pattern:
         self.groups = 0
 
     def sequence(
-        self, elements: tuple[Element, ...], separator: str, *, leading: bool, joined: frozenset[int] = frozenset()
+        self,
+        elements: tuple[Element, ...],
+        separator: str,
+        *,
+        leading: bool,
+        joined: frozenset[int] = frozenset(),
+        trios: frozenset[int] = frozenset(),
     ) -> str:
         """Values in order, each after its separator (the first one only where `leading`).
 
-        `joined`: positions of an element that stands with its follower or not at all.
+        `joined`: positions of an element that stands with its follower or not at all; `trios`: of one that stands with
+        one or both of its two followers.
         """
         slots: list[tuple[bool, str]] = []  # required, what stands after the separator
         index = 0
@@ -346,6 +373,12 @@ class _Pattern:
             if index + 1 in joined and following is not None:
                 slots.append((False, f"(?:{self.repeated(element)}{separator}{self.repeated(following)}|{separator})"))
                 index += 2
+                continue
+            if index + 1 in trios:
+                one, two, three = (self.repeated(elements[index + n]) for n in range(3))
+                tail = f"{two}(?:{separator}(?:{three})?|\\Z)|{separator}{three}"
+                slots.append((False, f"(?:{one}{separator}(?:{tail})|{separator}{separator})"))
+                index += 3
                 continue
             required = element.usage == "R"
             value = "" if element.usage == "N" else self.repeated(element)
@@ -388,7 +421,7 @@ class _Pattern:
         if element.codes:
             return f"(?:{'|'.join(self.codes(element)) or _NEVER})"
         if element.type in ("AN", "ID"):
-            return f"{self.within}{{{low - 1},{high - 1 if high else ''}}}{self.one}" if high != 1 else self.one
+            return f"{self.within}{{{max(low, 1)},{high or ''}}}+(?<! )" if high != 1 else self.one
         if element.type == "R":
             if 0 < high < 4:
                 return rf"-?\d{{{low},{high}}}"
