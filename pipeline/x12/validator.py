@@ -24,6 +24,7 @@ from pipeline.x12.guides import Guide, Loop, Place, Step
 from pipeline.x12.segments import DEFAULT_DELIMITERS, ISA_LENGTH, Delimiters
 from pipeline.x12.validator_elements import is_date, is_time, pattern, problems
 from pipeline.x12.validator_rules import RULES, FormatRule
+from pipeline.x12.validator_situations import Item
 
 Mode = Literal["strict", "lenient"]
 
@@ -302,7 +303,34 @@ _Link = tuple[
 ]
 #: segments that come again and again in a file, by id: what was found good once is not matched again
 _REPEATING = frozenset(
-    ["AMT", "CAS", "CUR", "DMG", "DTM", "DTP", "HI", "LQ", "LX", "MIA", "MOA", "N1", "N4", "NM1", "OI", "PER", "PRV", "PWK", "QTY", "SBR", "STC", "SV1", "SV2", "SV3", "SVC", "SVD"]
+    [
+        "AMT",
+        "CAS",
+        "CUR",
+        "DMG",
+        "DTM",
+        "DTP",
+        "HI",
+        "LQ",
+        "LX",
+        "MIA",
+        "MOA",
+        "N1",
+        "N4",
+        "NM1",
+        "OI",
+        "PER",
+        "PRV",
+        "PWK",
+        "QTY",
+        "SBR",
+        "STC",
+        "SV1",
+        "SV2",
+        "SV3",
+        "SVC",
+        "SVD",
+    ]
 )
 #: but not these: the persons
 _SINGULAR = frozenset(("IL", "QC", "74", "03"))
@@ -323,8 +351,8 @@ class _Frame:
         self.counts: dict[int, int] | None = None
         #: (bit, segment number) of the first of each place and child loop: tells where a missing one should have stood
         self.firsts: list[tuple[int, int]] = []
-        self.items: list[tuple[Place, int, str]] | None = [] if keep else None
-        self.kids: dict[str, list[list[tuple[Place, int, str]]]] | None = None
+        self.items: list[Item] | None = [] if keep else None
+        self.kids: dict[str, list[tuple[list[Item], tuple[Any, ...]]]] | None = None
 
 
 class _Machine:
@@ -557,19 +585,18 @@ class _Engine:
                 frame.mask |= bit
                 if notes:
                     frame.firsts.append((bit, number))
-            if kept and frame.items is not None:
-                frame.items.append((place, number, segment))
             parts = good.get(segment) if good is not None else None
-            if parts is not None:
-                if hook is not None:
-                    self.number = number
-                    hook(self.state, self, number, parts)
-                continue
+            known = parts is not None
+            if parts is None and (kept or hook is not None):
+                parts = segment.split(mark)
+            if kept and frame.items is not None:
+                frame.items.append((place, number, parts))  # type: ignore[arg-type]
             if hook is not None:
                 # first, so that what is found in a claim's first segment already bears its id
                 self.number = number
-                parts = segment.split(mark)
                 hook(self.state, self, number, parts)
+            if known:
+                continue
             if matches(segment) is None:
                 self.number = number
                 self._elements(place, segment)
@@ -822,7 +849,7 @@ class _Engine:
         frame = self.frames[-1]
         self._hold(frame, place.bit)
         if frame.items is not None and place.index in self.machine.kept:
-            frame.items.append((place, self.number, segment))
+            frame.items.append((place, self.number, segment.split(self.delimiters.element)))
         if not quiet and self.machine.matcher(place)(segment) is None:
             self._elements(place, segment)
         elif quiet:

@@ -17,8 +17,8 @@ from pipeline.x12.guides import Guide, Loop, Place, Rule, key_of, key_position
 if TYPE_CHECKING:
     from pipeline.x12.validator import _Engine, _Frame
 
-#: (place, segment number, the segment as it stands)
-Item = tuple[Place, int, str]
+#: (place, segment number, the segment's elements)
+Item = tuple[Place, int, list[str]]
 REMEMBERED = 50_000
 
 
@@ -106,7 +106,7 @@ class _Asker:
                     return False
         return True
 
-    def concerned(self, mask: int, items: list[Item], mark: str, component: str) -> bool:
+    def concerned(self, mask: int, items: list[Item], component: str) -> bool:
         """False where no rule of this loop can be broken by what it holds."""
         seen = 0
         if self.bits & ~mask:
@@ -114,11 +114,10 @@ class _Asker:
                 if not mask & place_bit:
                     seen |= sign
         signs = self.signs
-        for place, _, segment in items:
+        for place, _, parts in items:
             asked = signs.get(place.index)
             if not asked:
                 continue
-            parts = segment.split(mark)
             length = len(parts)
             for element, listed in asked.items():
                 if not element:
@@ -216,17 +215,16 @@ class Situations:
                 if above.loop.id in takers and above.items is not None:
                     if above.kids is None:
                         above.kids = {}
-                    above.kids.setdefault(frame.loop.id, []).append(items)
+                    above.kids.setdefault(frame.loop.id, []).append((items, self._signature(items)))
         asker = self.askers.get(id(frame.loop))
         if asker is None:
             return
-        mark = engine.delimiters.element
-        own = (frame.mask & asker.bits, self._signature(items, mark)) if items else frame.mask & asker.bits
+        own = (frame.mask & asker.bits, self._signature(items)) if items else frame.mask & asker.bits
         concerned = asker.concerns.get(own)
         if concerned is None:
             if len(asker.concerns) >= REMEMBERED:
                 asker.concerns.clear()
-            concerned = asker.concerns[own] = asker.concerned(frame.mask, items, mark, engine.delimiters.component)
+            concerned = asker.concerns[own] = asker.concerned(frame.mask, items, engine.delimiters.component)
         if not concerned:
             return
         groups: list[tuple[str, list[Item]]] = []
@@ -238,17 +236,17 @@ class Situations:
             known = above.items
             if known is not None:
                 groups.append((name, known))
-                signature.append(self._remembered(above, known, mark))
+                signature.append(self._remembered(above, known))
         for depth, other in asker.beside:
             kids = frames[depth].kids
-            for group in kids.get(other, ()) if kids else ():
+            for group, sign in kids.get(other, ()) if kids else ():
                 groups.append((other, group))
-                signature.append((other, self._signature(group, mark)))
+                signature.append((other, sign))
         if frame.kids:
             for other in asker.beneath:
-                for group in frame.kids.get(other, ()):
+                for group, sign in frame.kids.get(other, ()):
                     groups.append((other, group))
-                    signature.append((other, self._signature(group, mark)))
+                    signature.append((other, sign))
         key = tuple(signature)
         broken = asker.known.get(key)
         if broken is None:
@@ -259,22 +257,21 @@ class Situations:
         for index in broken:
             _tell(engine, frame, items, asker.rules[index])
 
-    def _remembered(self, frame: _Frame, items: list[Item], mark: str) -> tuple[Any, ...]:
+    def _remembered(self, frame: _Frame, items: list[Item]) -> tuple[Any, ...]:
         """The signature of an open loop, made again only where it has grown since."""
         known = frame.signature
         if known is None or known[0] != len(items):
-            known = frame.signature = (len(items), self._signature(items, mark))
+            known = frame.signature = (len(items), self._signature(items))
         return known
 
-    def _signature(self, items: list[Item], mark: str) -> tuple[Any, ...]:
+    def _signature(self, items: list[Item]) -> tuple[Any, ...]:
         found: list[Any] = []
         kept = self.kept
-        for place, _, segment in items:
+        for place, _, parts in items:
             index = place.index
             found.append(index)
             elements = kept[index]
             if elements:
-                parts = segment.split(mark)
                 length = len(parts)
                 for element in elements:
                     found.append(parts[element] if element < length else "")
@@ -283,10 +280,10 @@ class Situations:
     def _judge(
         self, asker: _Asker, items: list[Item], groups: list[tuple[str, list[Item]]], engine: _Engine
     ) -> tuple[int, ...]:
-        mark, component = engine.delimiters.element, engine.delimiters.component
+        component = engine.delimiters.component
 
         def split(listed: list[Item]) -> list[tuple[str, list[str]]]:
-            return [(place.id, segment.split(mark)) for place, _, segment in listed]
+            return [(place.id, parts) for place, _, parts in listed]
 
         others: dict[str, list[list[tuple[str, list[str]]]]] = {}
         for name, group in groups:
@@ -307,10 +304,10 @@ def _tell(engine: _Engine, frame: _Frame, items: list[Item], compiled: _Compiled
     number, element, component = frame.number, None, None
     segment_id = at.segment if at is not None else frame.loop.trigger.id
     if at is not None and not at.loop:
-        for place, position, segment in items:
+        for place, position, parts in items:
             if place.id != at.segment:
                 continue
-            key = key_of(place.id, segment.split(engine.delimiters.element), engine.delimiters.component)
+            key = key_of(place.id, parts, engine.delimiters.component)
             if not at.qualifiers or key in at.qualifiers:
                 number, element, component = position, at.element or None, at.component or None
                 break
