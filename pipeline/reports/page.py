@@ -33,7 +33,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"dollars": _dollars, "usd": _usd, "count": _count, "day": _day, "percent": _percent}
+    environment.filters |= {
+        "dollars": _dollars,
+        "usd": _usd,
+        "count": _count,
+        "day": _day,
+        "percent": _percent,
+        "of": words.counted,
+    }
     environment.globals |= {
         "STATES": words.STATES, "QUEUES": words.QUEUES, "SENDINGS": words.SENDINGS, "ACCOUNTS": words.ACCOUNTS,
         "SUITES": words.SUITES, "KINDS": words.KINDS,

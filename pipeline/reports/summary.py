@@ -44,7 +44,7 @@ class Stage:
     @property
     def why(self) -> str:
         """What was set aside and why, in one line; empty where nothing was."""
-        parts = [f"{self.aside_count:,} visits {self.aside}"] if self.aside_count else []
+        parts = [f"{words.counted(self.aside_count, 'visit')} {self.aside}"] if self.aside_count else []
         if self.unbilled_cents:
             parts.append(f"{shown(self.unbilled_cents)} for services of coded visits that are not billed")
         if self.priced_cents:

@@ -16,6 +16,7 @@ from rich.text import Text
 from pipeline.money import shown
 from pipeline.reports import words
 from pipeline.reports.summary import Summary
+from pipeline.reports.words import counted
 
 
 def console_for_people() -> Console:
@@ -61,16 +62,16 @@ def named(title: str, action: str) -> Text:
 
 def _came(summary: Summary) -> RenderableType:
     lines = [
-        f"Extract {i.name}: {i.rows:,} visits over {shown(i.cents)}; {i.new:,} new, {i.changed:,} changed, {i.known:,} known, "
-        f"{i.quarantined:,} quarantined."
+        f"Extract {i.name}: {counted(i.rows, 'visit')} over {shown(i.cents)}; "
+        f"{i.new:,} new, {i.changed:,} changed, {i.known:,} known, {i.quarantined:,} quarantined."
         for i in summary.intakes
     ] or ["No new extract came with this night."]
     if summary.mail:
         files = ", ".join(f"{m.files:,} {m.kind}" for m in summary.mail)
         came = summary.came
         lines.append(
-            f"Files of payers and bank: {files}. They brought {came.remittances:,} remittances over {shown(came.remitted)} "
-            f"and {came.deposits:,} deposits over {shown(came.deposited)}."
+            f"Files of payers and bank: {files}. They brought {counted(came.remittances, 'remittance')} over "
+            f"{shown(came.remitted)} and {counted(came.deposits, 'deposit')} over {shown(came.deposited)}."
         )
     return Group(*(Text(line) for line in lines))
 
@@ -83,10 +84,11 @@ def _funnel(summary: Summary, width: int) -> RenderableType | None:
     longest = max(8, min(40, width - label - cents - 24))
     lines: list[RenderableType] = [Text("From visit to money", "bold")]
     for stage in summary.funnel:
+        noun = "visit " if stage.count == 1 else "visits"
         bar = "█" * round(longest * stage.count / summary.visits) or "▏"
         lines.append(
             Text.assemble(
-                f"{stage.name:<{label}}  ", (f"{bar:<{longest}}", "cyan"), f"  {stage.count:>9,} visits  ",
+                f"{stage.name:<{label}}  ", (f"{bar:<{longest}}", "cyan"), f"  {stage.count:>9,} {noun}  ",
                 f"{shown(stage.cents):>{cents}}",
             )
         )  # fmt: skip
@@ -98,7 +100,7 @@ def _funnel(summary: Summary, width: int) -> RenderableType | None:
 def _files(summary: Summary) -> RenderableType | None:
     if not summary.files:
         return None
-    made = table("Claim files", "payer", "control", "claims", "dollars", "state", right=(2, 3))
+    made = table("Claim files", "payer", "control", "claims", "dollars", "state", right=(2, 3), fold=(0, 4))
     for file in summary.files:
         state, fine = words.SENDINGS.get(file.state, (file.state, True))
         test = " (test)" if file.usage == "T" else ""
@@ -132,7 +134,7 @@ def _money(summary: Summary) -> RenderableType | None:
     for family, cents in families:
         made.add_row(words.ACCOUNTS.get(family, family), shown(cents))
     matched, suspense = summary.deposited("matched"), summary.deposited("suspense")
-    made.add_row(f"{len(summary.deposits):,} deposits: matched", shown(matched), style="bold")
+    made.add_row(f"{counted(len(summary.deposits), 'deposit')}: matched", shown(matched), style="bold")
     made.add_row("  in suspense", Text(shown(suspense), "yellow" if suspense else ""))
     return made
 
@@ -157,7 +159,8 @@ def _verdict(summary: Summary) -> Panel:
     for suite, count in failed:
         if count:
             what = "stopped the stage" if suite.stopped else "set rows aside"
-            said = f"! Quality, {words.SUITES.get(suite.name, suite.name).lower()}: {count} of {len(suite.checks)} checks {what}."
+            stage = words.SUITES.get(suite.name, suite.name).lower()
+            said = f"! Quality, {stage}: {count} of {len(suite.checks)} checks {what}."
             lines.append(Text(said, style="red" if suite.stopped else "yellow"))
     lines += [Text(f"! {trouble}", style="red") for trouble in summary.troubles]
     return Panel(Group(*lines), title="Proof", border_style="green" if closed and not summary.troubles else "red")

@@ -84,7 +84,14 @@ KINDS: dict[str, str] = {
     "835": "835: remittances",
     "NACHA": "CCD+: announcements of payments",
     "BAI2": "BAI2: the bank's report",
+    "mixed": "Several kinds in one file",
+    "unknown": "Files that nobody knows",
 }
+
+
+def counted(number: int, noun: str) -> str:
+    """1 visit, 2 visits, 1,000 visits."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def family(account: str) -> str:

@@ -1,7 +1,7 @@
 """The night's report as an Excel workbook for billing staff: one sheet a question, filters on, numbers as numbers.
 
-Text is written as text: a value that begins with =, +, - or @ never becomes a formula. The file's dates are the night's,
-so the same register gives the same bytes.
+Text is written as text: a value that begins with =, +, - or @ never becomes a formula. The file's dates are the
+night's, so the same register gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def render(summary: Summary) -> bytes:
     )
     sheets = _Sheets(book)
     sheets.add("To do", ("Queue", "What", "Payer", "Items", "$Dollars", "Due", "What to do", "Cause"),
-               ((_queue(x.queue), x.title, x.payer, x.count, x.cents, x.due_on, x.action, x.cause) for x in summary.todo))  # fmt: skip
-    sheets.add("Items", ("Item", "Queue", "What", "Why", "What to do", "Payer", "Claim", "About", "$Dollars", "Opened", "Due",
-                         "Owner", "Cause"),
-               ((x.item_id, _queue(x.queue), x.title, x.reason, x.action, x.payer, x.claim_id, x.subject, x.cents, x.opened_on,
-                 x.due_on, x.owner, x.cause) for x in summary.items))  # fmt: skip
+               ((_queue(x.queue), x.title, x.payer, x.count, x.cents, x.due_on, x.action, x.cause)
+                for x in summary.todo))  # fmt: skip
+    sheets.add("Items", ("Item", "Queue", "What", "Why", "What to do", "Payer", "Claim", "About", "$Dollars", "Opened",
+                         "Due", "Owner", "Cause"),
+               ((x.item_id, _queue(x.queue), x.title, x.reason, x.action, x.payer, x.claim_id, x.subject, x.cents,
+                 x.opened_on, x.due_on, x.owner, x.cause) for x in summary.items))  # fmt: skip
     sheets.add("Funnel", ("Stage", "Visits", "$Dollars", "Set aside", "$Set aside dollars", "$Of it not billed",
                           "$Priced here", "Why"),
                ((x.name, x.count, x.cents, x.aside_count, x.aside_cents, x.unbilled_cents, x.priced_cents, x.aside)
@@ -45,12 +46,13 @@ def render(summary: Summary) -> bytes:
     sheets.add("Files", ("Payer", "Control number", "Claims", "$Dollars", "State", "Usage", "sha256"),
                ((f.payer, f.interchange_control, f.claims, f.cents, SENDINGS.get(f.state, (f.state, True))[0],
                  "test" if f.usage == "T" else "production", f.file_id) for f in summary.files))  # fmt: skip
-    sheets.add("Payers", ("Payer", "Claims", "$Billed", "$Paid", "$Written off", "$Patients owe", "$Open", "$Claims denied",
-                          "$Claims rejected"),
+    sheets.add("Payers", ("Payer", "Claims", "$Billed", "$Paid", "$Written off", "$Patients owe", "$Open",
+                          "$Claims denied", "$Claims rejected"),
                ((p.payer, p.claims, p.charge, p.paid, p.adjusted, p.patient, p.open, p.denied, p.rejected)
                 for p in summary.payer_lines))  # fmt: skip
     sheets.add("Ledger", ("Account", "What it holds", "$Dollars (debit +)"),
-               ((account, ACCOUNTS.get(family(account), ""), cents) for account, cents in summary.accounts))  # fmt: skip
+               ((account, ACCOUNTS.get(family(account), ""), cents)
+                for account, cents in summary.accounts))  # fmt: skip
     sheets.add("Deposits", ("Date", "Trace", "$Dollars", "State"),
                ((d.on, d.trace, d.cents, d.state.replace("_", " ")) for d in summary.deposits))  # fmt: skip
     sheets.add("Daily tie", ("Date", "Account", "$Bank", "$Posted", "$In transit", "$Unapplied", "$No claim payments",
