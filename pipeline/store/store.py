@@ -139,8 +139,12 @@ def open_store(settings: Settings, *, migrate: bool = True) -> Store:
     if migrate:
         from pipeline.store.migrate import upgrade
 
-        with _translated(engine):
-            upgrade(engine)
+        try:
+            with _translated(engine):
+                upgrade(engine)
+        except BaseException:
+            engine.dispose()  # a register that is refused is left as it was, without side files
+            raise
     return Store(settings, engine, Archive(settings.archive_place), Lake(settings.lake_place))
 
 
