@@ -19,7 +19,7 @@ from pipeline.findings import Finding
 from pipeline.x12 import guides
 from pipeline.x12.guides import Element
 from pipeline.x12.segments import DEFAULT_DELIMITERS
-from pipeline.x12.validator import GroupSeen, InterchangeSeen, Mode, Report, SetSeen, examine
+from pipeline.x12.validator import QUALIFIERS, GroupSeen, InterchangeSeen, Mode, Report, SetSeen, examine
 from pipeline.x12.validator_elements import is_date, is_time
 from pipeline.x12.validator_rules import RULES
 from pipeline.x12.writer import Element as Written
@@ -217,11 +217,15 @@ def _envelope(
     """Addressed back: what was the receiver sends now."""
     v = seen.elements
     return Envelope(
-        sender_qualifier=_clean(v[6])[:2] or "ZZ", sender_id=_clean(v[7])[:15] or "RECEIVER",
-        receiver_qualifier=_clean(v[4])[:2] or "ZZ", receiver_id=_clean(v[5])[:15] or "SENDER", group_sender=sender, group_receiver=receiver, on=on, time=time,
+        sender_qualifier=_qualifier(v[6]), sender_id=_clean(v[7])[:15] or "RECEIVER",
+        receiver_qualifier=_qualifier(v[4]), receiver_id=_clean(v[5])[:15] or "SENDER", group_sender=sender, group_receiver=receiver, on=on, time=time,
         interchange_control=control, group_control=group, functional_id="FA", version=VERSION_999,
         usage=v[14] if v[14] in ("P", "T") else "T",
     )  # fmt: skip
+
+
+def _qualifier(text: str) -> str:
+    return text if text in QUALIFIERS else "ZZ"
 
 
 def _clean(text: str) -> str:

@@ -34,7 +34,7 @@ ISA_WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 CHUNK = 1 << 20
 _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}\Z")
 _CONTROL_NUMBER = re.compile(r"\d{9}\Z")
-_QUALIFIERS = frozenset(["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30", "31", "32", "33", "34", "35", "36", "37", "38", "AM", "NR", "SA", "SN", "ZZ"])  # fmt: skip
+QUALIFIERS = frozenset(["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30", "31", "32", "33", "34", "35", "36", "37", "38", "AM", "NR", "SA", "SN", "ZZ"])  # fmt: skip
 _ENVELOPE = frozenset(("ISA", "TA1", "GS", "ST", "SE", "GE", "IEA"))
 
 
@@ -509,17 +509,21 @@ class _Engine:
     def _offsets(self, wanted: set[int]) -> dict[int, int]:
         if not wanted:
             return {}
-        result: dict[int, int] = {0: 0}
-        number, last = 0, max(wanted)
+        result: dict[int, int] = {}
+        todo = sorted((number for number in wanted if number > 0), reverse=True)
+        number = 0
         tokens = _Tokens(self.text, None)
         for offset, batch in tokens:
-            if number > last:
+            raw = batch.split(tokens.delimiters.segment)
+            at = 0  # segments of this batch passed so far
+            while todo and todo[-1] <= number + len(raw):
+                index = todo.pop() - number - 1
+                offset += sum(map(len, raw[at:index])) + index - at
+                at = index
+                result[number + index + 1] = offset + len(raw[index]) - len(raw[index].lstrip("\r\n\t "))
+            if not todo:
                 break
-            for segment in batch.split(tokens.delimiters.segment):
-                number += 1
-                if number in wanted:
-                    result[number] = offset + len(segment) - len(segment.lstrip("\r\n\t "))
-                offset += len(segment) + 1
+            number += len(raw)
         return result
 
     # the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -551,13 +555,15 @@ class _Engine:
         """The inner loop: a look-up and a match for each good segment. All that is rare is in a method of its own."""
         mark, component = self.delimiters.element, self.delimiters.component
         number, table, frames = self.number, self.table, self.frames
-        place = self.place
+        place, state = self.place, self.state
         for segment in segments:
             number += 1
-            segment_id, _, rest = segment.partition(mark)
-            link = table.get(segment_id)
+            head = segment.split(mark, 2)
+            link = table.get(head[0])
             if link.__class__ is dict:
-                key = rest.partition(mark)[0] if segment_id != "HL" else "".join(segment.split(mark, 4)[3:4])
+                key = head[1] if len(head) > 1 else ""
+                if head[0] == "HL":
+                    key = "".join(segment.split(mark, 4)[3:4])
                 choices, link = link, link.get(key)
                 if link is None:
                     link = (choices.get(key.partition(component)[0]) if component in key else None) or choices.get("")
@@ -569,8 +575,8 @@ class _Engine:
                     self._walk([segment])
                 else:
                     self.number, self.table, self.place = number, table, place
-                    self._other(segment, segment_id)
-                table, place, frames = self.table, self.place, self.frames
+                    self._other(segment, head[0])
+                table, place, frames, state = self.table, self.place, self.frames, self.state
                 continue
             place, keep, enter, bit, limit, matches, hook, kept, good, notes, table = link
             if enter or len(frames) != keep:
@@ -594,7 +600,7 @@ class _Engine:
             if hook is not None:
                 # first, so that what is found in a claim's first segment already bears its id
                 self.number = number
-                hook(self.state, self, number, parts)
+                hook(state, self, number, parts)
             if known:
                 continue
             if matches(segment) is None:
@@ -619,7 +625,10 @@ class _Engine:
                 self._close(frame)
         for loop in enter:
             parent = frames[-1]
-            if parent.mask & loop.bit and loop.limit:
+            if not parent.mask & loop.bit:
+                parent.mask |= loop.bit
+                parent.firsts.append((loop.bit, self.number))
+            elif loop.limit:
                 counts = parent.counts
                 if counts is None:
                     counts = parent.counts = {}
@@ -629,9 +638,6 @@ class _Engine:
                         "x12.loop-repeat", f"Loop {loop.id} ({loop.name}) stands more than {loop.limit} times here.",
                         "Send the rest elsewhere, or leave it out.", loop=loop.id, segment_id=loop.trigger.id,
                     )  # fmt: skip
-            if not parent.mask & loop.bit:
-                parent.mask |= loop.bit
-                parent.firsts.append((loop.bit, self.number))
             frames.append(_Frame(loop, self.number, loop.id in ruled))
 
     def _close(self, frame: _Frame) -> None:
@@ -915,7 +921,7 @@ class _Engine:
         if v[2] not in ("00", "01"):
             say("x12.isa-element", 3, "ISA03 is not 00 or 01.", "Use 00.")
         for position in (5, 7):
-            if v[position - 1] not in _QUALIFIERS:
+            if v[position - 1] not in QUALIFIERS:
                 say(
                     "x12.isa-element",
                     position,

@@ -384,6 +384,9 @@ def _payer_amount(state: _State837, engine: _Engine, number: int, parts: list[st
 
 
 def _trios(parts: list[str]) -> int | None:
+    """The sum of CAS03, CAS06 …; None where one of them is no amount."""
+    if len(parts) == 4:
+        return cents(parts[3])
     total = 0
     for index in range(3, len(parts), 3):
         if not parts[index]:
@@ -678,9 +681,13 @@ def _payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -
 
 
 def _claim_payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
-    engine.subject = safe_id(_at(parts, 1))
     state.claim_number, state.adjusted = number, 0
-    state.charge, state.paid = cents(_at(parts, 3)), cents(_at(parts, 4))
+    if len(parts) < 5:
+        engine.subject = ""
+        state.charge = state.paid = state.total = None
+        return
+    engine.subject = safe_id(parts[1])
+    state.charge, state.paid = cents(parts[3]), cents(parts[4])
     state.total = None if state.total is None or state.paid is None else state.total + state.paid
 
 
@@ -691,8 +698,9 @@ def _claim_adjustment(state: _State835, engine: _Engine, number: int, parts: lis
 
 def _service_payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
     state.line_number, state.line_adjusted = number, 0
-    state.line_charge = cents(_at(parts, 2))
-    state.line_paid = cents(_at(parts, 3)) if _at(parts, 3) else 0
+    length = len(parts)
+    state.line_charge = cents(parts[2]) if length > 2 else None
+    state.line_paid = cents(parts[3]) if length > 3 and parts[3] else 0
 
 
 def _service_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:

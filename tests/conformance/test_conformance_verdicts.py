@@ -220,3 +220,12 @@ def test_a_set_that_a_second_opinion_rejects_is_never_accepted(path: str, oracle
         return
     differs = [(a, b) for a, b in zip(ours, theirs, strict=True) if b == "R" and a in ("A", "E")]
     assert bool(differs) is (path in SECOND_OPINIONS), (path, [f.message for f in made.findings][:5])
+
+
+NIGHT = Path(__file__).resolve().parents[2] / "sample_edi" / "night"
+
+
+@pytest.mark.parametrize("path", sorted(NIGHT.rglob("*.edi")), ids=lambda path: path.name)
+def test_the_files_of_our_own_night_have_no_finding(path: Path) -> None:
+    """What the project itself writes (837, TA1, 999, 277CA, 835) is without a finding, warnings included."""
+    assert validate(path.read_bytes()) == []
