@@ -242,11 +242,13 @@ def _functional(
         addressed.setdefault((group.group.receiver, group.group.sender), []).append(group)
     envelope = _envelope(seen, on, time, control, "", "", 1)
     segments: Segments = [isa(envelope)]
+    ordinal = 0  # of the sets: unique in the interchange
     for number, ((sender, receiver), answers) in enumerate(addressed.items(), start=1):
         names = [_clean(sender) or envelope.sender_id, _clean(receiver) or envelope.receiver_id]
         one = _envelope(seen, on, time, control, names[0].ljust(2, "0")[:15], names[1].ljust(2, "0")[:15], number)
         segments.append(gs(one))
-        for ordinal, answer in enumerate(answers, start=1):
+        for answer in answers:
+            ordinal += 1
             body = list(_body(answer, findings, f"{ordinal:04d}"))
             segments += [*body, ["SE", str(len(body) + 1), f"{ordinal:04d}"]]
         segments.append(["GE", str(len(answers)), str(number)])

@@ -990,7 +990,6 @@ class _Engine:
         v = [*parts[1:9], *[""] * (9 - len(parts))]
         self.group = GroupSeen(v[0], v[1], v[2], v[5], v[7], self.number, self.number)
         self.interchange.groups.append(self.group)
-        self.set_numbers = set()
 
         def say(element: int, message: str, rule: str = "x12.gs-element") -> None:
             self.report(rule, message, f"Mend GS{element:02d}.", segment_id="GS", element=element)
@@ -1041,7 +1040,7 @@ class _Engine:
         self.group.sets.append(self.set)
         if v[1] in self.set_numbers:
             self.report(
-                "x12.st-duplicate", "ST02 stands a second time in this group.", "Number the sets one after another.",
+                "x12.st-duplicate", "ST02 stands a second time in this interchange.", "Number the sets one after another.",
                 segment_id="ST", element=2,
             )  # fmt: skip
         self.set_numbers.add(v[1])

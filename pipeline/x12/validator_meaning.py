@@ -26,6 +26,8 @@ Hook = Callable[[Any, "_Engine", int, list[str]], None]
 _AMOUNT = re.compile(r"(-?)(\d{0,15})(?:\.(\d{0,2}))?\Z", re.ASCII)
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,37}\Z")
 CLAIMS_IN_SET = 5000
+#: what every receiver sends back whole
+SAFE_CLAIM_ID, SAFE_LINE_ID = 20, 30
 
 
 @lru_cache(maxsize=65536)
@@ -345,6 +347,11 @@ def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> 
             "837.claims-in-set", f"The set holds more than {most} claims.", "Begin a further set.", loop="2300",
             segment_id="CLM", severity="error" if "max_claims_per_set" in state.profile else "",
         )  # fmt: skip
+    if len(identifier) > SAFE_CLAIM_ID:
+        engine.report(
+            "837.claim-id", f"CLM01 is longer than {SAFE_CLAIM_ID} characters: payers need not send more of it back.",
+            "Give claims shorter ids.", loop="2300", segment_id="CLM", element=1,
+        )  # fmt: skip
     if identifier in state.claim_ids:
         engine.report(
             "837.duplicate-claim", "CLM01 stands a second time in this set: answers cannot be told apart.",
@@ -494,6 +501,11 @@ def _service_date(state: _State837, engine: _Engine, number: int, parts: list[st
 
 def _line_control(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     control = _at(parts, 2)
+    if len(control) > SAFE_LINE_ID:
+        engine.report(
+            "837.claim-id", f"REF*6R is longer than {SAFE_LINE_ID} characters: payers need not send more of it back.",
+            "Give lines shorter control numbers.", loop="2400", segment_id="REF", element=2,
+        )  # fmt: skip
     if control in state.controls:
         engine.report(
             "837.line-control", "REF*6R stands a second time in this claim: payments cannot find their line.",

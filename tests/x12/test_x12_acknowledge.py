@@ -154,7 +154,8 @@ def test_each_group_and_interchange_is_answered_by_itself() -> None:
     second = [
         s.replace("GS*HC*CLINIC*PAYER*20261120*0200*1", "GS*HC*BRANCH*PAYER*20261120*0200*2") for s in segments[1:33]
     ]
-    two_groups = [*segments[:33], *[s.replace("GE*1*1", "GE*1*2") for s in second], "IEA*2*000000001"]
+    second = [s.replace("*0001", "*0002") if s[:2] in ("ST", "SE") else s.replace("GE*1*1", "GE*1*2") for s in second]
+    two_groups = [*segments[:33], *second, "IEA*2*000000001"]
     made = answer(two_groups + [s.replace("000000001", "000000002") for s in segments])
     assert made.functional_999 is not None
     listed = ["*".join(s.elements) for s in iter_segments(made.functional_999)]

@@ -230,6 +230,15 @@ def test_several_interchanges_each_with_its_own_delimiters() -> None:
     assert told(found) == [("x12.element-type", 34 + 28 + 20, "CLM", 2, None)]
 
 
+def test_set_numbers_are_unique_in_the_interchange() -> None:
+    segments = files.lines(files.CLAIM)
+    second = [s.replace("*0200*1*X", "*0200*2*X").replace("GE*1*1", "GE*1*2") for s in segments[1:33]]
+    found = told(validate(files.render([*segments[:33], *second, "IEA*2*000000001"])))
+    assert found == [("x12.st-duplicate", 35, "ST", 2, None)]
+    other = [s.replace("*0001", "*0002") if s[:2] in ("ST", "SE") else s for s in second]
+    assert validate(files.render([*segments[:33], *other, "IEA*2*000000001"])) == []
+
+
 def test_a_missing_iea_before_the_next_isa_is_told_once() -> None:
     one = files.lines(files.CLAIM)
     found = told(validate(files.render([*one[:-1], *one])))
@@ -316,6 +325,8 @@ def test_the_claims_limit_is_a_warning_unless_the_profile_sets_it() -> None:
 
 
 SITUATIONS = [
+    ("CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C12345678901234567890*150***11:B:1*Y*A*Y*Y", "837.claim-id", "warning"),
+    ("REF*6R*C1L1", "REF*6R*C123456789012345678901234567890", "837.claim-id", "warning"),
     ("N3*1 MAIN STREET", "N3*P.O. BOX 12", "837P.billing-street", "error"),
     ("N4*BOSTON*MA*021010001", "N4*BOSTON*MA*02101", "837P.billing-zip", "warning"),
     ("SBR*P*18*******CI", "SBR*P********CI", "837P.self", "error"),
@@ -360,6 +371,8 @@ def test_medicare_has_no_patient_level_and_no_other_frequency() -> None:
 
 
 REMITTANCE_SITUATIONS = [
+    ("CLM*C1*150***11:B:1*Y*A*Y*Y", "CLM*C12345678901234567890*150***11:B:1*Y*A*Y*Y", "837.claim-id", "warning"),
+    ("REF*6R*C1L1", "REF*6R*C123456789012345678901234567890", "837.claim-id", "warning"),
     ("BPR*I*115*C*ACH", "BPR*H*115*C*ACH", "835.no-payment"),
     (
         "NM1*QC*1*DOE*JOHN****MI*M100001",
