@@ -6,6 +6,7 @@ details/summary, so it needs no script, and forbids itself every request by a co
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from rich.text import Text
 from pipeline.findings import Finding
 from pipeline.x12.view import MASK, Level, Row, View
 
-#: findings of the list at the top that stand open; the rest is folded
+#: faults of the list at the top that stand open; the rest is folded
 LISTED = 30
 #: a page with more segments folds the claims without a finding, and gives tables of elements to segments with findings alone
 LONG = 400
@@ -31,6 +32,8 @@ FOLDED = frozenset(("CLM", "CLP", "AK2", "TRN", "EB"))
 _STYLES = {
     "code": "cyan", "amount": "bold green", "date": "magenta", "number": "blue", "text": "", "masked": "dim",
 }  # fmt: skip
+#: a number that is no part of a name (HL01, 2010AA)
+_NUMBER = re.compile(r"(?<![\w.*-])(?<!oop )\d+(?:\.\d+)?(?![\w*-])")
 _SEVERITIES = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 
 
@@ -76,10 +79,41 @@ def _counted(findings: list[Finding]) -> str:
 
 
 def place(finding: Finding) -> str:
-    """Where a finding stands, in the trade's way: `CLM05-3 in loop 2300`."""
+    """Where a finding stands, in the trade's way: `CLM05-3 in loop 2300`; what its message begins with is not said twice."""
     where = finding.segment_id + (f"{finding.element:02d}" if finding.segment_id and finding.element else "")
     where += f"-{finding.component}" if where and finding.component else ""
+    if not where or finding.message.startswith((f"{where} ", f"{finding.segment_id}*", f"Loop {finding.loop} ")):
+        return f"loop {finding.loop}" if finding.loop and f"oop {finding.loop} " not in finding.message else ""
     return " in loop ".join(text for text in (where, finding.loop) if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Findings that say the same, and the segments at which they stand. Numbers in which they differ are left out."""
+
+    severity: str
+    place: str
+    message: str
+    fix: str
+    segments: tuple[int, ...]
+
+
+def faults(findings: list[Finding]) -> list[Fault]:
+    """Findings that say the same as one, errors first, then in order of the file."""
+    same: dict[tuple[str, ...], list[Finding]] = {}
+    for f in findings:
+        same.setdefault((f.severity, place(f), _NUMBER.sub("…", f.message), _NUMBER.sub("…", f.fix)), []).append(f)
+    made = []
+    for (severity, where, message, fix), group in same.items():
+        messages, fixes = {f.message for f in group}, {f.fix for f in group}
+        made.append(
+            Fault(
+                severity, where, message if len(messages) > 1 else messages.pop(), fix if len(fixes) > 1 else fixes.pop(),
+                tuple(dict.fromkeys(f.segment for f in group if f.segment)),
+            )
+        )  # fmt: skip
+    order = list(_SEVERITIES)
+    return sorted(made, key=lambda fault: order.index(fault.severity))
 
 
 def _said(view: View) -> list[str]:
@@ -163,7 +197,9 @@ def _finding(finding: Finding) -> Text:
     mark, colour = _SEVERITIES[finding.severity]
     where = place(finding)
     text = Text.assemble(
-        (f"{mark} {finding.severity}", f"bold {colour}"), (f" {where}: " if where else ": ", colour), finding.message
+        (f"{mark} {'note' if finding.severity == 'info' else finding.severity}", f"bold {colour}"),
+        (f" {where}: " if where else ": ", colour),
+        finding.message,
     )
     if finding.fix:
         text.append(f" → {finding.fix}", "dim")
@@ -182,7 +218,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals |= {"place": place}
+    environment.globals |= {"place": place, "SEVERITY": {"error": "error", "warning": "warning", "info": "note"}}
     return environment
 
 
@@ -192,6 +228,7 @@ def page(view: View) -> str:
     counts: Counter[Level] = Counter(level for row in view.rows for level in row.path for _ in row.findings)
     long = len(view.rows) > LONG
     shown = {row.number for row in view.rows}
+    listed = faults(view.findings)
     context: dict[str, Any] = {
         "v": view,
         "name": Path(view.file).name if view.file else "X12 file",
@@ -208,8 +245,8 @@ def page(view: View) -> str:
         "counts": counts,
         "long": long,
         "shown": shown,
-        "listed": view.findings[:LISTED],
-        "rest": view.findings[LISTED:],
+        "listed": listed[:LISTED],
+        "rest": listed[LISTED:],
         "mask": MASK,
     }
     return _environment().get_template("x12_view.html.j2").render(context)

@@ -36,8 +36,11 @@ _ENVELOPE = {"ISA": "interchange", "GS": "group", "ST": "set"}
 _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}\Z")
 _NUMBER = re.compile(r"-?\d{0,15}(?:\.\d{0,6})?\Z", re.ASCII)
 _DATE = re.compile(r"\d{2,12}(?:-\d{2,12})?\Z", re.ASCII)
-_CODE = re.compile(r"[A-Z0-9]{1,3}\Z|(?=[A-Z]*\d)[A-Z0-9.]{4,15}\Z", re.ASCII)
+#: a code that its guide does not list: short, or a little longer with a digit; a name or an id in its place is neither
+_CODE = re.compile(r"[A-Z0-9]{1,3}\Z|(?=[A-Z]*\d)[A-Z0-9]{4,5}\Z", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9]{1,2}\Z|(?=\D*\d)[A-Za-z0-9._/#+-]{3,50}\Z", re.ASCII)
+#: forms that a masking row can name
+_FORMS = {"any": re.compile(""), "number": re.compile(r"\d+\Z", re.ASCII), "code": re.compile(r".{1,3}\Z", re.DOTALL)}
 _TYPES = {
     "AN": "text",
     "ID": "code",
@@ -105,7 +108,7 @@ class Row:
     def aside(self) -> str:
         """The label, where the heading just above does not say it already."""
         opens = self.path and self.path[-1].number == self.number
-        return "" if opens and self.path[-1].name == self.label else self.label
+        return "" if opens and (self.id == "HL" or self.path[-1].name == self.label) else self.label
 
     @property
     def loop(self) -> str:
@@ -217,10 +220,9 @@ class _Watcher:
             for level in path:
                 self._head(level)
             parts = self._parts(segment_id, segment, delimiters, place, self.open, self.at.get(number, ()))
-            shown_id = segment_id if not self.masked or _SEGMENT_ID.match(segment_id) else MASK
             self.rows.append(
                 Row(
-                    number, _clean(shown_id), label(segment_id, parts), tuple(path), parts, _mark(delimiters.segment),
+                    number, self._id(segment_id), label(segment_id, parts), tuple(path), parts, _mark(delimiters.segment),
                     tuple(self.at.get(number, ())),
                 )
             )  # fmt: skip
@@ -275,6 +277,12 @@ class _Watcher:
                 values.append(delimiters.component.join(texts) if len(texts) > 1 else texts[0])
         level.heading = " · ".join(value.strip() for value in values if value.strip())
 
+    def _id(self, segment_id: str) -> str:
+        """A segment's id as it may be shown: damage can put anything in its place."""
+        if _SEGMENT_ID.match(segment_id):
+            return segment_id
+        return MASK if self.masked and segment_id else _clean(segment_id[:LONGEST])
+
     # elements ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _parts(
@@ -284,6 +292,7 @@ class _Watcher:
         values = segment.split(delimiters.element)[1:]
         key = values[0].partition(delimiters.component)[0] if values else ""
         layout = _layouts().get(segment_id, ())
+        shown_id = self._id(segment_id)
         severities = _worst(found, segment_id)
         loop = place.loop.id if place else ""
         parts: list[Part] = []
@@ -295,7 +304,7 @@ class _Watcher:
             if here is None or here.usage == "N":
                 here = layout[position - 1] if position <= len(layout) else None
             mark = _mark(delimiters.element)
-            name = f"{segment_id}{position:02d}"
+            name = f"{shown_id}{position:02d}"
             repeats = (
                 value.split(delimiters.repetition) if here and here.repeat != 1 and delimiters.repetition else [value]
             )
@@ -385,6 +394,8 @@ class Rules:
         self, segment_id: str, key: str, loop: str, position: int, element: Element | None, value: str, is_open: bool
     ) -> bool:
         """True where the value may be shown: its place is listed and it has the form that belongs there."""
+        if (element is None and _layouts().get(segment_id)) or "\n" in value or "\r" in value:
+            return False  # no guide has an element there, or a line ends in it: the next segment may stand in this one
         for row in self.rows.get(segment_id, ()):
             if (
                 (row.elements and position not in row.elements)
@@ -394,8 +405,8 @@ class Rules:
                 continue
             if row.rule == "mask" or (row.rule == "party" and not is_open):
                 return False
-            if row.form == "any":
-                return True
+            if row.form in _FORMS:
+                return bool(_FORMS[row.form].match(value))
             break
         else:
             listed = element is not None and element.number in self.shown_numbers
@@ -540,8 +551,8 @@ def _type_words(element: Element | None) -> str:
 
 
 def _mark(character: str) -> str:
-    """A delimiter as it can be seen: line ends and control characters by their pictures."""
-    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 else c for c in character)
+    """A delimiter as it can be seen: line ends and control characters by signs of their own."""
+    return "".join("↵" if c in "\r\n" else c if c.isprintable() else "·" for c in character)
 
 
 def _clean(text: str) -> str:
