@@ -148,22 +148,47 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def inspect(
     file: OneFile,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Show each segment under its loop, with what is wrong beside it.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the same as one HTML page.")] = None,
     unmasked: Annotated[
-        bool, typer.Option("--unmasked", help="Show the first claims with patients' names too.")
+        bool, typer.Option("--unmasked", help="Show patients' data: the first claims by name, and all elements.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """What a file holds, masked: interchanges, sets, counts, totals. Exit code 1 where it is no X12 or damaged."""
     from pipeline.transactions.inspect import describe
 
+    if tree and as_json:
+        raise typer.BadParameter("a tree is for people: use it without --json.", param_hint="--tree")
     check_readable(file)
     found = describe(file, masked=not unmasked)
     damaged = found["findings"]["error"] > 0
     if as_json:
-        emit({**found, "file": str(file)})
-    else:
+        emit({**found, "file": str(file)} | ({"page": str(html)} if html else {}))
+    elif not tree:
         show_contents(console(), file, found)
+    if tree or html:
+        _look(file, tree, html, masked=not unmasked, quiet=as_json)
     raise typer.Exit(1 if damaged else 0)
+
+
+def _look(file: Path, tree: bool, html: Path | None, *, masked: bool, quiet: bool) -> None:
+    """The file by loops: on the terminal, as a page, or both."""
+    from pipeline.reports import x12_view
+    from pipeline.x12.view import view
+
+    seen = view(read_bytes(file), str(file), masked=masked)
+    if tree:
+        x12_view.show(console(), seen)
+    if html is not None:
+        with writing(html.parent):
+            if not masked:
+                html.touch(mode=0o600)  # it will hold patients' data
+            html.write_text(x12_view.page(seen), encoding="utf-8")
+        if not quiet:
+            print(f"page: {html}")
 
 
 def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:

@@ -170,6 +170,8 @@ def view(
     if wanted:
         with suppress(_Enough):
             validator.walk(data, watcher.visit, mode=mode, profile=profile, limit=1)
+    if not made.kinds and any(row.id == "TA1" for row in made.rows):
+        made.kinds = ("TA1",)
     shown = {row.number for row in made.rows}
     made.loose = [finding for finding in report.findings if (finding.segment or 0) not in shown]
     return made

@@ -334,3 +334,11 @@ def test_masking_names_only_what_guides_have() -> None:
 def test_the_same_bytes_give_the_same_rows() -> None:
     assert [row.text for row in view(CLAIM.encode()).rows] == [row.text for row in view(CLAIM.encode()).rows]
     assert shown(view(CLAIM.encode())) == shown(view(CLAIM.encode()))
+
+
+def test_an_interchange_acknowledgment_is_a_kind_of_its_own() -> None:
+    made = view((CLAIM.splitlines()[0] + "TA1*000000001*261120*0200*R*025~IEA*0*000000001~").encode())
+    assert made.kinds == ("TA1",)
+    assert [(row.id, row.loop) for row in made.rows] == [("ISA", "ISA"), ("TA1", "ISA"), ("IEA", "ISA")]
+    assert made.rows[1].text == "TA1*000000001*261120*0200*R*025~"
+    assert made.rows[1].label.startswith("interchange acknowledgment: ")
