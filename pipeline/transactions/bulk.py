@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from pipeline import shapes
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
+from pipeline.transactions import crew
 from pipeline.transactions.engine import WINDOW, Engine
 from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
 
@@ -36,8 +37,9 @@ Format = Literal["parquet", "csv", "json"]
 Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
 #: rows of a row group: enough for compression, little enough for memory
 GROUP_ROWS = 1 << 16
-#: chunks that become tables at once: arrays are worked on without the interpreter's lock
-THREADS = min(2, os.cpu_count() or 1)
+#: processes that make tables of what this one cuts, and from how many bytes on they repay their start
+PROCESSES = min(2, os.cpu_count() or 1)
+MUCH = 1 << 23
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {
@@ -68,12 +70,14 @@ def export(
     *,
     mode: Mode = "lenient",
     limit: int = DEFAULT_LIMIT,
+    processes: int | None = None,
 ) -> ExportResult:
     """X12 files → `to`/<table>.<fmt>, one file a table over all inputs, each row with its file.
 
     A table is called after its shape without the kind (`claims`); where the inputs hold several kinds that share a name, all
-    carry the kind (`835.claims`). Damaged files give findings, and their neighbours go on. Terminal where a file cannot be
-    read or the folder cannot be written.
+    carry the kind (`835.claims`). Damaged files give findings, and their neighbours go on. `processes` make tables beside
+    this one (0: none; not said: two where there is much to read): the files written are the same. Terminal where a file
+    cannot be read or the folder cannot be written, Transient where one of the processes is lost.
     """
     if fmt not in _WRITERS:
         raise Terminal(f"There is no export format named {fmt}.", fix="Use parquet, csv or json.")
@@ -87,9 +91,11 @@ def export(
         raise Terminal(
             f"The export cannot begin: {error.strerror}: {error.filename}.", fix="Check the paths."
         ) from error
-    sink = _TableFiles(folder, fmt)
     result = ExportResult(files=len(sources), bytes=sum(sizes))
-    engine = Engine(sink, mode, limit=limit, threads=THREADS)
+    if processes is None:
+        processes = PROCESSES if result.bytes >= MUCH else 0
+    sink = _TableFiles(folder, fmt)  # its thread starts with the first rows, after the fork
+    engine = Engine(sink, mode, limit=limit, processes=processes if crew.possible() else 0)
     done = 0
     try:
         for source, name, size in zip(sources, names, sizes, strict=True):
@@ -105,7 +111,10 @@ def export(
     finally:
         engine.__exit__()
         sink.discard()
-    result.findings = engine.findings.items
+    order = {name: n for n, name in enumerate(names)}
+    result.findings = sorted(
+        engine.findings.items, key=lambda f: (order.get(f.file, 0), f.rule == "findings.limit", f.offset or 0)
+    )
     return result
 
 
@@ -213,9 +222,7 @@ class _TableFiles:
         self._writers: dict[str, _Writer] = {}
         self._failure: BaseException | None = None
         self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=2)
-        self._thread = threading.Thread(target=self._run, name="export-writer", daemon=True)
-        self._thread.start()
-        self._closed = False
+        self._thread: threading.Thread | None = None
 
     def add(self, name: str, table: pa.Table) -> None:
         self._parts.setdefault(name, []).append(table)
@@ -229,6 +236,9 @@ class _TableFiles:
             raise self._failure
         parts, self._parts[name] = self._parts[name], []
         self._waiting[name] = 0
+        if self._thread is None:  # not before the engine has forked
+            self._thread = threading.Thread(target=self._run, name="export-writer", daemon=True)
+            self._thread.start()
         self._queue.put((name, pa.concat_tables(parts)))
 
     def _run(self) -> None:
@@ -267,10 +277,10 @@ class _TableFiles:
         return files, dict(sorted(self._rows.items()))
 
     def _stop(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+            self._thread = None
 
     def discard(self) -> None:
         """End the thread and remove what has only a working name."""

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import shapes
 from pipeline.x12.envelope import FindingList, SetContext, shown_id
+from pipeline.x12.isa import Wire
 from pipeline.x12.scan import Bools, Composite, Ints, Picked, Scan, decimal_array, fixed_array
+
+#: a finding without its list: index of its set (-1: none), rule, message, fix, place
+Noted: TypeAlias = tuple[int, str, str, str, dict[str, Any]]
 
 _AMOUNT_FIX = "Ask the sender for a corrected file; an amount is digits with at most one point and two decimals."
 
@@ -35,12 +40,14 @@ class Chunk:
     files: list[str]  # the file of each piece of the chunk
     tops: Ints  # its first segment
     claims_before: list[int] = field(default_factory=list)  # claims of each set in earlier chunks
-    noted: list[tuple[int, str, str, str, dict[str, Any]]] = field(
-        default_factory=list
-    )  # findings, not yet handed over
+    noted: list[Noted] = field(default_factory=list)  # findings, not yet handed over
 
     def file_of(self, segment: int) -> str:
         return self.files[max(int(np.searchsorted(self.tops, segment, side="right")) - 1, 0)]
+
+    def say_sets(self) -> None:
+        for index, (begin, stop) in enumerate(zip(self.begins, self.stops, strict=True)):
+            self.set_of[begin:stop] = index
 
     # ---- which segments ----------------------------------------------------------------------------------------------
 
@@ -170,18 +177,54 @@ class Chunk:
         place |= {"segment": int(self.numbers[segment]), "segment_id": self.name_of(segment)}
         self.noted.append((int(self.set_of[segment]), rule, message, fix, place))
 
-    def hand_over(self, findings: FindingList) -> None:
-        """Findings noted here go to the reading's list, once each: a level above many claims is read for each of them."""
-        for owner, rule, message, fix, place in self.noted:
-            if owner >= 0:
-                reported = self.sets[owner].reported
-                key = (rule, place["segment"], place.get("element"), place.get("component"))
-                if key in reported:
-                    continue
-                if len(reported) <= findings.limit:
-                    reported.add(key)
-            findings.error(rule, message, fix, **place)
-        self.noted = []
+
+def hand_over(sets: Sequence[SetContext], noted: Iterable[Noted], findings: FindingList) -> None:
+    """Findings noted in a chunk go to the reading's list, once each: a level above many claims is read for each of them."""
+    for owner, rule, message, fix, place in noted:
+        if owner >= 0:
+            reported = sets[owner].reported
+            key = (rule, place["segment"], place.get("element"), place.get("component"))
+            if key in reported:
+                continue
+            if len(reported) <= findings.limit:
+                reported.add(key)
+        findings.error(rule, message, fix, **place)
+
+
+@dataclass(slots=True)
+class Description:
+    """All that is known of a chunk beside its bytes, so that another process can make the same chunk of them."""
+
+    wire: Wire
+    kept: int  # segments before the cut
+    runs: list[tuple[int, int, int, int]]  # from, to, number before the first, file offset less place in the buffer
+    preamble_numbers: Ints
+    preamble_offsets: Ints
+    sets: list[SetContext]
+    begins: list[int]
+    stops: list[int]
+    first: int
+    files: list[str]
+    tops: Ints
+    claims_before: list[int]
+
+    def chunk(self, buffer: npt.NDArray[np.uint8]) -> Chunk:
+        scan = Scan(buffer, self.wire)
+        if self.kept < scan.n:
+            scan.limit(self.kept)
+        n = scan.n
+        numbers, offsets = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1, dtype=np.int64)
+        numbers[: self.first] = self.preamble_numbers[: self.first]
+        offsets[: self.first] = self.preamble_offsets[: self.first]
+        for low, high, before, shift in self.runs:
+            numbers[low:high] = np.arange(before + 1, before + 1 + high - low)
+            offsets[low:high] = scan.starts[low:high] + shift
+        chunk = Chunk(
+            scan, numbers, offsets, np.full(n + 1, -1, dtype=np.int64), self.sets, self.begins, self.stops, self.first,
+            self.files, self.tops, self.claims_before,
+        )  # fmt: skip
+        chunk.say_sets()
+        return chunk
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:

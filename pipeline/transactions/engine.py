@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -25,16 +25,19 @@ import pyarrow as pa
 
 from pipeline import shapes
 from pipeline.transactions import claims_837, remittance_835
-from pipeline.transactions.chunk import Chunk, rows_table
+from pipeline.transactions.chunk import Chunk, Description, Noted, hand_over, rows_table
+from pipeline.transactions.crew import Crew, Made
 from pipeline.transactions.plain import READERS
-from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode, shown_id
+from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode, SetContext, shown_id
 from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas
-from pipeline.x12.scan import PAD, Ints, Scan, code_of
+from pipeline.x12.scan import PAD, Ints, Scan, code_of, padded
 from pipeline.x12.segments import Delimiters, Segment
 
 WINDOW = 1 << 21
 #: a claim, or a set's header, larger than this is damage and not data
 LARGEST_UNIT = 1 << 25
+#: chunks of many sets without tables may wait behind one that is with the crew
+_MOST_UNDERWAY = 16
 #: so is a segment that has not ended after so many bytes (an attachment in BIN may be large)
 LARGEST_SEGMENT = 1 << 24
 BOM = b"\xef\xbb\xbf"
@@ -102,16 +105,19 @@ class Engine:
         limit: int = DEFAULT_LIMIT,
         window: int = WINDOW,
         threads: int = 0,
+        processes: int = 0,
     ) -> None:
-        """`threads`: so many chunks at once become tables beside the thread that cuts (use as a context manager then)."""
+        """`threads` or `processes`: so many chunks at once become tables beside the one that cuts (use as a context
+        manager then). Nothing else of the result depends on them."""
         self.sink = sink
         self.findings = FindingList(mode, limit)
         self.envelope = EnvelopeReader(self.findings)
         self.window = window
         self.numbered = 0  # segments numbered so far in the file at hand
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, "x12-tables") if threads else None
-        self._underway: deque[tuple[Chunk, Future[list[tuple[str, pa.Table]]], list[str]]] = deque()
+        self._crew = Crew(_made, processes, window) if processes else None
+        self._pool = ThreadPoolExecutor(threads, "x12-tables") if threads and not processes else None
+        self._underway: deque[tuple[list[SetContext], list[Noted], Callable[[], Made], list[str]]] = deque()
         self._pack: list[_Piece] = []
         self._packed = 0
         self._preamble = b""  # open HL blocks of the set at hand, read again before the next window
@@ -235,6 +241,8 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._crew is not None:
+            self._crew.close()
 
     def _flush(self) -> None:
         pack, self._pack, self._packed = self._pack, [], 0
@@ -250,7 +258,7 @@ class Engine:
         for piece in pieces:
             whole = piece.data.rfind(wire.segment) + 1 if piece.wire else 0
             bodies.append(memoryview(piece.data)[: whole if piece.whole else len(piece.data)])
-        scan = Scan(bodies, wire)
+        scan, in_room = self._scan(bodies, wire)
         bounds = PAD + np.cumsum([len(b) for b in bodies])
         tops = np.searchsorted(scan.stops, bounds, side="left")
         first = int(tops[0])
@@ -265,9 +273,11 @@ class Engine:
         set_of = np.full(n + 1, -1, dtype=np.int64)
         files = [p.file for p in pieces]
         chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1])
+        runs: list[tuple[int, int, int, int]] = []
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
             chunk.begins.append(0)
+        preamble_numbers, preamble_offsets = self._preamble_numbers, self._preamble_offsets
         numbers[:first] = self._preamble_numbers[:first]
         offsets[:first] = self._preamble_offsets[:first]
         at_envelope = scan.of(*ENVELOPE_IDS)
@@ -276,6 +286,7 @@ class Engine:
             if piece.opens:
                 self.envelope.begin(piece.file)
                 self.numbered = 0
+            runs.append((low, high, self.numbered, piece.offset - int(bounds[j])))
             numbers[low:high] = np.arange(self.numbered + 1, self.numbered + 1 + high - low)
             offsets[low:high] = scan.starts[low:high] - int(bounds[j]) + piece.offset
             self.numbered += high - low
@@ -290,13 +301,25 @@ class Engine:
                 self._after(chunk, piece, len(bodies[j + 1]), high)
         if len(chunk.stops) < len(chunk.sets):
             chunk.stops.append(n)
-        for index, (begin, stop) in enumerate(zip(chunk.begins, chunk.stops, strict=True)):
-            set_of[begin:stop] = index
+        chunk.say_sets()
         self._check_segments(chunk)
         self._count_claims(chunk)
-        self._tables(chunk, [p.file for p in pieces if p.closes])
+        described = Description(
+            wire, n, runs, preamble_numbers, preamble_offsets, [_known(s) for s in chunk.sets], chunk.begins, chunk.stops,
+            first, files, chunk.tops, chunk.claims_before,
+        ) if in_room else None  # fmt: skip
+        self._tables(chunk, described, [p.file for p in pieces if p.closes])
         self._keep_open_blocks(chunk, pieces[-1].whole)
         return used
+
+    def _scan(self, bodies: list[memoryview | bytes], wire: Wire) -> tuple[Scan, bool]:
+        """The scanned bytes, and whether they lie where another process sees them."""
+        if self._crew is None:
+            return Scan(padded(bodies), wire), False
+        while self._crew.full:
+            self._take_oldest()
+        room = self._crew.room(sum(len(b) for b in bodies) + 2 * PAD)
+        return Scan(padded(bodies, room), wire), room is not None
 
     def _cut(self, scan: Scan, first: int, piece: _Piece) -> int:
         """Keep the segments before the last border; returns the bytes that they take, preamble included."""
@@ -436,7 +459,7 @@ class Engine:
                 for context, count in zip(chunk.sets, counts.tolist(), strict=True):
                     context.claims += count if context.kind == kind else 0
 
-    def _tables(self, chunk: Chunk, closed: list[str]) -> None:
+    def _tables(self, chunk: Chunk, described: Description | None, closed: list[str]) -> None:
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         rows["interchanges"], rows["TA1.interchanges"] = self.envelope.taken_rows()
         kinds = {s.kind for s in chunk.sets}
@@ -455,23 +478,35 @@ class Engine:
         for name, found in rows.items():
             if found or name.partition(".")[0] in READERS:
                 self.sink.add(name, rows_table(name, found))
-        wanted = [kind for kind in BULK if kind in kinds]
-        if self._pool is None:
-            self._take_over(chunk, _bulk_tables(chunk, wanted), closed)
+        wanted = _wanted(chunk.sets)
+        noted, chunk.noted = chunk.noted, []
+        made: Callable[[], Made]
+        if (
+            wanted
+            and self._crew is not None
+            and described is not None
+            and self._give(described, len(chunk.scan.buffer))
+        ):
+            made = self._crew.take
+        elif wanted and self._pool is not None:
+            made = self._pool.submit(_bulk_tables, chunk, wanted).result
         else:
-            self._underway.append((chunk, self._pool.submit(_bulk_tables, chunk, wanted), closed))
-            while len(self._underway) > self._threads:
-                self._take_oldest()
+            done = _bulk_tables(chunk, wanted)
+            made = lambda: done  # noqa: E731
+        self._underway.append((chunk.sets, noted, made, closed))
+        while len(self._underway) > (self._threads if self._crew is None else _MOST_UNDERWAY):
+            self._take_oldest()
+
+    def _give(self, described: Description, size: int) -> bool:
+        return self._crew is not None and self._crew.give(size, described)
 
     def _take_oldest(self) -> None:
-        chunk, work, closed = self._underway.popleft()
-        self._take_over(chunk, work.result(), closed)
-
-    def _take_over(self, chunk: Chunk, tables: list[tuple[str, pa.Table]], closed: list[str]) -> None:
         """A chunk is read: its tables go to the sink and its findings to the list, always in the order of the files."""
+        sets, noted, made, closed = self._underway.popleft()
+        tables, more = made()
         for name, table in tables:
             self.sink.add(name, table)
-        chunk.hand_over(self.findings)
+        hand_over(sets, [*noted, *more], self.findings)
         for file in closed:
             self.findings.end(file)
 
@@ -505,8 +540,23 @@ class Engine:
         self._preamble_numbers, self._preamble_offsets = chunk.numbers[kept], chunk.offsets[kept]
 
 
-def _bulk_tables(chunk: Chunk, kinds: list[str]) -> list[tuple[str, pa.Table]]:
-    return [item for kind in kinds for item in BULK[kind](chunk).items()]
+def _bulk_tables(chunk: Chunk, kinds: list[str]) -> Made:
+    return [item for kind in kinds for item in BULK[kind](chunk).items()], chunk.noted
+
+
+def _wanted(sets: Iterable[SetContext]) -> list[str]:
+    kinds = {s.kind for s in sets}
+    return [kind for kind in BULK if kind in kinds]
+
+
+def _made(buffer: npt.NDArray[np.uint8], described: Description) -> Made:
+    """What a process of the crew does with a chunk."""
+    return _bulk_tables(described.chunk(buffer), _wanted(described.sets))
+
+
+def _known(context: SetContext) -> SetContext:
+    """What the tables need of a set: without what only this process uses."""
+    return replace(context, reader=None, reported=set(), row={})
 
 
 def _piece(file: _File, data: bytes, offset: int) -> _Piece:

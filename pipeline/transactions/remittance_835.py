@@ -47,7 +47,7 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
     claim_number = _ordinals(chunk, claim_at)
     claim_ids = chunk.text(claim_at, 1)
     kept_lines = line_at[claim_of[line_at] >= 0] if n_claims else line_at[:0]
-    line_rank = np.cumsum(np.isin(line_at, kept_lines)) - 1 if n_lines else np.zeros(0, dtype=np.int64)
+    line_rank = np.cumsum(claim_of[line_at] >= 0) - 1 if n_lines else np.zeros(0, dtype=np.int64)
     line_of = np.where(line_of >= 0, line_rank[np.maximum(line_of, 0)], -1) if n_lines else line_of
     line_number = _line_numbers(claim_of[kept_lines])
 

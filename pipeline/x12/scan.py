@@ -51,6 +51,19 @@ def key_of(value: str) -> np.uint64:
     return _U(int.from_bytes(value.encode(), "little"))
 
 
+def padded(pieces: Sequence[bytes | memoryview], room: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
+    """The pieces one after another with PAD zeros on both sides, in `room` (of just that size) if it is given."""
+    size = sum(len(p) for p in pieces)
+    buffer = np.empty(size + 2 * PAD, dtype=np.uint8) if room is None else room
+    buffer[:PAD] = 0
+    buffer[PAD + size :] = 0
+    at = PAD
+    for piece in pieces:
+        buffer[at : at + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        at += len(piece)
+    return buffer
+
+
 class Scan:
     """Segments of one buffer under one set of delimiters.
 
@@ -58,26 +71,22 @@ class Scan:
     `limit` keeps the first m segments. Positions count from the padded buffer's start: subtract PAD for the given bytes.
     """
 
-    def __init__(self, pieces: Sequence[bytes | memoryview], wire: Wire) -> None:
-        size = sum(len(p) for p in pieces)
-        buffer = np.zeros(size + 2 * PAD, dtype=np.uint8)
-        at = PAD
-        for piece in pieces:
-            buffer[at : at + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
-            at += len(piece)
+    def __init__(self, buffer: npt.NDArray[np.uint8], wire: Wire) -> None:
+        """`buffer` is made by `padded`."""
         self.buffer = buffer
-        self.size = size
+        self.size = len(buffer) - 2 * PAD
         self.wire = wire
         self._cut(buffer)
-        if self.n and np.isin(self.codes[: self.n], _RAW).any():
+        if ((self.codes == _BIN) | (self.codes == _BDS)).any():
             self._mask_raw()
 
     # ---- cutting -----------------------------------------------------------------------------------------------------
 
     def _cut(self, buffer: npt.NDArray[np.uint8]) -> None:
         view = buffer[PAD : PAD + self.size]
-        marks = np.flatnonzero((view == self.wire.element) | (view == self.wire.segment)) + PAD
-        last = np.flatnonzero(buffer[marks] == self.wire.segment)
+        marks = np.flatnonzero((view == self.wire.element) | (view == self.wire.segment))
+        last = np.flatnonzero(view.take(marks) == self.wire.segment)
+        marks += PAD
         self.n = n = len(last)
         base = np.zeros(n + 1, dtype=np.int64)
         base[1:n] = last[:-1] + 1
@@ -85,7 +94,7 @@ class Scan:
         counts[:n] = last - base[:n] + 1
         self.marks, self.base, self.counts = marks, base, counts
         ends = marks
-        self.stops = marks[last]
+        self.stops = marks.take(last)
         starts = np.empty(n, dtype=np.int64)
         if n:
             starts[0] = PAD
@@ -97,13 +106,14 @@ class Scan:
         first = ends[base[:n]] if n else starts
         length = first - starts
         words = self.w4[starts]
-        words &= _LOW4[np.minimum(np.maximum(length, 0), 3)]
+        words &= _LOW4.take(length, mode="clip")
         codes = np.zeros(n + 1, dtype=np.int64)
         codes[:n] = np.where((length == 2) | (length == 3), words, 0)
         self.codes = codes
 
     def _skip_blanks(self, starts: Ints, stops: Ints, buffer: npt.NDArray[np.uint8]) -> None:
-        at = np.flatnonzero(_BLANKS[buffer[starts]] & (starts < stops))
+        low = np.flatnonzero(buffer.take(starts) <= 32)  # no blank is above, and mostly there is none
+        at = low[_BLANKS[buffer[starts[low]]] & (starts[low] < stops[low])]
         for _ in range(4):
             if not len(at):
                 return
@@ -191,8 +201,11 @@ class Scan:
     def words(self, starts: Ints, stops: Ints) -> Words:
         """Short values as integers comparable with `key_of`; longer than 8 bytes: all ones; empty: 0."""
         length = stops - starts
-        out = self.w8[starts] & _LOW[np.minimum(length, 8)]
-        return np.where(length > 8, _LONG, out)
+        out = self.w8[starts]
+        out &= _LOW.take(length, mode="clip")
+        if length.max(initial=0) > 8:
+            out[length > 8] = _LONG
+        return out
 
     def keys(self, segments: Ints | Picked, element: int) -> Words:
         return self.words(*self.spans(segments, element))
@@ -235,22 +248,33 @@ class Scan:
         """Spans → text; empty → null. Bytes that are not UTF-8 are read as Latin-1, value by value."""
         n = len(starts)
         length = stops - starts
-        if not length.any():
+        longest = int(length.max(initial=0))
+        if not longest:
             return pa.nulls(n, pa.string())
         if not self.valid_utf8:
             raw = self.buffer.tobytes()
             values = [_decode(raw[a:b]) or None for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
             return pa.array(values, type=pa.string())
-        views = np.zeros((n, 4), dtype="<u4")
-        views[:, 0] = length
-        word = self.w8[starts] & _LOW[np.minimum(length, 8)]
-        views[:, 1] = word.astype("<u4")
-        views[:, 2] = (word >> _U(32)).astype("<u4")
-        views[:, 3] = self.w4[starts + 8] & _LOW4[np.clip(length - 8, 0, 4)]
-        long = np.flatnonzero(length > 12)
-        views[long, 2] = 0
-        views[long, 3] = starts[long]
-        validity = _validity(length > 0)
+        shortest = int(length.min())
+        word = self.w8[starts]
+        if shortest == longest <= 8:
+            word &= _LOW[longest]
+            if (word == word[0]).all():
+                return pa.repeat(self.buffer[starts[0] : stops[0]].tobytes().decode(), n)
+        else:
+            word &= _LOW.take(length, mode="clip")
+        # a view is its length, and up to 12 bytes or else the first 4, the number of the buffer and the place in it
+        views = np.empty((n, 2), dtype="<u8")
+        np.left_shift(word, _U(32), out=views[:, 0])
+        views[:, 0] |= length.view("<u8")
+        np.right_shift(word, _U(32), out=views[:, 1])
+        if longest > 8:
+            rest = self.w4[starts + 8] & _LOW4.take(length - 8, mode="clip")
+            views[:, 1] |= rest.astype("<u8") << _U(32)
+        if longest > 12:
+            long = np.flatnonzero(length > 12)
+            views[long, 1] = starts[long].view("<u8") << _U(32)
+        validity = None if shortest else _validity(length > 0)
         array = pa.Array.from_buffers(
             pa.string_view(), n, [validity, pa.py_buffer(views.reshape(-1)), pa.py_buffer(self.buffer)]
         )
@@ -268,7 +292,8 @@ class Scan:
         length = length - minus
         value, good = self._number(stops, np.minimum(length, 16), scale)
         good &= (length <= 16) & (length > 0)
-        value = np.where(minus, -value, value)
+        if minus.any():
+            value = np.where(minus, -value, value)
         bad = given & ~good
         for i in np.flatnonzero(bad).tolist():
             exact = exact_units(self.buffer[starts[i] : stops[i]].tobytes(), scale)
@@ -326,13 +351,15 @@ class Scan:
 class Picked:
     """Segments picked for reading: what every element of them needs is gathered once."""
 
-    __slots__ = ("_bases", "_counts", "_least", "_most", "_scan", "segments")
+    __slots__ = ("_bases", "_counts", "_kept", "_last", "_least", "_most", "_scan", "segments")
 
     def __init__(self, scan: Scan, segments: Ints) -> None:
         self._scan = scan
         self.segments = segments
-        self._bases = scan.base[segments]
-        self._counts = scan.counts[segments]
+        self._bases = scan.base.take(segments)
+        self._counts = scan.counts.take(segments)
+        self._last: Ints | None = None
+        self._kept: tuple[int, Ints] = (-1, segments)
         self._least = int(self._counts.min(initial=1 << 30))
         self._most = int(self._counts.max(initial=0))
 
@@ -346,18 +373,27 @@ class Picked:
                 nothing = np.full(len(self.segments), PAD, dtype=np.int64)
                 return nothing, nothing
             if element < self._least:
-                at = self._bases + element
-                starts, stops = scan.marks[at - 1] + 1, scan.ends[at]
-                return (starts, np.maximum(stops, starts)) if scan.wire.ragged else (starts, stops)
-        have = self._counts > element
-        at = np.where(have, self._bases + element, 0)
-        # marks begin with the end of an id, so that at - 1 is -1 only where nothing is there
+                starts = self._mark(element - 1) + 1
+                if not scan.wire.ragged:
+                    return starts, self._mark(element)
+                return starts, np.maximum(scan.ends.take(self._bases + element), starts)
         if not len(scan.marks):
             nothing = np.full(len(self.segments), PAD, dtype=np.int64)
             return nothing, nothing
-        starts = np.where(have, scan.marks[at - 1] + 1, PAD)
-        stops = np.where(have, scan.ends[at], PAD)
-        return (starts, np.maximum(stops, starts)) if scan.wire.ragged else (starts, stops)
+        # an absent element is looked for at the terminator: it starts after it and so stops before it starts
+        at = self._bases + np.minimum(self._counts, element)
+        starts = scan.marks.take(at - 1)
+        starts += 1
+        if self._last is None:
+            self._last = self._bases + self._counts - 1
+        stops = scan.ends.take(np.minimum(at, self._last))
+        return starts, np.maximum(stops, starts, out=stops)
+
+    def _mark(self, element: int) -> Ints:
+        """The mark after an element that all have. Neighbours share it, and elements are mostly asked for in order."""
+        if self._kept[0] != element:
+            self._kept = element, self._scan.marks.take(self._bases + element)
+        return self._kept[1]
 
 
 class Composite:

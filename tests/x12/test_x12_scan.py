@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.x12.isa import Wire
-from pipeline.x12.scan import PAD, Scan, code_of, decimal_array, exact_units, key_of
+from pipeline.x12.scan import PAD, Scan, code_of, decimal_array, exact_units, key_of, padded
 from pipeline.x12.segments import iter_segments
 
 WIRE = Wire(ord("*"), ord("^"), ord(":"), ord("~"))
@@ -19,7 +19,7 @@ DATA = st.text(alphabet="ABC019 .-", max_size=12)
 
 
 def scan_of(text: str, wire: Wire = WIRE) -> Scan:
-    return Scan([text.encode()], wire)
+    return Scan(padded([text.encode()]), wire)
 
 
 @given(
@@ -43,7 +43,7 @@ def test_the_same_segments_numbers_and_offsets_as_the_plain_view() -> None:
         b"ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260105*0830*^*00501*000000001*0*T*:~\r\n"
         b"GS*HP*S*R*20260105*0830*1*X*005010X221A1~\n\nST*835*0001~SE*2*0001~ GE*1*1~IEA*1*000000001~"
     )
-    scan = Scan([data], WIRE)
+    scan = Scan(padded([data]), WIRE)
     plain = list(iter_segments(data))
     assert [scan.elements(i) for i in range(scan.n)] == [list(s.elements) for s in plain]
     assert [int(s) - PAD for s in scan.starts] == [s.offset for s in plain]
@@ -139,7 +139,7 @@ def test_long_text_and_short_text_come_through() -> None:
 
 def test_latin_1_and_utf_8_are_read_value_by_value() -> None:
     raw = b"AB*M\xfcller~AB*" + "Müller".encode() + b"~AB*PLAIN~"
-    scan = Scan([raw], WIRE)
+    scan = Scan(padded([raw]), WIRE)
     assert scan.text(*scan.spans(np.arange(3), 1)).to_pylist() == ["Müller", "Müller", "PLAIN"]
 
 

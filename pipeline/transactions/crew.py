@@ -1,0 +1,188 @@
+"""Processes that turn chunks into tables beside the one that reads, cuts and writes.
+
+Theory. What is sequential in X12 (envelopes, counts, where a claim ends) stays in one process; what is heavy (columns) needs
+only a chunk and what is known of it. So a chunk's bytes are laid in memory that both sides see, a short description goes
+through a pipe, and the tables come back the same way as Arrow's own format, to be taken in the order in which chunks were
+given. Processes are forked, since starting them anew takes longer than a hundred megabytes; they only compute, and leave
+without running anything of their parent's. Where there is no fork the engine uses threads.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import pickle
+import signal
+import warnings
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.errors import Transient
+
+#: room for the bytes of a chunk, and for its tables, as multiples of the window
+_INPUT, _OUTPUT = 2, 8
+_AHEAD = 2  # chunks that wait at each process
+#: (name, table) and the findings noted on the way
+Made = tuple[list[tuple[str, pa.Table]], list[Any]]
+#: what a process does: the padded bytes and the description of a chunk → what it holds
+Task = Callable[[npt.NDArray[np.uint8], Any], Made]
+
+
+def possible() -> bool:
+    """Can this system fork?"""
+    return hasattr(os, "fork")
+
+
+class Crew:
+    """`room` lends memory for the next chunk, `give` hands it over, `take` returns the oldest one's tables."""
+
+    def __init__(self, task: Task, processes: int, window: int) -> None:
+        self._slots = processes * _AHEAD
+        self._input_size, self._output_size = _INPUT * window, _OUTPUT * window
+        self._inputs = [mmap.mmap(-1, self._input_size) for _ in range(self._slots)]
+        self._outputs = [mmap.mmap(-1, self._output_size) for _ in range(self._slots)]
+        self._given = 0
+        self._waiting: deque[int] = deque()
+        self._members: list[tuple[int, Connection]] = []
+        for _ in range(processes):
+            ours, theirs = Pipe()
+            with warnings.catch_warnings():  # threads of numpy and Arrow are idle, and both know what a fork is
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+            if pid == 0:
+                self._work(task, theirs, ours)
+            theirs.close()
+            self._members.append((pid, ours))
+
+    # ---- the parent's side -------------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= self._slots
+
+    def room(self, size: int) -> npt.NDArray[np.uint8] | None:
+        """Memory of this size for the next chunk; None where the chunk is too large for it. Only when not `full`."""
+        if size > self._input_size:
+            return None
+        return np.frombuffer(self._inputs[self._given % self._slots], dtype=np.uint8, count=size)
+
+    def give(self, size: int, description: Any) -> bool:
+        """Hand over the chunk that stands in `room`; False where its description is too large for that."""
+        slot = self._given % self._slots
+        described = pickle.dumps(description, protocol=5)
+        end = size + len(described)
+        if end > self._input_size:
+            return False
+        # not through the pipe: both sides would wait for ever if each had more to say than the pipe holds
+        self._inputs[slot][size:end] = described
+        _, pipe = self._members[slot % len(self._members)]
+        try:
+            pipe.send_bytes(pickle.dumps((slot, size, end)))
+        except OSError as error:
+            raise _lost() from error
+        self._waiting.append(slot)
+        self._given += 1
+        return True
+
+    def take(self) -> Made:
+        slot = self._waiting.popleft()
+        _, pipe = self._members[slot % len(self._members)]
+        try:
+            size, names, noted, failure = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
+            data = pipe.recv_bytes() if size < 0 else self._outputs[slot][:size]
+        except (EOFError, OSError) as error:
+            raise _lost() from error
+        if failure is not None:
+            raise failure
+        source = pa.BufferReader(data)
+        return [(name, pa.ipc.open_stream(source).read_all()) for name in names], noted
+
+    def close(self) -> None:
+        """End the processes, whatever they do."""
+        members, self._members = self._members, []
+        for pid, pipe in members:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            pipe.close()
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+    # ---- the process's side ------------------------------------------------------------------------------------------
+
+    def _work(self, task: Task, pipe: Connection, parents: Connection) -> None:
+        code = 1
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            parents.close()
+            gc.freeze()
+            _keep_memory()
+            while True:
+                slot, size, end = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
+                self._answer(pipe, slot, size, end, task)
+        except (EOFError, OSError):
+            code = 0  # the parent is gone
+        finally:
+            os._exit(code)  # nothing of the parent's (files, handlers, threads) may run here
+
+    def _answer(self, pipe: Connection, slot: int, size: int, end: int, task: Task) -> None:
+        try:
+            description = pickle.loads(self._inputs[slot][size:end])  # noqa: S301 - from our own process
+            tables, noted = task(np.frombuffer(self._inputs[slot], dtype=np.uint8, count=size), description)
+        except Exception as error:
+            pipe.send_bytes(pickle.dumps((0, [], [], _carried(error)), protocol=5))
+            return
+        names = [name for name, _ in tables]
+        measure = pa.MockOutputStream()
+        _write(tables, measure)
+        size = measure.size()
+        if size <= self._output_size:
+            _write(tables, pa.FixedSizeBufferWriter(pa.py_buffer(self._outputs[slot])))
+            pipe.send_bytes(pickle.dumps((size, names, noted, None), protocol=5))
+        else:
+            sink = pa.BufferOutputStream()
+            _write(tables, sink)
+            pipe.send_bytes(pickle.dumps((-1, names, noted, None), protocol=5))
+            pipe.send_bytes(sink.getvalue())
+
+
+def _write(tables: list[tuple[str, pa.Table]], sink: pa.NativeFile) -> None:
+    for _, table in tables:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+
+
+def _carried(error: Exception) -> Exception:
+    """The error as it can go through a pipe."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - from our own process
+    except Exception:
+        return RuntimeError(type(error).__name__)
+    return error
+
+
+def _lost() -> Transient:
+    return Transient(
+        "A process that was reading the files ended before its time, perhaps for lack of memory.",
+        fix="Run it again; if it happens again, use one process.",
+    )
+
+
+def _keep_memory() -> None:
+    """Keep freed memory for the next chunk: to give it back and have it cleared again takes a tenth of the time."""
+    with suppress(Exception):
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        trim_threshold, mmap_threshold = -1, -3
+        library.mallopt(mmap_threshold, 1 << 28)
+        library.mallopt(trim_threshold, 1 << 28)
