@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -191,23 +192,23 @@ def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: T
         return counts
 
     if extract is not None:
-        step("intake", "", lambda: intake(store, on, extract, fmt))
+        step("intake", "", partial(intake, store, on, extract, fmt))
     with _noting(report, "coding and scrubbing"):
-        step("code", "", lambda: code(store, on))
-        step("scrub", "", lambda: scrub(store, on))
+        step("code", "", partial(code, store, on))
+        step("scrub", "", partial(scrub, store, on))
     for key in payers_with_work(store):
         with _noting(report, key):
-            step("build", key, lambda key=key: build(store, on, key))  # type: ignore[misc]
+            step("build", key, partial(build, store, on, key))
     with _noting(report, "claim files"):
-        step("check files", "", lambda: check_batches(store, on))
+        step("check files", "", partial(check_batches, store, on))
         for key in payers_with_work(store):
             with _noting(report, key):
-                step("send", key, lambda key=key: send(store, on, key))  # type: ignore[misc]
+                step("send", key, partial(send, store, on, key))
     collect(store, on, report, step)
     with _noting(report, "posting"):
-        step("post", "", lambda: post(store, on))
+        step("post", "", partial(post, store, on))
     with _noting(report, "deposits"):
-        step("reconcile", "", lambda: reconcile(store, on))
+        step("reconcile", "", partial(reconcile, store, on))
     tell("prove", "", None)
     report.proof = prove(store, on)
     return report
@@ -222,18 +223,18 @@ def collect(store: Store, on: date, report: Report, step: Callable[[str, str, Ca
         for key in mail:
             if key in reachable:
                 with _noting(report, key) as noted:
-                    step("sweep", key, lambda key=key: sweep(store, on, key))  # type: ignore[misc]
+                    step("sweep", key, partial(sweep, store, on, key))
                 if noted:
                     reachable.discard(key)
         with _noting(report, "acknowledgments"):
-            step("acknowledge", "", lambda: acknowledge(store, on))
+            step("acknowledge", "", partial(acknowledge, store, on))
         waiting = awaiting_box(store) & reachable
         if not waiting or time.monotonic() > deadline:
             break
         time.sleep(0.3)
     if mail:
         with _noting(report, "bank"):
-            step("sweep", BANK, lambda: sweep(store, on, BANK))
+            step("sweep", BANK, partial(sweep, store, on, BANK))
 
 
 def awaiting_box(store: Store) -> set[str]:
