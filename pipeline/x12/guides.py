@@ -213,13 +213,18 @@ def key_position(segment_id: str) -> tuple[int, int]:
     return KEY_POSITIONS.get(segment_id, KEY_DEFAULT)
 
 
-def key_of(segment_id: str, parts: list[str], component: str) -> str:
-    """The qualifier of a segment that was split into its elements."""
+def key_of(segment_id: str, parts: list[str], component: str, repetition: str = "") -> str:
+    """The qualifier of a segment that was split into its elements: of a composite its first part, of repeats the first."""
     element, _ = KEY_POSITIONS.get(segment_id, KEY_DEFAULT)
     if element >= len(parts):
         return ""
-    value = parts[element]
-    return value.split(component, 1)[0] if component and component in value else value
+    return first_part(parts[element], component, repetition)
+
+
+def first_part(value: str, component: str, repetition: str) -> str:
+    if repetition and repetition in value:
+        value = value.partition(repetition)[0]
+    return value.partition(component)[0] if component and component in value else value
 
 
 # ── reading the data ─────────────────────────────────────────────────────────────────────────────────────────────────

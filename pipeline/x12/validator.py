@@ -553,7 +553,7 @@ class _Engine:
 
     def _walk(self, segments: list[str]) -> None:
         """The inner loop: a look-up and a match for each good segment. All that is rare is in a method of its own."""
-        mark, component = self.delimiters.element, self.delimiters.component
+        mark, component, repetition = self.delimiters.element, self.delimiters.component, self.delimiters.repetition
         number, table, frames = self.number, self.table, self.frames
         place, state = self.place, self.state
         for segment in segments:
@@ -566,7 +566,7 @@ class _Engine:
                     key = "".join(segment.split(mark, 4)[3:4])
                 choices, link = link, link.get(key)
                 if link is None:
-                    link = (choices.get(key.partition(component)[0]) if component in key else None) or choices.get("")
+                    link = choices.get(guides.first_part(key, component, repetition)) or choices.get("")
             if link is None:
                 if _NOT_YET in table:
                     # the first time here: fill the table and take the segment again
@@ -747,7 +747,7 @@ class _Engine:
             )  # fmt: skip
             return
         element, _ = guides.key_position(segment_id)
-        key = guides.key_of(segment_id, parts, self.delimiters.component)
+        key = guides.key_of(segment_id, parts, self.delimiters.component, self.delimiters.repetition)
         matching = [place for place in places if not place.keys or key in place.keys]
         reachable = self.table.get(segment_id)
         if not matching:

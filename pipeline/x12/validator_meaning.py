@@ -268,7 +268,7 @@ class _State837(State):
 
 
 class Meaning837(Meaning):
-    closing = frozenset(("2300",))
+    closing = frozenset(("2300", "2000B"))
     SUBJECTS = frozenset(("2300",))
     #: (segment, element of the charge, element of the pointers)
     SERVICE: tuple[str, int, int] = ("SV1", 2, 7)
@@ -278,6 +278,8 @@ class Meaning837(Meaning):
 
     def prepare(self) -> None:
         segment, charge, pointers = self.SERVICE
+        subscriber = next(loop for loop in self.guide.loops() if loop.id == "2000B")
+        self.below = sum(child.bit for child in subscriber.children if child.id in ("2300", "2000C"))
         self.on("ST", "BHT", _created)
         self.on("2000B", "SBR", _subscriber)
         self.on("2010BA 2010CA", "DMG", _birth)
@@ -302,7 +304,17 @@ class Meaning837(Meaning):
         self.on("2430", "DTP", _line_paid_date, "573")
 
     def closed(self, state: _State837, engine: _Engine, frame: _Frame) -> None:
-        _balance(state, engine)
+        if frame.loop.id == "2300":
+            _balance(state, engine)
+            return
+        if frame.mask & self.below:
+            return
+        level = state.level.get(state.open_level.get("2000B", ""))
+        if level is not None and level[0] == "0":
+            engine.report(
+                "837.no-claim", "A subscriber who is the patient has no claim.", "Give the claim, or leave the level out.",
+                number=frame.number, loop="2300", segment_id="CLM",
+            )  # fmt: skip
 
 
 class Meaning837I(Meaning837):

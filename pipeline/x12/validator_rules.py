@@ -114,6 +114,7 @@ RULES: dict[str, FormatRule] = {
     "837.paid-date": _R(4, situational=True),
     "837.line-number": _R(4, situational=True),
     "837.line-control": _R(4, situational=True),
+    "837.no-claim": _R(4, situational=True),
     "837.claim-id": _R(4, strict="warning", lenient="warning", situational=True),
     "837.pointer": _R(4, situational=True),
     "837.claims-in-set": _R(4, strict="warning", lenient="warning", situational=True),

@@ -240,7 +240,8 @@ def pyx12_accepts(data: bytes, folder: Path) -> bool:
 
 def test_an_independent_validator_agrees(tmp_path: Path) -> None:
     """pyx12 accepts our good files and our answers (it has no map for TA1 alone)."""
-    for kind, text in files.FILES.items():
+    for kind in ("837P", "837I", "835", "999", "277CA"):
+        text = files.FILES[kind]
         assert pyx12_accepts(files.render(files.lines(text)), tmp_path), kind
     for old, new, _ in FAULTS[:8]:
         made = answer("~".join(replaced(old, new)).split("~"))
