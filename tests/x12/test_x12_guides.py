@@ -128,9 +128,53 @@ def test_the_plb_reasons_and_claim_states_of_the_835() -> None:
     guide = guides.guide("835")
     reasons = guide.by_id("PLB")[0].elements[2].components[0].codes
     assert reasons == frozenset(
-        ["50", "51", "72", "90", "AH", "AM", "AP", "B2", "B3", "BD", "BN", "C5", "CR", "CS", "CT", "CV", "CW", "DM", "E3", "FB", "FC", "GO", "HM", "IP", "IR", "IS", "J1", "L3", "L6", "LE", "LS", "OA", "OB", "PI", "PL", "RA", "RE", "SL", "TL", "WO", "WU"]
+        [
+            "50",
+            "51",
+            "72",
+            "90",
+            "AH",
+            "AM",
+            "AP",
+            "B2",
+            "B3",
+            "BD",
+            "BN",
+            "C5",
+            "CR",
+            "CS",
+            "CT",
+            "CV",
+            "CW",
+            "DM",
+            "E3",
+            "FB",
+            "FC",
+            "GO",
+            "HM",
+            "IP",
+            "IR",
+            "IS",
+            "J1",
+            "L3",
+            "L6",
+            "LE",
+            "LS",
+            "OA",
+            "OB",
+            "PI",
+            "PL",
+            "RA",
+            "RE",
+            "SL",
+            "TL",
+            "WO",
+            "WU",
+        ]
     )
-    assert guide.by_id("CLP")[0].elements[1].codes == frozenset(["1", "2", "3", "4", "19", "20", "21", "22", "23", "25"])
+    assert guide.by_id("CLP")[0].elements[1].codes == frozenset(
+        ["1", "2", "3", "4", "19", "20", "21", "22", "23", "25"]
+    )
 
 
 def test_an_unknown_guide_or_overlay_is_named() -> None:
