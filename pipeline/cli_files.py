@@ -191,6 +191,10 @@ def _look(file: Path, tree: bool, html: Path | None, *, masked: bool, quiet: boo
             print(f"page: {html}")
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
     """`describe`'s answer for people: the envelope as a tree, then counts, dollars and codes by kind."""
 
@@ -198,10 +202,13 @@ def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     counts = found["counts"]
-    sets = ", ".join(f"{n:,} {kind}" for kind, n in counts["sets"].items()) or "no sets"
-    say(
-        f"{file}: {found['bytes']:,} bytes, {counts['interchanges']:,} interchanges, {counts['groups']:,} groups, {sets}"
-    )
+    parts = [
+        _many(found["bytes"], "byte"),
+        _many(counts["interchanges"], "interchange"),
+        _many(counts["groups"], "group"),
+    ]
+    parts += [f"{_many(n, 'set')} of {kind}" for kind, n in counts["sets"].items()] or ["no sets"]
+    say(f"{file}: {', '.join(parts)}")
     for seen in found["interchanges"]:
         usage = {"T": "test", "P": "production"}.get(seen["usage"] or "", "no usage")
         say(f"interchange {seen['control']}  {seen['sender']} → {seen['receiver']}  {seen['date']}  {usage}")
