@@ -43,7 +43,7 @@ docker-lint: setup
 ci: lint types docker-lint test
 
 bench: setup
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python tests/benchmarks
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --group pyproject.toml:dev --extra production --universal --python-version 3.11 \

@@ -145,9 +145,13 @@ def test_a_process_that_is_gone_is_told() -> None:
     team = crew.Crew(_echo, 1, 1 << 12)
     try:
         os.kill(team._members[0][0], signal.SIGKILL)
-        with pytest.raises(Transient, match="ended before its time"):
+
+        def give_and_take() -> None:
             _give(team, 1, 1)
             team.take()
+
+        with pytest.raises(Transient, match="ended before its time"):
+            give_and_take()
     finally:
         team.close()
 

@@ -1,0 +1,241 @@
+"""All speed targets in one run: `make bench`, or `python tests/benchmarks [--quick] [--megabytes 100 1000] …`.
+
+Absolute figures drift with the machine, so what counts are ratios against others timed in turn with ours, each in a process
+of its own; the table shows medians over rounds. Memory is that of the process and its children, shared pages counted
+once (PSS). Exit code 1 where a target is missed and --strict is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from benchmarks.large_835 import Remittance  # noqa: E402 - tests/ is no package: badx12 brings one of that name
+
+POLARS = "polars==1.44.2"
+_SMALL_FILE = 21_000
+
+
+@dataclass
+class Line:
+    what: str
+    value: float
+    unit: str
+    target: str
+    met: bool | None  # None: no target
+
+
+class Bench:
+    def __init__(self, room: Path, rounds: int) -> None:
+        self.room, self.rounds = room, rounds
+        self.lines: list[Line] = []
+
+    def say(
+        self, what: str, value: float, unit: str = "", at_least: float | None = None, at_most: float | None = None
+    ) -> None:
+        target, met = "", None
+        if at_least is not None:
+            target, met = f"≥ {at_least:,g}", value >= at_least
+        if at_most is not None:
+            target, met = f"≤ {at_most:,g}", value <= at_most
+        self.lines.append(Line(what, value, unit, target, met))
+        print(f"  {what}: {value:,.2f} {unit}", flush=True)
+
+    # ---- one measure -------------------------------------------------------------------------------------------------
+
+    def task(self, name: str, sources: list[Path], to: Path) -> tuple[float, float]:
+        """Seconds and the most memory (MiB) of a task in its own process."""
+        command = [sys.executable, str(ROOT / "tests" / "benchmarks" / "tasks.py"), name, *map(str, sources), str(to)]
+        return _watched(command)
+
+    def polars(self) -> Path | None:
+        """The Python of an environment that has Polars, made once; None where it cannot be had."""
+        folder = self.room / "polars"
+        python = folder / "bin" / "python"
+        if not python.exists():
+            venv.create(folder, with_pip=True)
+            made = subprocess.run(
+                [python, "-m", "pip", "install", "--quiet", POLARS], capture_output=True, text=True, check=False
+            )
+            if made.returncode:
+                print("  Polars cannot be installed here: that comparison is left out.")
+                python.unlink()
+        return python if python.exists() else None
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def reading(self, megabytes: list[int]) -> None:
+        small, to = self.room / "small.835", self.room / "out"
+        to.mkdir(exist_ok=True)
+        Remittance(2_000).write(small, 1)
+        files = []
+        for size in megabytes:
+            files.append(self.room / f"{size}.835")
+            Remittance().write(files[-1], size * 1_000_000)
+        python = self.polars()
+        memory: dict[int, float] = {}
+        for size, path in zip(megabytes, files, strict=True):
+            print(f"835 of {size} MB → Parquet", flush=True)
+            rates: dict[str, list[float]] = {}
+            whole = path.stat().st_size / 1e6
+            for _ in range(self.rounds if size <= 200 else max(self.rounds // 2, 1)):
+                slow, _ = self.task("badx12", [small], to)
+                rates.setdefault("badx12", []).append(small.stat().st_size / 1e6 / slow)
+                took, most = self.task("export", [path], to)
+                rates.setdefault("ours", []).append(whole / took)
+                memory[size] = max(memory.get(size, 0), most)
+                took, _ = self.task("encode", [path], to)
+                rates.setdefault("encoding alone", []).append(whole / took)
+                if size <= 200:  # the others hold the whole file many times over
+                    took, _ = self.task("loop", [path], to)
+                    rates.setdefault("split loop", []).append(whole / took)
+                    if python is not None:
+                        took, _ = _watched(
+                            [str(python), str(Path(__file__).with_name("polars_plan.py")), str(path), str(to)]
+                        )
+                        rates.setdefault("Polars", []).append(whole / took)
+            for who, found in rates.items():
+                self.say(f"835, {size} MB: {who}", statistics.median(found), "MB/s")
+            for who, target in (("badx12", 300), ("Polars", 3), ("encoding alone", 0.5)):
+                if who in rates:
+                    ratios = [a / b for a, b in zip(rates["ours"], rates[who], strict=True)]
+                    self.say(f"835, {size} MB: ours ÷ {who}", statistics.median(ratios), "×", at_least=target)
+            self.say(f"835, {size} MB: most memory", memory[size], "MiB", at_most=400)
+        if len(megabytes) > 1:
+            self.say("memory, largest ÷ smallest file", memory[megabytes[-1]] / memory[megabytes[0]], "×", at_most=1.25)
+        for path in files:
+            path.unlink()
+
+    def many_files(self, count: int = 500) -> None:
+        print(f"{count} files of 21 KB", flush=True)
+        folder = self.room / "many"
+        folder.mkdir()
+        paths = []
+        for n in range(count):
+            paths.append(folder / f"{n:04d}.835")
+            Remittance(40, seed=n).write(paths[-1], 1, control=n + 1)
+        each = statistics.mean(p.stat().st_size for p in paths)
+        found = [1000 * self.task("export", paths, self.room / "many-out")[0] / count for _ in range(self.rounds)]
+        self.say(f"{count} files of {each / 1000:.0f} KB", statistics.median(found), "ms a file", at_most=0.5)
+
+    # ---- the other rooms ---------------------------------------------------------------------------------------------
+
+    def validating(self, claims: int) -> None:
+        print("validation", flush=True)
+        from benchmarks import bench_validating
+
+        for name, value in bench_validating.measure(claims).items():
+            self.say(f"validation, {name}", value, "", at_least=50 if "×" in name else None)
+
+    def building(self, claims: int) -> None:
+        print("building 837P", flush=True)
+        from benchmarks import bench_building
+
+        found = bench_building.measure(claims)
+        self.say("837P from Arrow, one core", found["claims_a_second"], "claims/s", at_least=300_000)
+        self.say("837P from Arrow", found["times_the_plain_writer"], "× the plain writer")
+        self.say("checks before building", found["checks_claims_a_second"], "claims/s")
+
+
+def _watched(command: list[str]) -> tuple[float, float]:
+    """The seconds that a command prints, and the most memory that it and its children had at once (MiB)."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryFile("w+") as answer:
+        process = subprocess.Popen(command, stdout=answer, cwd=ROOT, env=environment)
+        most = 0
+        while process.poll() is None:
+            most = max(most, sum(_memory(pid) for pid in _family(process.pid)))
+            time.sleep(0.03)
+        answer.seek(0)
+        text = answer.read()
+    if process.returncode:
+        raise SystemExit(f"This failed: {' '.join(command[:6])}")
+    return float(text.split()[-1]), most / 1024
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *(one for child in children for one in _family(int(child)))]
+
+
+def _memory(pid: int) -> int:
+    """KiB, a page that several processes share counted in parts."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def table(lines: list[Line]) -> str:
+    wide = max(len(line.what) for line in lines)
+    rows = [
+        f"| {'what':<{wide}} | {'measured':>22} | {'target':>9} | met |",
+        f"|{'-' * (wide + 2)}|-----------------------:|----------:|-----|",
+    ]
+    for line in lines:
+        measured = (
+            f"{line.value:,.0f}"
+            if line.value >= 1000
+            else f"{line.value:,.2f}"
+            if line.value < 10
+            else f"{line.value:,.1f}"
+        )
+        met = {None: "", True: "yes", False: "no"}[line.met]
+        rows.append(f"| {line.what:<{wide}} | {f'{measured} {line.unit}'.strip():>22} | {line.target:>9} | {met:<3} |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="20 MB, one round: does it run, and roughly how fast")
+    arguments.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000], help="sizes of the 835, rising")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--only", choices=["reading", "files", "validating", "building"], nargs="+")
+    arguments.add_argument("--room", type=Path, help="folder for the files (it must exist); else a temporary one")
+    arguments.add_argument("--strict", action="store_true", help="exit code 1 where a target is missed")
+    asked = arguments.parse_args()
+    if asked.quick:
+        asked.megabytes, asked.rounds = [20], 1
+    room = Path(tempfile.mkdtemp(prefix="bench-", dir=asked.room))
+    bench = Bench(room, asked.rounds)
+    wanted = asked.only or ["reading", "files", "validating", "building"]
+    try:
+        if "reading" in wanted:
+            bench.reading(asked.megabytes)
+        if "files" in wanted:
+            bench.many_files()
+        if "validating" in wanted:
+            bench.validating(1000 if asked.quick else 4000)
+        if "building" in wanted:
+            bench.building(20_000 if asked.quick else 100_000)
+    finally:
+        shutil.rmtree(room)
+    load = os.getloadavg()[0]
+    print(
+        f"\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load at the end {load:.1f}\n"
+    )
+    print(table(bench.lines))
+    return 1 if asked.strict and any(line.met is False for line in bench.lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
