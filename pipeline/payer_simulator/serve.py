@@ -113,7 +113,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="folder of the payer in a box")
     parser.add_argument("--port", type=int, default=0, help="0: the port of last time if it is free, else any")
-    parser.add_argument("--seed", type=int, default=27)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--faults", type=Path)
     parser.add_argument("--payers", default="", help="folder of payer profiles")
     given = parser.parse_args()

@@ -120,7 +120,7 @@ def test_two_starts_at_once_give_one_box(box: BoxUnderTest, settings: Settings) 
 
 def test_a_second_server_in_the_same_folder_gives_up(box: BoxUnderTest) -> None:
     box.start()
-    command = [sys.executable, "-m", "pipeline.payer_simulator.serve", "--root", str(box.root)]
+    command = [sys.executable, "-m", "pipeline.payer_simulator.serve", "--root", str(box.root), "--seed", "27"]
     second = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (second.returncode, second.stderr) == (2, "Another payer in a box runs in this folder.\n")
 
