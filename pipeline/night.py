@@ -180,7 +180,8 @@ def _checked(store: Store, on: date, suite: str) -> Counts:
 def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
     """The whole night for one logical date. Never raises a ClaimpipeError of one payer or step: see `Report.troubles`.
 
-    A trouble of the intake itself (missing column, unreadable extract) is raised: there is nothing to go on with.
+    A trouble of the intake itself (missing column, unreadable extract) is raised, after the mail has been worked: there is
+    nothing new to code, but money that came in does not wait for it.
     """
     report = Report(on)
 
@@ -192,7 +193,11 @@ def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: T
         return counts
 
     if extract is not None:
-        step("intake", "", partial(intake, store, on, extract, fmt))
+        try:
+            step("intake", "", partial(intake, store, on, extract, fmt))
+        except ClaimpipeError:
+            _work_the_mail(store, on, report, step)
+            raise
     with _noting(report, "coding and scrubbing"):
         step("code", "", partial(code, store, on))
         step("scrub", "", partial(scrub, store, on))
@@ -204,14 +209,21 @@ def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: T
         for key in payers_with_work(store):
             with _noting(report, key):
                 step("send", key, partial(send, store, on, key))
+    _work_the_mail(store, on, report, step)
+    tell("prove", "", None)
+    report.proof = prove(store, on)
+    return report
+
+
+def _work_the_mail(
+    store: Store, on: date, report: Report, step: Callable[[str, str, Callable[[], Counts]], Counts]
+) -> None:
+    """What payers and bank have sent: fetched, worked, posted, reconciled. It does not depend on tonight's extract."""
     collect(store, on, report, step)
     with _noting(report, "posting"):
         step("post", "", partial(post, store, on))
     with _noting(report, "deposits"):
         step("reconcile", "", partial(reconcile, store, on))
-    tell("prove", "", None)
-    report.proof = prove(store, on)
-    return report
 
 
 def collect(store: Store, on: date, report: Report, step: Callable[[str, str, Callable[[], Counts]], Counts]) -> None:
