@@ -9,7 +9,9 @@ from pipeline.errors import Terminal
 
 
 def test_the_environment_is_stronger_than_the_file_and_the_file_than_the_default(tmp_path, monkeypatch):
-    (tmp_path / "claimpipe.toml").write_text('timezone = "America/Chicago"\n[transport]\nattempts = 7\nbackoff_seconds = 1.5\n')
+    (tmp_path / "claimpipe.toml").write_text(
+        'timezone = "America/Chicago"\n[transport]\nattempts = 7\nbackoff_seconds = 1.5\n'
+    )
     monkeypatch.setenv("CLAIMPIPE_TRANSPORT__ATTEMPTS", "9")
     loaded = settings.load(tmp_path)
     assert loaded.transport.attempts == 9
