@@ -36,7 +36,7 @@ from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
 Format = Literal["parquet", "csv", "json"]
 Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
 #: rows of a row group: enough for compression, little enough for memory
-GROUP_ROWS = 1 << 16
+GROUP_ROWS = 1 << 15
 #: processes that make tables of what this one cuts, and from how many bytes on they repay their start
 PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 23
@@ -221,11 +221,14 @@ class _TableFiles:
         self._rows: Counter[str] = Counter()
         self._writers: dict[str, _Writer] = {}
         self._failure: BaseException | None = None
-        self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=2)
+        self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=1)
         self._thread: threading.Thread | None = None
 
     def add(self, name: str, table: pa.Table) -> None:
-        self._parts.setdefault(name, []).append(table)
+        parts = self._parts.setdefault(name, [])
+        if parts and not table.num_rows:
+            return
+        parts.append(table)
         self._waiting[name] += table.num_rows
         self._rows[name] += table.num_rows
         if self._waiting[name] >= GROUP_ROWS:

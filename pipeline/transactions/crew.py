@@ -18,6 +18,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -97,14 +98,15 @@ class Crew:
         slot = self._waiting.popleft()
         _, pipe = self._members[slot % len(self._members)]
         try:
-            size, names, noted, failure = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
-            data = pipe.recv_bytes() if size < 0 else self._outputs[slot][:size]
+            ends, names, noted, failure, fits = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
+            data = self._outputs[slot] if fits else pipe.recv_bytes()
         except (EOFError, OSError) as error:
             raise _lost() from error
         if failure is not None:
             raise failure
-        source = pa.BufferReader(data)
-        return [(name, pa.ipc.open_stream(source).read_all()) for name in names], noted
+        # bytes of its own for each table, so that one that is kept long does not keep the others
+        parts = [data[start:end] for start, end in pairwise([0, *ends])]
+        return [(name, pa.ipc.open_stream(part).read_all()) for name, part in zip(names, parts, strict=True)], noted
 
     def close(self) -> None:
         """End the processes, whatever they do."""
@@ -139,26 +141,26 @@ class Crew:
             description = pickle.loads(self._inputs[slot][size:end])  # noqa: S301 - from our own process
             tables, noted = task(np.frombuffer(self._inputs[slot], dtype=np.uint8, count=size), description)
         except Exception as error:
-            pipe.send_bytes(pickle.dumps((0, [], [], _carried(error)), protocol=5))
+            pipe.send_bytes(pickle.dumps(([], [], [], _carried(error), True), protocol=5))
             return
         names = [name for name, _ in tables]
-        measure = pa.MockOutputStream()
-        _write(tables, measure)
-        size = measure.size()
-        if size <= self._output_size:
-            _write(tables, pa.FixedSizeBufferWriter(pa.py_buffer(self._outputs[slot])))
-            pipe.send_bytes(pickle.dumps((size, names, noted, None), protocol=5))
-        else:
-            sink = pa.BufferOutputStream()
-            _write(tables, sink)
-            pipe.send_bytes(pickle.dumps((-1, names, noted, None), protocol=5))
+        ends = _write(tables, pa.MockOutputStream())
+        fits = not ends or ends[-1] <= self._output_size
+        sink = pa.FixedSizeBufferWriter(pa.py_buffer(self._outputs[slot])) if fits else pa.BufferOutputStream()
+        _write(tables, sink)
+        pipe.send_bytes(pickle.dumps((ends, names, noted, None, fits), protocol=5))
+        if not fits:
             pipe.send_bytes(sink.getvalue())
 
 
-def _write(tables: list[tuple[str, pa.Table]], sink: pa.NativeFile) -> None:
+def _write(tables: list[tuple[str, pa.Table]], sink: pa.NativeFile) -> list[int]:
+    """One stream a table; returns where each ends."""
+    ends = []
     for _, table in tables:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
+        ends.append(sink.tell())
+    return ends
 
 
 def _carried(error: Exception) -> Exception:

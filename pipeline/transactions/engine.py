@@ -390,12 +390,13 @@ class Engine:
             return
         begin, stop = int(scan.starts[low]), int(scan.stops[high - 1])
         view = scan.buffer[begin:stop]
-        skipped = int((scan.starts[low + 1 : high] - scan.stops[low : high - 1] - 1).sum())
+        # bytes between a terminator and the next segment
+        skipped = int(scan.starts[low + 1 : high].sum() - scan.stops[low : high - 1].sum()) - (high - low - 1)
         odd = view < 32
         for delimiter in (scan.wire.element, scan.wire.segment, scan.wire.component, scan.wire.repetition):
             if 0 <= delimiter < 32:
                 odd &= view != delimiter
-        if int(odd.sum()) != skipped or scan.wire.ragged:
+        if np.count_nonzero(odd) != skipped or scan.wire.ragged:
             self._name_blanks(chunk, low, high, np.flatnonzero(odd) + begin)
         if not scan.ascii:
             high_bytes = np.flatnonzero(view >= 128)

@@ -17,38 +17,25 @@ import pyarrow.compute as pc
 
 from pipeline.transactions.chunk import Chunk, first_of, joined, repeats, rows_table, table
 from pipeline.x12.envelope import SetContext, short_date
-from pipeline.x12.scan import Bools, Ints, Picked, Words, exact_units, key_of
+from pipeline.x12.scan import Bools, Ints, Picked, Words, code_of, exact_units, key_of
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
 IDS = frozenset(_IDS.split())
 _HEADER_ENDS = ("LX", "CLP", "PLB", "SE", "SVC", "TS3", "TS2")
 #: CAS holds up to six trios; a longer one is read on, so that no amount is lost
 _MOST_TRIOS = 40
+_CLP, _SVC = code_of("CLP"), code_of("SVC")
 
 
 def tables(chunk: Chunk) -> dict[str, pa.Table]:
     scan = chunk.scan
     here = chunk.of_kind("835")
     claim_at = _within(scan.of("CLP"), here)
-    line_at = _within(scan.of("SVC"), here)
-    n_claims, n_lines = len(claim_at), len(line_at)
-    claim_of = _counted(scan.n, claim_at)
-    if n_claims:
-        same_set = chunk.set_of[claim_at[np.maximum(claim_of, 0)]] == chunk.set_of[: scan.n]
-        claim_of[~same_set] = -1
-    line_of = _counted(scan.n, line_at)
-    if n_claims and n_lines:
-        after_claim = line_at[np.maximum(line_of, 0)] > claim_at[np.maximum(claim_of, 0)]
-        line_of[(claim_of < 0) | ~after_claim] = -1
-    else:
-        line_of[:] = -1
+    claim_of, line_of, kept_lines = _owners(chunk, here)
     _orphans(chunk, here, claim_of, line_of)
 
     claim_number = _ordinals(chunk, claim_at)
     claim_ids = chunk.text(claim_at, 1)
-    kept_lines = line_at[claim_of[line_at] >= 0] if n_claims else line_at[:0]
-    line_rank = np.cumsum(claim_of[line_at] >= 0) - 1 if n_lines else np.zeros(0, dtype=np.int64)
-    line_of = np.where(line_of >= 0, line_rank[np.maximum(line_of, 0)], -1) if n_lines else line_of
     line_number = _line_numbers(claim_of[kept_lines])
 
     children = Children(chunk, here, claim_of, line_of)
@@ -61,11 +48,29 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
     }
 
 
-def _counted(n: int, marks: Ints) -> Ints:
-    """For each segment, the index of the last mark at or before it; -1 before the first."""
-    flags = np.zeros(n, dtype=np.int64)
-    flags[marks] = 1
-    return np.cumsum(flags) - 1
+def _owners(chunk: Chunk, here: Bools) -> tuple[Ints, Ints, Ints]:
+    """For each segment its claim and its line, as places among claims and lines (-1: none), and the lines' segments.
+
+    These change only at a CLP, an SVC and the borders of sets: they are found there and repeated up to the next.
+    """
+    n, codes = chunk.scan.n, chunk.scan.codes[: chunk.scan.n]
+    changes = (codes == _CLP) | (codes == _SVC)
+    changes[[border for border in (0, *chunk.begins, *chunk.stops) if border < n]] = True
+    at = np.flatnonzero(changes)
+    inside = here[at]
+    is_claim, is_line = inside & (codes[at] == _CLP), inside & (codes[at] == _SVC)
+    claim = np.cumsum(is_claim) - 1
+    if len(chunk.sets) > 1 and is_claim.any():  # the last claim may stand in an earlier set
+        claim[chunk.set_of[at[is_claim]][np.maximum(claim, 0)] != chunk.set_of[at]] = -1
+    elif len(chunk.sets) == 1:
+        claim[~inside] = -1
+    is_line &= claim >= 0
+    line = np.cumsum(is_line) - 1
+    last_claim = np.maximum.accumulate(np.where(is_claim, at, -1))
+    last_line = np.maximum.accumulate(np.where(is_line, at, -1))
+    line[(claim < 0) | (last_line < last_claim)] = -1
+    lengths = np.diff(at, append=n)
+    return np.repeat(claim, lengths), np.repeat(line, lengths), at[is_line]
 
 
 def _within(segments: Ints, here: Bools) -> Ints:
@@ -204,11 +209,10 @@ def lines(
     procedure, submitted = chunk.composite(service, 1), chunk.composite(service, 6)
     single, begin, end = (children.of_line("DTM", q, n) for q in ("472", "150", "151"))
     units = chunk.quantity(service, 5)
-    absent = pc.is_null(units).to_numpy(zero_copy_only=False)
-    if absent.any():
-        starts, stops = scan.spans(at, 5)
+    if units.null_count or not n:
+        starts, stops = service.spans(5)
         one = pa.scalar(Decimal("1.0000"), units.type)
-        units = pc.if_else(pa.array(absent & (starts == stops)), one, units)
+        units = pc.if_else(pa.array(starts == stops), one, units)
     segments, keys = children._keyed("LQ")
     remark_at = segments[(keys == key_of("HE")) & (children.line_of[segments] >= 0)]
     columns = {

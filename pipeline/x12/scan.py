@@ -33,12 +33,18 @@ _U = np.uint64
 _ZEROS = _U(0x3030303030303030)
 _LOW = np.array([(1 << (8 * i)) - 1 for i in range(9)], dtype="<u8")  # the first i bytes of a word
 _HIGH = np.array([((1 << (8 * i)) - 1) << (8 * (8 - i)) for i in range(9)], dtype="<u8")  # the last i bytes
+_TWO_AT, _TWO_POINT = _U(0xFF << 40), _U(46 << 40)
+_ONE_AT, _ONE_POINT = _U(0xFF << 48), _U(46 << 48)
+_STAY = np.array([(1 << 64) - 1, 0xFF << 56, 0xFFFF << 48], dtype="<u8")  # by kind: no decimals, one, two
+_MOVE = np.array([0, (1 << 48) - 1, (1 << 40) - 1], dtype="<u8")
+_FILL = np.array([0, 0x30, 0x30], dtype="<u8")
 _LOW4 = np.array([(1 << (8 * i)) - 1 for i in range(5)], dtype="<u4")
 _LONG = _U(0xFFFFFFFFFFFFFFFF)
 _BLANKS = np.zeros(256, dtype=np.bool_)
 _BLANKS[[9, 10, 13, 32, 0, 26]] = True
 _PLAIN = re.compile(rb"-?(\d+\.?\d*|\.\d+)")
 MAX_DIGITS = 18
+_MOST_COMPONENTS = 64
 
 
 def code_of(segment_id: str) -> int:
@@ -188,7 +194,8 @@ class Scan:
 
     @cached_property
     def _components(self) -> Ints:
-        return np.flatnonzero(self.buffer == self.wire.component)
+        # with more at the end than a composite has components, so that no look-up needs a bounds check
+        return np.append(np.flatnonzero(self.buffer == self.wire.component), [len(self.buffer)] * _MOST_COMPONENTS)
 
     @cached_property
     def _repetitions(self) -> Ints:
@@ -196,7 +203,7 @@ class Scan:
 
     def components(self, starts: Ints, stops: Ints) -> Composite:
         marks = self._components
-        return Composite(marks, starts, stops, np.searchsorted(marks, starts), np.searchsorted(marks, stops))
+        return Composite(marks, starts, stops, np.searchsorted(marks, starts))
 
     def words(self, starts: Ints, stops: Ints) -> Words:
         """Short values as integers comparable with `key_of`; longer than 8 bytes: all ones; empty: 0."""
@@ -232,7 +239,7 @@ class Scan:
 
     @cached_property
     def ascii(self) -> bool:
-        return not bool((self.buffer >= 128).any())
+        return bool(self.buffer.max() < 128)
 
     @cached_property
     def valid_utf8(self) -> bool:
@@ -302,19 +309,27 @@ class Scan:
         return value, given & good, bad
 
     def _number(self, stops: Ints, length: Ints, scale: int) -> tuple[Ints, Bools]:
-        keep = _HIGH[np.minimum(length, 8)]
-        word = (self.w8[stops - 8] & keep) | (_ZEROS & ~keep)
-        two = ((word >> _U(40)) & _U(0xFF) == 46) & (length >= 3)
-        one = ~two & ((word >> _U(48)) & _U(0xFF) == 46) & (length >= 2)
-        if two.any():
-            squeezed = (word & _U(0xFFFF000000000000)) | ((word & _U(0xFFFFFFFFFF)) << _U(8)) | _U(0x30)
-            word = np.where(two, squeezed, word)
-        if one.any():
-            squeezed = (word & _U(0xFF00000000000000)) | ((word & _U(0xFFFFFFFFFFFF)) << _U(8)) | _U(0x30)
-            word = np.where(one, squeezed, word)
+        keep = _HIGH.take(length, mode="clip")
+        word = self.w8[stops - 8]
+        word &= keep
+        word |= _ZEROS & ~keep
+        # where the point stands: 2 for two decimals, 1 for one, 0 for none
+        point = ((word & _TWO_AT) == _TWO_POINT) & (length >= 3)
+        two, kind = point, point.view(np.uint8) << 1
+        one = ((word & _ONE_AT) == _ONE_POINT) & (length >= 2)
+        one &= ~two
+        kind |= one.view(np.uint8)
+        pointed = bool(kind.any())
+        if pointed:  # the digits before the point move up to those behind it
+            stay = _STAY.take(kind)
+            moved = word & _MOVE.take(kind)
+            moved <<= _U(8)
+            word &= stay
+            word |= moved
+            word |= _FILL.take(kind)
         value, good = _eight(word)
-        if scale < 2:
-            good &= ~(one | two)
+        if scale < 2 and pointed:
+            good &= kind == 0
         long = np.flatnonzero(length > 8)
         if len(long):
             keep = _HIGH[length[long] - 8]
@@ -324,11 +339,12 @@ class Scan:
             small = head < 10**7
             value[long] = np.where(small, head * digits + value[long], 0)
             good[long] &= head_good & small
-        factor = np.full(len(value), 10**scale, dtype=np.int64)
-        if scale >= 2:
-            factor[one] = 10 ** (scale - 1)
-            factor[two] = 10 ** (scale - 2)
-        good &= value < (10**18) // factor
+        if scale < 2 or not pointed:
+            good &= value < 10 ** (18 - scale)
+            return value * 10**scale, good
+        factor = np.array([10**scale, 10 ** (scale - 1), 10 ** (scale - 2)]).take(kind)
+        if len(long):
+            good &= value < (10**18) // factor
         return value * factor, good
 
     def integers(self, starts: Ints, stops: Ints) -> tuple[Ints, Bools, Bools]:
@@ -397,23 +413,18 @@ class Picked:
 
 
 class Composite:
-    """Elements cut into components, by two look-ups in the sorted list of component separators."""
+    """Elements cut into components, by a look-up in the sorted list of component separators."""
 
-    def __init__(self, marks: Ints, starts: Ints, stops: Ints, low: Ints, high: Ints) -> None:
-        self.marks, self.starts, self.stops, self.low, self.high = marks, starts, stops, low, high
+    def __init__(self, marks: Ints, starts: Ints, stops: Ints, low: Ints) -> None:
+        self.marks, self.starts, self.stops, self.low = marks, starts, stops, low
 
     def spans(self, component: int) -> tuple[Ints, Ints]:
         """Where the component (1-based) starts and stops; an absent one is an empty span."""
-        starts, stops = self.starts, self.stops
-        if not len(self.marks):
-            return (starts, stops) if component == 1 else (starts, starts)
-        top = len(self.marks) - 1
-        if component > 1:
-            have = self.low + component - 2 < self.high
-            starts = np.where(have, self.marks[np.minimum(self.low + component - 2, top)] + 1, stops)
-        more = self.low + component - 1 < self.high
-        stops = np.where(more, self.marks[np.minimum(self.low + component - 1, top)], stops)
-        return starts, stops
+        # a separator beyond the element's end stands for its end, and one more place for what follows that
+        stops = np.minimum(self.marks.take(self.low + (component - 1)), self.stops)
+        if component == 1:
+            return self.starts, stops
+        return np.minimum(self.marks.take(self.low + (component - 2)) + 1, self.stops), stops
 
 
 _BIN, _BDS = code_of("BIN"), code_of("BDS")

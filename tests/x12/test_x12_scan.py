@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.x12.isa import Wire
@@ -22,6 +22,7 @@ def scan_of(text: str, wire: Wire = WIRE) -> Scan:
     return Scan(padded([text.encode()]), wire)
 
 
+@settings(deadline=None)  # the first example pays for tables that are made once
 @given(
     st.lists(st.lists(DATA, min_size=0, max_size=6), min_size=1, max_size=20), st.sampled_from(["", "\n", "\r\n", "\r"])
 )
@@ -69,6 +70,7 @@ def test_a_cut_scan_reads_nothing_past_its_end() -> None:
     assert scan.text(*scan.spans(np.array([-1]), 1)).to_pylist() == [None]
 
 
+@settings(deadline=None)  # the first example pays for tables that are made once
 @given(st.lists(st.lists(DATA, min_size=1, max_size=5), min_size=1, max_size=10))
 def test_components_are_those_of_splitting(rows: list[list[str]]) -> None:
     scan = scan_of("".join("AB*X*" + ":".join(r) + "*Y~" for r in rows))
@@ -96,6 +98,7 @@ AMOUNTS = st.one_of(
 )
 
 
+@settings(deadline=None)  # the first example pays for tables that are made once
 @given(st.lists(AMOUNTS, min_size=1, max_size=30), st.sampled_from([0, 2, 4]))
 def test_decimals_are_exact_or_refused(texts: list[str], scale: int) -> None:
     scan = scan_of("".join(f"AB*{t}~" for t in texts))
@@ -115,6 +118,7 @@ def test_decimal_column_keeps_cents_and_signs() -> None:
     assert column == [Decimal("0.01"), Decimal("-0.01"), Decimal("1000000000000000.01"), None]
 
 
+@settings(deadline=None)  # the first example pays for tables that are made once
 @given(st.dates(min_value=date(1800, 1, 1), max_value=date(2199, 12, 31)))
 def test_every_day_is_itself(day: date) -> None:
     scan = scan_of(f"AB*{day:%Y%m%d}~")
