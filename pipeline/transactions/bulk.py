@@ -39,7 +39,7 @@ Progress = Callable[[str, int, int], None]  # file, bytes done over all files, b
 GROUP_ROWS = 1 << 15
 #: processes that make tables of what this one cuts, and from how many bytes on they repay their start
 PROCESSES = min(2, os.cpu_count() or 1)
-MUCH = 1 << 23
+MUCH = 1 << 25
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {

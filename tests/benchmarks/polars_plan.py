@@ -1,4 +1,4 @@
-"""The same remittance by splitting in Polars, run in an environment of its own: FILE FOLDER → seconds.
+"""The same remittance by splitting in Polars, run in an environment of its own: FILE FOLDER → seconds, processor seconds.
 
 The plan that one would write without a parser: split segments, split elements, count claims and lines by cumulative sums,
 pick columns by place, write Parquet. It has fewer columns than ours and checks nothing.
@@ -13,7 +13,9 @@ import polars as pl
 
 def plan(source: Path, to: Path) -> None:
     text = source.read_text(encoding="utf-8")
-    segments = pl.DataFrame({"s": [text]}).select(pl.col("s").str.split("~").explode().str.split("*").alias("e"))
+    segments = pl.DataFrame({"s": [text]}).select(
+        pl.col("s").str.split("~").explode(empty_as_null=True).str.split("*").alias("e")
+    )
     del text
     segments = segments.with_columns(id=pl.col("e").list.get(0)).with_columns(
         claim=(pl.col("id") == "CLP").cum_sum(), line=(pl.col("id") == "SVC").cum_sum()
@@ -47,6 +49,6 @@ def plan(source: Path, to: Path) -> None:
         table.write_parquet(to / f"{name}.parquet", compression="zstd")
 
 
-begin = time.perf_counter()
+begin = time.perf_counter(), time.process_time()
 plan(Path(sys.argv[1]), Path(sys.argv[2]))
-print(time.perf_counter() - begin)
+print(time.perf_counter() - begin[0], time.process_time() - begin[1])
