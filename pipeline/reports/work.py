@@ -13,6 +13,7 @@ from rich.text import Text
 from pipeline.errors import Terminal
 from pipeline.money import shown
 from pipeline.reports.terminal import named, table
+from pipeline.reports.words import QUEUES
 from pipeline.store import Store
 from pipeline.store import register as r
 
@@ -20,7 +21,7 @@ _W = r.work_items.c
 
 
 def causes(store: Store, queue: str | None = None) -> list[dict[str, Any]]:
-    """Open items by queue and cause: count, cents, what to do; the most dollars first."""
+    """Open items by queue and cause: count, cents, what to do; the most dollars first. Terminal: no such queue."""
     query = (
         sa.select(_W.queue, _W.cause, sa.func.min(_W.title).label("title"), sa.func.count().label("items"),
                   sa.func.sum(_W.cents).label("cents"), sa.func.min(_W.action).label("action"),
@@ -44,6 +45,8 @@ def items(store: Store, queue: str | None = None) -> list[dict[str, Any]]:
 
 def _rows(store: Store, query: sa.Select[Any], queue: str | None) -> list[dict[str, Any]]:
     if queue is not None:
+        if queue not in QUEUES:
+            raise Terminal(f"There is no queue {queue!r}.", fix=f"The queues are: {', '.join(QUEUES)}.")
         query = query.where(_W.queue == queue)
     with store.read() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -161,7 +161,9 @@ def test_work_list_json(night):
     assert [c["cents"] for c in causes.lines] == sorted((c["cents"] for c in causes.lines), reverse=True)
     queue = causes.lines[0]["queue"]
     assert {i["queue"] for i in claimpipe("work", "list", "--queue", queue, "--home", home, "--json").lines} == {queue}
-    assert claimpipe("work", "list", "--queue", "nonsense", "--home", home, "--json").out == ""
+    refused = claimpipe("work", "list", "--queue", "nonsense", "--home", home)
+    assert refused.code == 2
+    assert refused.sentence.startswith("There is no queue 'nonsense'.")
     (one,) = claimpipe("work", "show", items.lines[0]["item_id"], "--home", home, "--json").lines
     assert one["subject"] == items.lines[0]["subject"]
     assert isinstance(one["findings"], list)

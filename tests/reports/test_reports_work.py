@@ -53,7 +53,14 @@ def test_causes_are_grouped_with_their_earliest_due_date(queues):
         ("held", "tin", 1, 300, None),
     ]
     assert [x["cause"] for x in work.causes(queues, "denial")] == ["CO-50"]
-    assert work.causes(queues, "nothing") == []
+    assert work.causes(queues, "payer") == []
+
+
+@pytest.mark.parametrize("listed", [work.causes, work.items])
+def test_a_queue_that_does_not_exist_is_told_with_those_that_do(queues, listed):
+    with pytest.raises(Terminal, match="no queue 'nope'") as told:
+        listed(queues, "nope")
+    assert "coding, held, rejection, denial, remittance, deposit, file, sending, payer" in told.value.fix
 
 
 def test_items_come_one_by_one_the_most_dollars_first(queues):
