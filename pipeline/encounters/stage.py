@@ -98,8 +98,13 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
         ])  # fmt: skip
         insert_new(c, r.encounters, news.inserts)
         update_rows(c, r.encounters, "encounter_key", news.updates, _UPDATED)
+        brought = ("encounter_key", "version", "import_id", "charge_cents")
+        insert_new(c, r.visit_versions, [{k: row[k] for k in brought} for row in [*news.inserts, *news.updates]])
         record_findings(c, STAGE, on, taken.findings)
-        open_items(c, [*news.items, *_summaries(taken.findings, taken.set_aside, part, on)])
+        untold = [f for f in taken.findings if f.subject not in news.told]
+        waiting = [item for item in taken.set_aside if item.encounter_key not in news.told]
+        open_items(c, [*news.items, *_summaries(untold, waiting, part, on)])
+        _close_mended(c, part)
         record_stage(c, STAGE, on, counts, import_id)
     return counts
 
@@ -130,6 +135,8 @@ class _News:
     updates: list[dict[str, Any]] = field(default_factory=list)
     fresh: list[str] = field(default_factory=list)
     items: list[WorkItem] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    """Keys of bad visits that a person has on a work item already."""
     new: int = 0
     changed: int = 0
     known: int = 0
@@ -151,9 +158,12 @@ def _compare(store: Store, taken: Intake, import_id: str, on: date, part: str) -
             news.new += good
         elif old.content_hash == row["content_hash"] and (not good or old.state != "quarantined"):
             news.known += good
+            if not good and old.state == "quarantined":
+                news.told.add(key)
             continue
         elif old.state == "claimed":
             news.items.append(_after_claim(old, row, on))
+            news.told.add(key)
             news.changed += good
             continue
         else:
@@ -220,7 +230,10 @@ def _after_claim(old: Any, row: Mapping[str, Any], on: date) -> WorkItem:
 
 
 def _summaries(findings: Iterable[Finding], items: Iterable[SetAside], part: str, on: date) -> list[WorkItem]:
-    """One work item for each kind of fault in the extract: a person sees it, however many rows have it."""
+    """One work item for each kind of fault that the extract brings: a person sees it, however many rows have it.
+
+    A bad visit that a later extract repeats unchanged is on the first extract's item and opens none.
+    """
     counted = Counter(f.rule for f in findings if f.severity == "error")
     value: dict[str, int] = defaultdict(int)
     visits: Counter[str] = Counter()
@@ -241,3 +254,36 @@ def _summaries(findings: Iterable[Finding], items: Iterable[SetAside], part: str
         )
         for rule, count in sorted(counted.items())
     ]
+
+
+def _close_mended(connection: sa.Connection, part: str) -> None:
+    """Close the items of earlier extracts whose every visit has come again and is no longer set aside as it was.
+
+    A visit is tied to the extract that brought its present version by `lake_part`. Rows that belong to no visit cannot be
+    seen to be mended: an item that may count some stays until a person closes it.
+    """
+    w, e, f = r.work_items.c, r.encounters.c, r.findings.c
+    still = (
+        sa.select(e.encounter_key)
+        .join_from(r.encounters, r.findings, f.subject == e.encounter_key)
+        .where(e.state == "quarantined", e.lake_part == w.subject, f.stage == STAGE, f.rule == w.cause)
+        .correlate(r.work_items)
+    )
+    no_visit = (
+        sa.select(f.finding_id)
+        .where(
+            f.stage == STAGE, f.rule == w.cause, f.subject == "", f.severity == "error", f.logical_date <= w.opened_on
+        )
+        .correlate(r.work_items)
+    )
+    mended = sa.select(w.item_id).where(
+        w.queue == "file", w.state == "open", w.cause.in_(sorted(RULES)), w.subject != part, ~sa.exists(still),
+        ~sa.exists(no_visit),
+    )  # fmt: skip
+    ids = list(connection.execute(mended).scalars())
+    if ids:
+        connection.execute(
+            sa.update(r.work_items)
+            .where(w.item_id.in_(ids))
+            .values(state="done", resolution="Every visit of it has come again since.")
+        )

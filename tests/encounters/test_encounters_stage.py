@@ -186,6 +186,38 @@ def test_one_bad_row_of_a_thousand_leaves_999(store: Store, tmp_path: Path):
     assert (item.queue, item.cause) == ("file", "intake.amount.illegible")
 
 
+def test_a_bad_visit_is_one_work_item_until_it_is_mended(any_store: Store, tmp_path: Path):
+    def told() -> list[tuple[str, int, str]]:
+        items = sorted(rows(any_store, r.work_items), key=lambda x: (x.opened_on, x.cause))
+        return [(x.cause, x.opened_on.day - ON.day, x.state) for x in items]
+
+    bad = {"v1": {"service_from": "soon"}, "v2": {"charge": "1E5"}}
+    stage.run(any_store, ON, extract(1, 2, **bad).write(tmp_path / "one"))
+    amount, day = "intake.amount.illegible", "intake.date.illegible"
+    assert told() == [(amount, 0, "open"), (day, 0, "open")]
+    stage.run(any_store, NEXT, extract(3, 2, 1, **bad).write(tmp_path / "two"))  # in other rows now
+    assert told() == [(amount, 0, "open"), (day, 0, "open")]
+    # another visit with the same fault is news; one mended visit closes its own item alone
+    third = NEXT + timedelta(days=1)
+    stage.run(any_store, third, extract(3, 2, 1, 4, v2=bad["v2"], v4={"charge": "1E6"}).write(tmp_path / "three"))
+    assert told() == [(amount, 0, "open"), (day, 0, "done"), (amount, 2, "open")]
+    [new] = [x for x in rows(any_store, r.work_items) if x.opened_on == third]
+    assert "Cells or rows: 1. Visits that wait for this reason: 1." in new.reason
+    # what was mended and is spoilt again is news as well
+    fourth = third + timedelta(days=1)
+    stage.run(any_store, fourth, extract(3, 2, 1, 4, v1=bad["v1"]).write(tmp_path / "four"))
+    assert told() == [(amount, 0, "done"), (day, 0, "done"), (amount, 2, "done"), (day, 3, "open")]
+
+
+def test_an_item_of_two_visits_waits_for_both(store: Store, tmp_path: Path):
+    spoilt = {"charge": "1E5"}
+    stage.run(store, ON, extract(1, 2, v1=spoilt, v2=spoilt).write(tmp_path / "one"))
+    stage.run(store, NEXT, extract(1, 2, v2=spoilt).write(tmp_path / "two"))
+    assert [x.state for x in rows(store, r.work_items)] == ["open"]
+    stage.run(store, NEXT, extract(2, 1).write(tmp_path / "three"))
+    assert [x.state for x in rows(store, r.work_items)] == ["done"]
+
+
 def test_every_visit_is_in_one_state_and_no_cent_is_lost(store: Store, tmp_path: Path):
     sample.make(visits=3000, seed=5, out=tmp_path / "x", on=ON)
     counts = stage.run(store, ON, tmp_path / "x")
