@@ -147,33 +147,65 @@ def _visits(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
 
 
 def _imported(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
-    """Charges of each extract against its visits, where every visit of the extract is still its current version.
+    """Extracts against what they brought, and that against the visits as they stand.
 
-    A visit that a later extract brought again, changed, belongs to that one; then only the numbers can be bounded.
+    `visit_versions` is append-only, so a version that a later extract superseded still counts for the extract that brought
+    it, and a visit that vanished from the register is missed.
     """
-    e, i = r.encounters.c, r.imports.c
-    visits = (
-        sa.select(e.import_id, sa.func.count().label("visits"), sa.func.sum(e.charge_cents).label("cents"))
-        .group_by(e.import_id)
-        .subquery("visits")
+    e, i, v = r.encounters.c, r.imports.c, r.visit_versions.c
+    versions = (
+        sa.select(v.import_id, sa.func.count().label("visits"), sa.func.sum(v.charge_cents).label("cents"))
+        .group_by(v.import_id)
+        .subquery("versions")
     )
     expected = found = 0
     for row in connection.execute(
-        sa.select(r.imports, visits.c.visits, visits.c.cents)
-        .select_from(r.imports.outerjoin(visits, visits.c.import_id == i.import_id))
+        sa.select(r.imports, versions.c.visits, versions.c.cents)
+        .select_from(r.imports.outerjoin(versions, versions.c.import_id == i.import_id))
         .order_by(i.import_id)
     ):
         count = int(row.visits or 0)
-        if count == row.rows_read:
+        if count == row.rows_read:  # wholly new; of any other extract a part was known before, and stands below
             expected += row.charge_cents
             found += int(row.cents or 0)
-        elif count > row.rows_new + row.rows_changed + row.rows_quarantined:
-            broken.append(f"Extract {row.import_id[:16]} has {count} visits, more than it brought.")
-    yield Line("charges of extracts = charges of their visits", expected, found)
-    total = int(connection.execute(sa.select(sa.func.count()).select_from(r.encounters)).scalar_one())
-    new, aside = _sum(connection, i.rows_new), _sum(connection, i.rows_quarantined)
-    if not new <= total <= new + aside:
-        broken.append(f"Extracts brought {new} visits and {aside} illegible rows, but {total} are registered.")
+        elif not row.rows_new <= count <= row.rows_new + row.rows_changed + row.rows_quarantined:
+            broken.append(
+                f"Extract {row.import_id[:16]} is recorded with {count} visits, which is not what it brought."
+            )
+    orphans = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(r.visit_versions.outerjoin(r.imports, i.import_id == v.import_id))
+        .where(i.import_id.is_(None))
+    ).scalar_one()
+    if orphans:
+        broken.append(f"{orphans} visits are of extracts that the register does not know.")
+    yield Line("charges of extracts that were wholly new = charges of the visits that they brought", expected, found)
+    newest = (
+        sa.select(v.encounter_key, sa.func.max(v.version).label("version")).group_by(v.encounter_key).subquery("newest")
+    )
+    brought = (
+        sa.select(v.encounter_key, v.version, v.charge_cents)
+        .join(newest, (newest.c.encounter_key == v.encounter_key) & (newest.c.version == v.version))
+        .subquery("brought")
+    )
+    total = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(brought.c.charge_cents), 0))).scalar_one()
+    yield Line("charges of all visits ever brought (newest version) = charges of registered visits", int(total),
+               _sum(connection, e.charge_cents))  # fmt: skip
+    lost = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(brought.outerjoin(r.encounters, e.encounter_key == brought.c.encounter_key))
+        .where(e.encounter_key.is_(None))
+    ).scalar_one()
+    if lost:
+        broken.append(f"{lost} visits that extracts brought are no longer in the register.")
+    strange = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(r.encounters.outerjoin(brought, e.encounter_key == brought.c.encounter_key))
+        .where(sa.or_(brought.c.encounter_key.is_(None), brought.c.version != e.version,
+                      brought.c.charge_cents != e.charge_cents))
+    ).scalar_one()  # fmt: skip
+    if strange:
+        broken.append(f"{strange} visits in the register are not as extracts brought them.")
 
 
 def _claims(connection: sa.Connection) -> Iterator[Line]:

@@ -15,8 +15,8 @@ metadata = sa.MetaData()
 Cents = sa.BigInteger
 
 
-def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    return sa.Table(name, metadata, *columns)
+def _table(name: str, *columns: sa.schema.SchemaItem, comment: str = "") -> sa.Table:
+    return sa.Table(name, metadata, *columns, comment=comment or None)
 
 
 #: states of an encounter before it has a claim; `claimed` hands over to the claim's state
@@ -91,6 +91,15 @@ encounters = _table(
     sa.Column("coded_part", sa.String(40), comment="part of coded_claims/date=logical_date that holds its claim"),
     sa.Column("source_file", sa.Text, nullable=False),
     sa.Column("source_row", sa.Integer, nullable=False),
+)
+
+visit_versions = _table(
+    "visit_versions",
+    sa.Column("encounter_key", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("import_id", sa.String(64), nullable=False, index=True),
+    sa.Column("charge_cents", Cents, nullable=False),
+    comment="what intake has brought, once and for all: the proof holds the visits against it",
 )
 
 claims = _table(
@@ -400,4 +409,4 @@ quality_results = _table(
 )
 
 #: tables whose rows, once written, are never changed or removed by the application
-APPEND_ONLY = ("claim_events", "ledger_transactions", "ledger_entries", "file_arrivals")
+APPEND_ONLY = ("visit_versions", "claim_events", "ledger_transactions", "ledger_entries", "file_arrivals")

@@ -120,6 +120,9 @@ class Books:
         ]  # fmt: skip
         self.store.lake.write("scrubbed_lines", SENT, part, _lines(rows))
         with self.store.begin() as c:
+            insert_new(c, r.visit_versions, [
+                {"encounter_key": f"E{i}", "version": 1, "import_id": "i", "charge_cents": cents} for i in claim_ids
+            ])  # fmt: skip
             insert_new(c, r.encounters, [
                 {"encounter_key": f"E{i}", "version": 1, "content_hash": "h", "import_id": "i", "logical_date": SENT,
                  "practice_id": "P1", "payer_key": payer_key, "service_from": SENT, "charge_cents": cents,

@@ -27,6 +27,9 @@ def whole(books: Books) -> Books:
              "unbilled_cents": 3_000, "priced_cents": 1_000, "state": "held", "reason": "x", "lake_part": "l",
              "source_file": "f", "source_row": 3}
         ])  # fmt: skip
+        insert_new(c, r.visit_versions, [
+            {"encounter_key": "E3", "version": 1, "import_id": "i", "charge_cents": 9_000}
+        ])  # fmt: skip
         insert_new(c, r.imports, [
             {"import_id": "i", "logical_date": SENT, "format": "csv", "name": "x", "rows_read": 3, "charge_cents": 29_000,
              "rows_new": 3, "rows_changed": 0, "rows_known": 0, "rows_quarantined": 0}
@@ -81,7 +84,7 @@ def extra(
 
 #: what goes wrong → lines of which one at least must open
 FAULTS: dict[str, tuple[Callable[[sa.Connection], object], str]] = {
-    "a visit's charge is changed": (change(r.encounters, charge_cents=10_001), "charges of extracts = charges of their visits"),
+    "a visit's charge is changed": (change(r.encounters, charge_cents=10_001), "charges of all visits ever brought (newest version) = charges of registered visits"),
     "a held visit's billed part is changed": (
         change(r.encounters, billed_cents=9_999),
         "charges of coded visits, with what the charge master priced = billed + not billed apart",
@@ -163,6 +166,36 @@ def test_a_visit_in_no_state_a_broken_chain_and_an_altered_archive_keep_it_open(
 def test_names_that_hold_the_letters_of_a_header_do_not_hide_claims() -> None:
     glued = file_837(("C1", "100")).replace(b"BHT*", b"NM1*IL*1*DOE*LISA*X~BHT*") + b"\r\n" + file_837(("C2", "7.5"))
     assert list(proof.claims_in(glued)) == [("C1", 10_000), ("C2", 750)]
+
+
+def test_a_visit_that_vanishes_is_missed(whole: Books) -> None:
+    with whole.store.begin() as c:
+        c.execute(sa.delete(r.encounters).where(r.encounters.c.encounter_key == "E3"))
+    found = proof.prove(whole.store)
+    assert not found.closes
+    assert "1 visits that extracts brought are no longer in the register." in found.broken
+    line = next(one for one in found.lines if one.name.startswith("charges of all visits ever brought"))
+    assert line.expected - line.found == 9_000
+
+
+def test_an_extract_stays_proved_when_a_later_one_brings_a_visit_anew(whole: Books) -> None:
+    with whole.store.begin() as c:
+        insert_new(c, r.visit_versions, [
+            {"encounter_key": "E3", "version": 2, "import_id": "j", "charge_cents": 9_500}
+        ])  # fmt: skip
+        insert_new(c, r.imports, [
+            {"import_id": "j", "logical_date": ON, "format": "csv", "name": "x", "rows_read": 3, "charge_cents": 29_500,
+             "rows_new": 0, "rows_changed": 1, "rows_known": 2, "rows_quarantined": 0}
+        ])  # fmt: skip
+        e = r.encounters.c
+        c.execute(
+            sa.update(r.encounters).where(e.encounter_key == "E3")
+            .values(version=2, charge_cents=9_500, billed_cents=7_500, import_id="j", logical_date=ON)
+        )  # fmt: skip
+    found = proof.prove(whole.store)
+    assert found.closes
+    line = next(one for one in found.lines if one.name.startswith("charges of extracts that were wholly new"))
+    assert (line.expected, line.found) == (29_000, 29_000)
 
 
 def test_an_empty_store_closes(books: Books) -> None:

@@ -59,6 +59,6 @@ def test_charge_to_bank(any_store: Store, tmp_path: Path) -> None:
     }  # fmt: skip
     found = proof.prove(any_store)
     assert found.residue_cents == 0
-    assert found.broken == ["Extracts brought 0 visits and 0 illegible rows, but 3 are registered."]
+    assert found.broken == ["3 visits are of extracts that the register does not know."]
     for stage in (acknowledgments, remittances, deposits):
         assert not any(stage.run(any_store, ON).values())

@@ -94,6 +94,7 @@ def test_a_register_of_a_newer_version_is_refused(any_store: Store) -> None:
 # --- append-only -------------------------------------------------------------------------------------------------------
 
 _ROWS: dict[str, dict[str, Any]] = {
+    "visit_versions": {"encounter_key": "E1", "version": 1, "import_id": "i", "charge_cents": 1},
     "claim_events": {
         "sequence": 1, "claim_id": "C1", "event": "made", "from_state": None, "to_state": "ready", "file_id": None,
         "on_date": ON, "detail": "", "previous_hash": "0" * 64, "hash": "1" * 64,
