@@ -19,6 +19,7 @@ from pipeline.ledger.proof import Proof
 from pipeline.money import shown
 from pipeline.quality import engine
 from pipeline.reports import words
+from pipeline.reports.visits import visits
 from pipeline.store import Store
 from pipeline.store import register as r
 
@@ -120,6 +121,8 @@ class Item:
     opened_on: date
     due_on: date | None
     owner: str
+    visit: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,10 +427,12 @@ def _items(connection: sa.Connection, names: dict[str, str]) -> list[Item]:
     w = r.work_items.c
     rows = connection.execute(
         sa.select(r.work_items).where(w.state == "open").order_by(w.cents.desc(), w.item_id).limit(ITEMS)
-    )
+    ).fetchall()
+    about = visits(connection, [x._asdict() for x in rows])
     return [
         Item(x.item_id, x.queue, x.cause, x.title, x.reason, x.action, names.get(x.payer_key or "", x.payer_key or ""),
-             x.claim_id or "", x.subject, int(x.cents), x.opened_on, x.due_on, x.owner or "")
+             x.claim_id or "", x.subject, int(x.cents), x.opened_on, x.due_on, x.owner or "",
+             *about.get(x.item_id, ("", "")))
         for x in rows
     ]  # fmt: skip
 

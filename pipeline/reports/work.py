@@ -13,11 +13,14 @@ from rich.text import Text
 from pipeline.errors import Terminal
 from pipeline.money import shown
 from pipeline.reports.terminal import named, table
+from pipeline.reports.visits import visits
 from pipeline.reports.words import QUEUES
 from pipeline.store import Store
 from pipeline.store import register as r
 
 _W = r.work_items.c
+_FINDINGS_SHOWN = 40
+_INTAKE = "intake."  # begins the rules of intake: an item of one is about an extract
 
 
 def causes(store: Store, queue: str | None = None) -> list[dict[str, Any]]:
@@ -63,17 +66,34 @@ def _find(connection: sa.Connection, item: str) -> dict[str, Any]:
 
 
 def one(store: Store, item: str) -> dict[str, Any]:
-    """One item with the findings of its subject."""
+    """One item with the findings of its subject and, where it is about a visit, where the visit stands in the source."""
     f = r.findings.c
     with store.read() as connection:
         found = _find(connection, item)
-        keys = [k for k in (found["subject"], found["claim_id"]) if k]
+        visit = visits(connection, [found]).get(found["item_id"], ("", ""))
+        if found["queue"] == "file" and found["cause"].startswith(_INTAKE):
+            mine = _of_extract(found)
+        else:
+            mine = f.subject.in_([k for k in (found["subject"], found["claim_id"]) if k])
         findings = connection.execute(
             sa.select(f.severity, f.rule, f.source, f.loop, f.segment_id, f.element, f.message, f.fix)
-            .where(f.subject.in_(keys))
-            .order_by(f.severity, f.rule, f.finding_id)
+            .where(mine)
+            .order_by(f.severity, f.rule, f.file, sa.func.length(f.source), f.source, f.finding_id)
         ).mappings()
-        return found | {"findings": [dict(x) for x in findings]}
+        return found | {"visit": visit[0], "source": visit[1], "findings": [dict(x) for x in findings]}
+
+
+def _of_extract(item: Mapping[str, Any]) -> sa.ColumnElement[bool]:
+    """The findings behind an item of an extract: of its rule, and of its night or of a visit that waits since then.
+
+    A finding that was known before keeps its first night; the visit's `lake_part` says which extract the item means.
+    """
+    f, e = r.findings.c, r.encounters.c
+    waiting = sa.select(e.encounter_key).where(e.state == "quarantined", e.lake_part == item["subject"])
+    return sa.and_(
+        f.stage == "encounters", f.rule == item["cause"],
+        sa.or_(f.logical_date == item["opened_on"], f.subject.in_(waiting)),
+    )  # fmt: skip
 
 
 def assign(store: Store, item: str, owner: str) -> str:
@@ -128,6 +148,7 @@ def show_one(console: Console, item: Mapping[str, Any]) -> None:
         ("queue", f"{item['queue']}, cause {item['cause']}"),
         ("about", item["subject"]),
         ("claim", item["claim_id"]),
+        ("visit", item["visit"] and f"{item['visit']}, {item['source']}"),
         ("payer", item["payer_key"]),
         ("dollars", shown(item["cents"])),
         ("opened", item["opened_on"]),
@@ -144,8 +165,12 @@ def show_one(console: Console, item: Mapping[str, Any]) -> None:
     if item["findings"]:
         console.print()
         console.print(Text("Findings", "bold"))
-    for finding in item["findings"]:
-        place = f" ({finding['source']})" if finding["source"] else ""
+    for finding in item["findings"][:_FINDINGS_SHOWN]:
+        source = finding["source"]
+        place = f" ({source})" if source and not finding["message"].startswith(source) else ""
         console.print(
             Padding(named(f"{finding['severity']}: {finding['message']}{place}", finding["fix"]), (0, 0, 0, 2))
         )
+    more = len(item["findings"]) - _FINDINGS_SHOWN
+    if more > 0:
+        console.print(Text(f"  … and {more:,} more: claimpipe work show {item['item_id'][:10]} --json", "dim"))

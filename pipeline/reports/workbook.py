@@ -34,9 +34,9 @@ def render(summary: Summary) -> bytes:
                ((_queue(x.queue), x.title, x.payer, x.count, x.cents, x.due_on, x.action, x.cause)
                 for x in summary.todo))  # fmt: skip
     sheets.add("Items", ("Item", "Queue", "What", "Why", "What to do", "Payer", "Claim", "About", "$Dollars", "Opened",
-                         "Due", "Owner", "Cause"),
+                         "Due", "Owner", "Cause", "Visit", "Source"),
                ((x.item_id, _queue(x.queue), x.title, x.reason, x.action, x.payer, x.claim_id, x.subject, x.cents,
-                 x.opened_on, x.due_on, x.owner, x.cause) for x in summary.items))  # fmt: skip
+                 x.opened_on, x.due_on, x.owner, x.cause, x.visit, x.source) for x in summary.items))  # fmt: skip
     sheets.add("Funnel", ("Stage", "Visits", "$Dollars", "Set aside", "$Set aside dollars", "$Of it not billed",
                           "$Priced here", "Why"),
                ((x.name, x.count, x.cents, x.aside_count, x.aside_cents, x.unbilled_cents, x.priced_cents, x.aside)

@@ -118,3 +118,66 @@ def test_what_is_done_stays_as_it_was_written(queues, change):
     with queues.read() as connection:
         row = connection.execute(sa.select(r.work_items).where(r.work_items.c.item_id == wanted)).one()
     assert (row.resolution, row.owner) == ("First note.", None)
+
+
+def visit(key: str, row: int, **changes) -> dict:
+    return {
+        "encounter_key": key, "content_hash": "0" * 64, "import_id": "e" * 64, "logical_date": ON, "practice_id": "P1",
+        "charge_cents": 100, "state": "claimed", "lake_part": "e" * 16, "source_file": "e.csv", "source_row": row,
+    } | changes  # fmt: skip
+
+
+def claim(number: str, key: str) -> dict:
+    return {
+        "claim_id": number, "encounter_key": key, "payer_key": "medicare", "practice_id": "P1", "guide": "005010X222A1",
+        "frequency": "1", "charge_cents": 100, "service_from": ON, "logical_date": ON, "scrubbed_date": ON,
+        "scrubbed_part": "p", "state": "denied",
+    }  # fmt: skip
+
+
+def test_an_item_leads_to_the_row_of_its_visit(queues):
+    by_subject = item("C2", "A7:562", 10, "rejection")
+    with queues.begin() as connection:
+        connection.execute(sa.insert(r.encounters), [visit(f"P1:V{n}", 10 + n) for n in (1, 7, 8)])
+        connection.execute(sa.insert(r.claims), [claim("C1", "P1:V7"), claim("C2", "P1:V8")])
+        open_items(connection, [by_subject])
+    for wanted, key, row in (
+        (item("C1", "CO-50", queue="denial"), "P1:V7", 17), (by_subject, "P1:V8", 18), (item("P1:V1"), "P1:V1", 11),
+    ):  # fmt: skip
+        found = work.one(queues, wanted.item_id)
+        assert (found["visit"], found["source"]) == (key, f"e.csv row {row}")
+        assert re.search(rf"^visit +{key}, e.csv row {row} *$", shown(found), re.M)
+    other = work.one(queues, item("P1:V2").item_id)
+    assert (other["visit"], other["source"]) == ("", "")
+    assert not re.search("^visit", shown(other), re.M)
+
+
+def test_an_item_of_an_extract_lists_its_rows(queues):
+    part, rule = "e" * 16, "intake.date.illegible"
+    wanted = item(part, rule, queue="file")
+
+    def told(row: int, subject: str, rule: str = rule) -> Finding:
+        place = f"e.csv row {row} column d"
+        return Finding(
+            rule=rule, severity="error", message=f"{place}: bad.", file="e.csv", source=place, subject=subject
+        )
+
+    with queues.begin() as connection:
+        aside = {"state": "quarantined"}
+        connection.execute(sa.insert(r.encounters), [
+            visit("P1:V5", 5, **aside), visit("P1:V6", 6, **aside, lake_part="f" * 16)])  # fmt: skip
+        open_items(connection, [wanted])
+        earlier = date(2026, 11, 1)  # spoilt once more in the same cell: its finding was known
+        record_findings(connection, "encounters", earlier, [told(5, "P1:V5"), told(6, "P1:V6")])
+        many = [told(n, f"P1:W{n}") for n in range(100, 140)]
+        record_findings(
+            connection, "encounters", ON, [told(10, ""), told(9, "P1:V9"), told(3, "P1:V9", "intake.orphan"), *many]
+        )
+    found = work.one(queues, wanted.item_id)
+    rows = [int(x["source"].split()[2]) for x in found["findings"]]
+    assert rows == [5, 9, 10, *range(100, 140)]
+    text = shown(found)
+    assert "error: e.csv row 9 column d: bad.\n" in re.sub(" +\n", "\n", text)
+    assert "row 136" in text
+    assert "row 137" not in text
+    assert f"and 3 more: claimpipe work show {wanted.item_id[:10]} --json" in text

@@ -101,6 +101,12 @@ def test_dollars_and_counts_are_numbers_and_add_up(book, bad_night):
     [(work, open_)] = bad_night.sql("select sum(cents), count(*) from work_items where state = 'open'")
     assert cents(todo["Dollars"]) == cents(items["Dollars"]) == work
     assert sum(cell.value for cell in todo["Items"]) == len(items["Item"]) == open_
+    led = {x.value: (v.value, s.value) for x, v, s in zip(items["Item"], items["Visit"], items["Source"], strict=True)}
+    denied = bad_night.sql("""select w.item_id, e.encounter_key, e.source_file || ' row ' || e.source_row
+        from work_items w join claims c on c.claim_id = w.claim_id join encounters e on e.encounter_key = c.encounter_key
+        where w.state = 'open' and w.queue = 'denial'""")
+    assert denied
+    assert all(led[item] == (key, source) for item, key, source in denied)
     assert cents(columns(book, "States")["Dollars charged"]) == summary.charge
     assert cents(columns(book, "Ledger")["Dollars (debit +)"]) == 0
     assert (
