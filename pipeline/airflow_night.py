@@ -41,6 +41,9 @@ def environment(settings: Settings) -> dict[str, str]:
     home = settings.home.resolve() / "airflow"
     return {
         "AIRFLOW_HOME": str(home),
+        # its processes start one another by name: they must find the `airflow` beside this Python
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "AIRFLOW__API__HOST": "127.0.0.1",  # every visitor is an administrator here
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -86,11 +89,17 @@ def prepare(settings: Settings) -> None:
 def standalone() -> int:
     """Run `airflow standalone` until it is stopped; returns its exit code. Its processes are one group and go together."""
     process = subprocess.Popen([sys.executable, "-m", "airflow", "standalone"], start_new_session=True)
+
+    def asked_to_stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, asked_to_stop)
     try:
         return process.wait()
     except KeyboardInterrupt:
         return OK_STOPPED
     finally:
+        signal.signal(signal.SIGTERM, before)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -88,10 +89,13 @@ class Result:
                 fix=first.reason.fix,
             )
         if self.stops:
+            reasons = Counter(self.failed.values())
+            commonest, count = reasons.most_common(1)[0]
             raise Terminal(
                 f"Quality suite {self.suite} stopped the night: {len(self.failed)} of {self.keys} rows fail "
-                f"({self.share:.1%}; the threshold is {self.stop_above:.1%}). Nothing of them went on.",
-                fix="Look at the findings: so many failures usually mean that the source changed its layout.",
+                f"({self.share:.1%}; the threshold is {self.stop_above:.1%}). Nothing of them went on. "
+                f"Most often ({count}): {commonest.message} ({commonest.rule})",
+                fix=f"{commonest.fix} So many failures usually mean that the source changed its layout.",
             )
 
 
