@@ -36,7 +36,7 @@ from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
 Format = Literal["parquet", "csv", "json"]
 Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
 #: rows of a row group: enough for compression, little enough for memory
-GROUP_ROWS = 1 << 15
+GROUP_ROWS = 1 << 16
 #: processes that make tables of what this one cuts, and from how many bytes on they repay their start
 PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 25

@@ -105,7 +105,7 @@ class Crew:
         if failure is not None:
             raise failure
         # bytes of its own for each table, so that one that is kept long does not keep the others
-        parts = [data[start:end] for start, end in pairwise([0, *ends])]
+        parts = [_copied(data, start, end) for start, end in pairwise([0, *ends])]
         return [(name, pa.ipc.open_stream(part).read_all()) for name, part in zip(names, parts, strict=True)], noted
 
     def close(self) -> None:
@@ -151,6 +151,13 @@ class Crew:
         pipe.send_bytes(pickle.dumps((ends, names, noted, None, fits), protocol=5))
         if not fits:
             pipe.send_bytes(sink.getvalue())
+
+
+def _copied(data: mmap.mmap | bytes, start: int, end: int) -> pa.Buffer:
+    """Memory of Arrow's own pool: the system's grows by and by when large pieces come and go between small ones that stay."""
+    buffer = pa.allocate_buffer(end - start)
+    memoryview(buffer).cast("B")[:] = memoryview(data)[start:end]
+    return buffer
 
 
 def _write(tables: list[tuple[str, pa.Table]], sink: pa.NativeFile) -> list[int]:

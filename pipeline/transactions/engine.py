@@ -33,7 +33,7 @@ from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas
 from pipeline.x12.scan import PAD, Ints, Scan, code_of, padded
 from pipeline.x12.segments import Delimiters, Segment
 
-WINDOW = 1 << 21
+WINDOW = 1 << 20
 #: a claim, or a set's header, larger than this is damage and not data
 LARGEST_UNIT = 1 << 25
 #: chunks of many sets without tables may wait behind one that is with the crew
@@ -115,6 +115,8 @@ class Engine:
         self.window = window
         self.numbered = 0  # segments numbered so far in the file at hand
         self._threads = threads
+        if processes:
+            _warm()
         self._crew = Crew(_made, processes, window) if processes else None
         self._pool = ThreadPoolExecutor(threads, "x12-tables") if threads and not processes else None
         self._underway: deque[tuple[list[SetContext], list[Noted], Callable[[], Made], list[str]]] = deque()
@@ -558,6 +560,26 @@ def _made(buffer: npt.NDArray[np.uint8], described: Description) -> Made:
 def _known(context: SetContext) -> SetContext:
     """What the tables need of a set: without what only this process uses."""
     return replace(context, reader=None, reported=set(), row={})
+
+
+@cache
+def _warm() -> None:
+    """Read something small, so that what is made or loaded on first use is shared by the processes and not each one's own."""
+    engine = Engine(_Nowhere())
+    engine.file("", [_SMALL])
+    engine.finish()
+
+
+class _Nowhere:
+    def add(self, name: str, table: pa.Table) -> None:
+        pass
+
+
+_SMALL = (
+    b"ISA*00*          *00*          *ZZ*A              *ZZ*B              *260105*0830*^*00501*000000001*0*T*:~"
+    b"GS*HP*A*B*20260105*0830*1*X*005010X221A1~ST*835*0001~BPR*I*1.5*C*CHK************20260105~LX*1~CLP*1*1*2*1.5*0.5~"
+    b"MOA***MA01~DTM*232*20260105~SVC*HC:1*2*1.5**1~CAS*CO*45*.5~LQ*HE*N1~SE*11*0001~GE*1*1~IEA*1*000000001~"
+)
 
 
 def _piece(file: _File, data: bytes, offset: int) -> _Piece:
