@@ -1,6 +1,7 @@
 """The shapes of the tables between stages, read from `schemas/tables/*.toml`.
 
-A stage hands on Arrow tables, and the shape is checked at the border: names, order, types and the columns that may not
+A column of type `rows` holds a list of rows of another shape (`part.*`): what a claim or a line has any number of, and most
+have none of, travels with its owner through every stage without a join. A stage hands on Arrow tables, and the shape is checked at the border: names, order, types and the columns that may not
 be null. A table that does not fit is a defect in the stage (bad data was set aside long before), so it raises Terminal.
 """
 
@@ -50,11 +51,16 @@ def schema(name: str) -> pa.Schema:
         raise Terminal(f"There is no table shape named {name}.") from error
     if "same_as" in data:  # the same shape at a later stage of the way
         return schema(data["same_as"])
-    fields = [
-        pa.field(column, TYPES[spec["type"]], nullable=not spec.get("required", False))
-        for column, spec in data["columns"].items()
-    ]
-    return pa.schema(fields)
+    return pa.schema(
+        [
+            pa.field(column, _type(spec), nullable=not spec.get("required", False))
+            for column, spec in data["columns"].items()
+        ]
+    )
+
+
+def _type(spec: Mapping[str, Any]) -> pa.DataType:
+    return pa.list_(pa.struct(list(schema(spec["of"])))) if spec["type"] == "rows" else TYPES[spec["type"]]
 
 
 @cache

@@ -223,6 +223,17 @@ def read_quantity(text: str) -> Decimal:
     return Decimal(text).quantize(Decimal("0.0001"))
 
 
+_FLAGS = {"y": True, "yes": True, "true": True, "1": True, "n": False, "no": False, "false": False, "0": False}
+
+
+def read_flag(text: str) -> bool:
+    """Y or N, yes or no, true or false, 1 or 0. ValueError for anything else."""
+    try:
+        return _FLAGS[text.lower()]
+    except KeyError:
+        raise ValueError("not yes or no") from None
+
+
 def read_integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise ValueError("not a number")

@@ -64,7 +64,11 @@ _ORDINAL = {"diagnoses": "rank", "services": "line"}
 
 def columns(table: str) -> list[str]:
     """All columns of one table of the layout, in the order in which claimpipe itself writes them."""
-    shape = [name for name in shapes.schema(SHAPES[table]).names if name not in _WORKED_OUT and name not in KEY]
+    shape = [
+        field.name
+        for field in shapes.schema(SHAPES[table])
+        if field.name not in _WORKED_OUT and field.name not in KEY and not pa.types.is_list(field.type)
+    ]
     return [*KEY, *shape, *(["payer"] if table == "encounters" else [])]
 
 
@@ -89,6 +93,7 @@ _BY_TYPE: dict[pa.DataType, tuple[Callable[[str], Any], str]] = {
     shapes.TYPES["money"]: (intake.read_amount, "intake.amount.illegible"),
     shapes.TYPES["quantity"]: (intake.read_quantity, "intake.number.illegible"),
     shapes.TYPES["integer"]: (intake.read_integer, "intake.number.illegible"),
+    shapes.TYPES["boolean"]: (intake.read_flag, "intake.value.unknown"),
 }
 #: columns whose parser the type does not tell
 _BY_COLUMN: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -523,7 +528,13 @@ class _Assembly:
     @staticmethod
     def _table(shape: str, column: Callable[[str], pa.Array], order: np.ndarray) -> pa.Table:
         schema, take = shapes.schema(shape), pa.array(order)
-        return pa.Table.from_arrays([column(field.name).take(take) for field in schema], schema=schema)
+        return pa.Table.from_arrays(
+            [
+                pa.nulls(len(order), field.type) if pa.types.is_list(field.type) else column(field.name).take(take)
+                for field in schema
+            ],
+            schema=schema,
+        )
 
 
 @dataclass(slots=True)
