@@ -20,7 +20,10 @@ def _table(name: str, *columns: sa.schema.SchemaItem, comment: str = "") -> sa.T
 
 
 #: states of an encounter before it has a claim; `claimed` hands over to the claim's state
-ENCOUNTER_STATES = ("quarantined", "extracted", "coder_list", "not_billable", "coded", "held", "claimed")
+#: cancelled: the source took the visit back, and no payer holds a claim of it that has not been voided
+ENCOUNTER_STATES = (
+    "quarantined", "extracted", "coder_list", "not_billable", "cancelled", "coded", "held", "claimed",
+)  # fmt: skip
 #: states of a claim. unknown: the upload's outcome is not known · received: TA1/999 accepted · accepted: 277CA accepted
 CLAIM_STATES = (
     "ready", "batched", "sent", "unknown", "received", "accepted", "rejected", "paid", "denied", "reversed",
@@ -34,7 +37,7 @@ SENDING_STATES = (
 
 imports = _table(
     "imports",
-    sa.Column("import_id", sa.String(64), primary_key=True, comment="sha256 over the extract's files"),
+    sa.Column("import_id", sa.String(64), primary_key=True, comment="files_id, or a hash of it and of what it changed later"),
     sa.Column("logical_date", sa.Date, nullable=False),
     sa.Column("format", sa.String(16), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
@@ -44,7 +47,9 @@ imports = _table(
     sa.Column("rows_changed", sa.Integer, nullable=False),
     sa.Column("rows_known", sa.Integer, nullable=False),
     sa.Column("rows_quarantined", sa.Integer, nullable=False),
-)
+    sa.Column("files_id", sa.String(64), nullable=False, default="", server_default="", index=True,
+              comment="sha256 over the extract's files; the same files may have another effect on a later night"),
+)  # fmt: skip
 
 encounters = _table(
     "encounters",
@@ -81,7 +86,9 @@ encounters = _table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("reason", sa.Text, nullable=False, default="", comment="rule that decided the state"),
     sa.Column("coded_with", sa.String(16), comment="fingerprint of the coding rules that decided"),
-    sa.Column("claim_id", sa.String(20), index=True),
+    sa.Column(
+        "claim_id", sa.String(20), index=True, comment="the version of its claim that speaks for it; null until claimed"
+    ),
     sa.Column(
         "lake_part",
         sa.String(40),
@@ -91,6 +98,14 @@ encounters = _table(
     sa.Column("coded_part", sa.String(40), comment="part of coded_claims/date=logical_date that holds its claim"),
     sa.Column("source_file", sa.Text, nullable=False),
     sa.Column("source_row", sa.Integer, nullable=False),
+    sa.Column(
+        "cancelled",
+        sa.Boolean,
+        nullable=False,
+        default=False,
+        server_default=sa.false(),
+        comment="the source took it back",
+    ),
 )
 
 visit_versions = _table(
@@ -104,8 +119,10 @@ visit_versions = _table(
 
 claims = _table(
     "claims",
-    sa.Column("claim_id", sa.String(20), primary_key=True),
-    sa.Column("encounter_key", sa.Text, nullable=False, unique=True),
+    sa.Column(
+        "claim_id", sa.String(20), primary_key=True, comment="CLM01: each version of a visit's claim has its own"
+    ),
+    sa.Column("encounter_key", sa.Text, nullable=False),
     sa.Column("payer_key", sa.Text, nullable=False),
     sa.Column("practice_id", sa.Text, nullable=False),
     sa.Column("guide", sa.String(12), nullable=False),
@@ -122,6 +139,29 @@ claims = _table(
     sa.Column("group_control", sa.String(9)),
     sa.Column("set_control", sa.String(9)),
     sa.Column("payer_claim_number", sa.Text),
+    sa.Column("version", sa.Integer, nullable=False, default=1, server_default="1"),
+    sa.Column("replaces", sa.String(20), comment="of frequency 7 and 8: the version that the payer holds"),
+    sa.Column(
+        "closed_on",
+        sa.Date,
+        comment="a later version went out, or the visit was cancelled: its charge no longer stands",
+    ),
+    sa.UniqueConstraint("encounter_key", "version", name="uq_claims_encounter_version"),
+    comment="one row a version; what a payer did with a version stays that version's state",
+)
+
+decisions = _table(
+    "decisions",
+    sa.Column("decision_id", sa.String(32), primary_key=True, comment="hash of its content"),
+    sa.Column("encounter_key", sa.Text, nullable=False, index=True),
+    sa.Column("action", sa.String(12), nullable=False, comment="approve, keep, void, resend"),
+    sa.Column("visit_version", sa.Integer, nullable=False, comment="the version of the visit that the person saw"),
+    sa.Column("claim_id", sa.String(20), nullable=False, comment="the newest version of its claim then"),
+    sa.Column("item_id", sa.String(32), nullable=False, comment="work item that it answers"),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("on_date", sa.Date, nullable=False),
+    comment="what a person decided about a claim that a payer has seen",
 )
 
 claim_events = _table(
@@ -409,4 +449,4 @@ quality_results = _table(
 )
 
 #: tables whose rows, once written, are never changed or removed by the application
-APPEND_ONLY = ("visit_versions", "claim_events", "ledger_transactions", "ledger_entries", "file_arrivals")
+APPEND_ONLY = ("visit_versions", "claim_events", "decisions", "ledger_transactions", "ledger_entries", "file_arrivals")

@@ -60,6 +60,24 @@ def test_migrations_go_down_and_up_again(any_store: Store) -> None:
         c.execute(sa.delete(r.ledger_transactions))
 
 
+def test_claims_of_the_first_revision_become_first_versions(any_store: Store) -> None:
+    migrate.downgrade(any_store.engine, "0001")
+    day = ON.isoformat()
+    with any_store.begin() as c:
+        c.exec_driver_sql(
+            "INSERT INTO claims (claim_id, encounter_key, payer_key, practice_id, guide, frequency, charge_cents, service_from, "
+            "logical_date, scrubbed_date, scrubbed_part, state) VALUES "
+            f"('C1', 'P1:E1', 'a', 'P1', 'g', '1', 100, '{day}', '{day}', '{day}', 'x', 'paid')"
+        )
+    migrate.upgrade(any_store.engine)
+    with any_store.begin() as c:
+        first = c.execute(sa.select(r.claims)).mappings().one()
+        assert (first["version"], first["replaces"], first["closed_on"], first["state"]) == (1, None, None, "paid")
+        c.execute(sa.insert(r.claims).values({**first, "claim_id": "C1V2", "version": 2}))
+    with pytest.raises(sa.exc.IntegrityError), any_store.begin() as c:
+        c.execute(sa.insert(r.claims).values({**first, "claim_id": "C1V3", "version": 2}))
+
+
 @pytest.mark.postgres
 def test_runs_that_start_together_migrate_once(settings: Settings, request: pytest.FixtureRequest) -> None:
     for url in ("", request.getfixturevalue("postgres_url")):
@@ -104,6 +122,10 @@ _ROWS: dict[str, dict[str, Any]] = {
         "transaction_id": f"{1:032d}", "line": 1, "account": "receivable", "cents": 1, "claim_id": None, "detail": "",
     },
     "file_arrivals": {"file_id": "f", "payer_key": "p", "remote_name": "n", "logical_date": ON},
+    "decisions": {
+        "decision_id": "d", "encounter_key": "E1", "action": "approve", "visit_version": 2, "claim_id": "C1", "item_id": "i",
+        "actor": "a", "reason": "r", "on_date": ON,
+    },
 }  # fmt: skip
 
 
