@@ -42,21 +42,34 @@ def schemas_dir() -> Path:
 
 
 @cache
-def schema(name: str) -> pa.Schema:
-    """The Arrow schema of the shape `name`, for example `encounters` or `835.payments`."""
+def _columns(name: str) -> dict[str, dict[str, Any]]:
+    """The columns of the shape as its file states them."""
     path = schemas_dir() / "tables" / f"{name}.toml"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Terminal(f"There is no table shape named {name}.") from error
     if "same_as" in data:  # the same shape at a later stage of the way
-        return schema(data["same_as"])
+        return _columns(data["same_as"])
+    columns: dict[str, dict[str, Any]] = data["columns"]
+    return columns
+
+
+@cache
+def schema(name: str) -> pa.Schema:
+    """The Arrow schema of the shape `name`, for example `encounters` or `835.payments`."""
     return pa.schema(
         [
             pa.field(column, _type(spec), nullable=not spec.get("required", False))
-            for column, spec in data["columns"].items()
+            for column, spec in _columns(name).items()
         ]
     )
+
+
+@cache
+def words(name: str) -> dict[str, frozenset[str]]:
+    """Columns of the shape that hold one of a few words, and the words."""
+    return {column: frozenset(spec["words"]) for column, spec in _columns(name).items() if "words" in spec}
 
 
 def _type(spec: Mapping[str, Any]) -> pa.DataType:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.encounters import layout, synthea
+from pipeline.encounters.extras import EXTRAS
 from pipeline.encounters.intake import Context, Intake
 from pipeline.errors import Terminal
 
@@ -24,8 +25,14 @@ class Reader:
 
 
 READERS: dict[str, Reader] = {
-    "csv": Reader((*(f"{table}.csv" for table in layout.SHAPES), layout.MANIFEST), layout.read),
-    "parquet": Reader((*(f"{table}.parquet" for table in layout.SHAPES), layout.MANIFEST), layout.read),
+    **{
+        ending: Reader(
+            (*(f"{table}.{ending}" for table in layout.SHAPES), layout.MANIFEST),
+            layout.read,
+            tuple(f"{table}.{ending}" for table in EXTRAS),
+        )
+        for ending in ("csv", "parquet")
+    },
     "synthea": Reader(synthea.FILES, synthea.read),
 }
 #: recognised, so that the message can say what is the matter

@@ -121,6 +121,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "Export the whole set of files again: one of them is not of the same moment.",
         "row that refers to a missing record",
     ),
+    "intake.line.missing": (
+        "the row belongs to a service line that the visit does not have.",
+        "Give the number of one of the visit's services, or leave the line empty where the row is the visit's own.",
+        "row of a service that is not there",
+    ),
     "intake.orphan": (
         "the row belongs to a visit that the extract does not hold.",
         "Export the visit with it, or remove the row.",

@@ -1,5 +1,7 @@
 """The project's own layout: three tables (`encounters`, `diagnoses`, `services`) as CSV or Parquet, and `manifest.json`.
 
+Further tables, for what few visits have (`extras.EXTRAS`), are read where they are there.
+
 The columns are those of the shapes in `schemas/tables/`, less what intake itself works out, so a new column of a shape is
 a new column of the layout. docs/extracts.md describes them. Everything is columnar: each distinct text of a column is
 read once by the exact parsers of `intake`, and faults are masks over rows.
@@ -25,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import shapes
-from pipeline.encounters import intake, tables
+from pipeline.encounters import extras, intake, tables
 from pipeline.encounters.intake import Context, Intake, SetAside, finding
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
@@ -57,13 +59,14 @@ FILLED = {
     "services": ("line", "kind", "system", "code", "units"),
 }
 _POINTERS = re.compile(r"\d{1,2}(,\d{1,2})*", re.ASCII)
-KINDS = frozenset({"visit", "procedure", "immunization", "drug", "supply", "device", "other"})
-CLAIM_TYPES = frozenset({"professional", "institutional", "dental"})
 _ORDINAL = {"diagnoses": "rank", "services": "line"}
+_DIAGNOSIS_KINDS = ["admitting", "reason", "external"]
 
 
 def columns(table: str) -> list[str]:
     """All columns of one table of the layout, in the order in which claimpipe itself writes them."""
+    if table in extras.EXTRAS:
+        return [*KEY, *extras.own_columns(table)]
     shape = [
         field.name
         for field in shapes.schema(SHAPES[table])
@@ -97,10 +100,11 @@ _BY_TYPE: dict[pa.DataType, tuple[Callable[[str], Any], str]] = {
 }
 #: columns whose parser the type does not tell
 _BY_COLUMN: dict[str, tuple[Callable[[str], Any], str]] = {
-    "claim_type": (_word(CLAIM_TYPES), "intake.value.unknown"),
-    "kind": (_word(KINDS), "intake.value.unknown"),
     "pointers": (_pointers, "intake.pointer.illegible"),
 }
+
+
+_KEYS_OF_EXTRAS = {"line": shapes.TYPES["integer"]}
 
 
 @dataclass(slots=True)
@@ -117,41 +121,56 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
     """Read an extract of the own layout (`sources`: file name → bytes). Terminal where the extract as a whole is no good."""
     found = {table: _source(sources, table) for table in SHAPES}
     manifest = _manifest(sources[MANIFEST])
+    found |= _further(sources, manifest)
     findings: list[Finding] = []
     for table, source in found.items():
-        source.require(REQUIRED[table])
+        source.require(REQUIRED[table] if table in REQUIRED else (*KEY, *extras.filled(table)))
         known = set(columns(table))
         findings += [
             finding("intake.column.unknown", source.file, None, name, severity="warning")
             for name in source.columns
             if name not in known
         ]
-    visits, diagnoses, services = (_typed(table, source) for table, source in found.items())
-    _check_totals(manifest, visits, diagnoses, services, findings)
+    read = {table: _typed(table, source) for table, source in found.items()}
+    _check_totals(manifest, read, findings)
+    visits = read["encounters"]
     if not visits.source.rows and not visits.source.ragged:
         raise Terminal(
             f"{visits.source.file} holds no visit.", fix="Check the export; an empty extract is not taken in silently."
         )
-    return _Assembly(visits, diagnoses, services, bool(manifest.get("synthetic", False)), context, findings).result()
+    return _Assembly(read, bool(manifest.get("synthetic", False)), context, findings).result()
 
 
 def _source(sources: Mapping[str, bytes], table: str) -> tables.TextTable:
     for name in (f"{table}.csv", f"{table}.parquet"):
         if name in sources:
             return tables.read(name, sources[name])
-    raise Terminal(f"The extract has no {table}.csv or {table}.parquet.", fix="Export all three tables.")
+    raise Terminal(
+        f"The extract has no {table}.csv or {table}.parquet.", fix="Export every table that the manifest names."
+    )
+
+
+def _further(sources: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str, tables.TextTable]:
+    """The further tables that are there, or that the manifest says should be: one that went missing is not passed over."""
+    totals = manifest.get("tables")
+    stated = totals if isinstance(totals, dict) else {}
+    there = {name.rpartition(".")[0] for name in sources}
+    return {table: _source(sources, table) for table in extras.EXTRAS if table in there or table in stated}
 
 
 def _typed(table: str, source: tables.TextTable) -> _Read:
     """Read each distinct text of each column once."""
     read = _Read(source)
     canonical: list[pa.Array] = []
-    schema = shapes.schema(SHAPES[table])
-    filled = FILLED[table]
+    shape = SHAPES[table] if table in SHAPES else extras.EXTRAS[table].shape
+    schema, words = shapes.schema(shape), shapes.words(shape)
+    filled = FILLED[table] if table in FILLED else extras.filled(table)
     for name in columns(table):
         text = source.text(name)
-        kind = schema.field(name).type if name in schema.names else pa.string()
+        kind = schema.field(name).type if name in schema.names else _KEYS_OF_EXTRAS.get(name, pa.string())
         parse, rule = _BY_COLUMN.get(name) or _BY_TYPE.get(kind) or (None, "")
+        if name in words:
+            parse, rule = _word(words[name]), "intake.value.unknown"
         blank = pc.equal(text, "")
         if name in filled:
             rows = np.flatnonzero(blank.to_numpy(zero_copy_only=False))
@@ -215,11 +234,9 @@ def _total(manifest: Mapping[str, Any], table: str, name: str) -> Any:
     return part[name]
 
 
-def _check_totals(
-    manifest: Mapping[str, Any], visits: _Read, diagnoses: _Read, services: _Read, findings: list[Finding]
-) -> None:
+def _check_totals(manifest: Mapping[str, Any], tables_read: Mapping[str, _Read], findings: list[Finding]) -> None:
     """Terminal, naming both totals, where they differ. Rows set aside count, for they came."""
-    for table, read in (("encounters", visits), ("diagnoses", diagnoses), ("services", services)):
+    for table, read in tables_read.items():
         stated, counted = _total(manifest, table, "rows"), read.source.rows + len(read.source.ragged)
         if isinstance(stated, bool) or not isinstance(stated, int):
             raise Terminal(f"{MANIFEST}: tables.{table}.rows is not a whole number.", fix="See docs/extracts.md.")
@@ -228,7 +245,8 @@ def _check_totals(
                 f"{read.source.file} holds {counted} rows, but the manifest says {stated}.",
                 fix="Rows were lost or added on the way: export again. Nothing of the extract was taken in.",
             )
-    for table, read in (("encounters", visits), ("services", services)):
+    for table in ("encounters", "services"):
+        read = tables_read[table]
         text = str(_total(manifest, table, "charge"))
         try:
             stated_cents = cents(Decimal(text)) if re.fullmatch(r"\d{1,16}(\.\d{1,2})?", text) else -1
@@ -257,18 +275,12 @@ def _sum_cents(amounts: pa.Array) -> int:
 
 
 class _Assembly:
-    """Puts the three tables together: which row belongs to which visit, which visits are set aside, what is handed on."""
+    """Puts the tables together: which row belongs to which visit, which visits are set aside, what is handed on."""
 
-    def __init__(
-        self,
-        visits: _Read,
-        diagnoses: _Read,
-        services: _Read,
-        synthetic: bool,
-        context: Context,
-        findings: list[Finding],
-    ) -> None:
-        self.visits, self.children = visits, {"diagnoses": diagnoses, "services": services}
+    def __init__(self, read: Mapping[str, _Read], synthetic: bool, context: Context, findings: list[Finding]) -> None:
+        visits = read["encounters"]
+        self.visits, self.children = visits, {name: read[name] for name in ("diagnoses", "services")}
+        self.extras = {name: read[name] for name in extras.EXTRAS if name in read}
         self.synthetic, self.context, self.findings = synthetic, context, findings
         self.count = visits.source.rows
         practice, encounter = (visits.source.text(name) for name in KEY)
@@ -286,17 +298,19 @@ class _Assembly:
         self._visit_faults()
         self._key_faults()
         placed = {name: self._place(name, read) for name, read in self.children.items()}
+        further = {name: self._place(name, read) for name, read in self.extras.items()}
         self._charges(placed["services"])
-        hashes = self._hashes(placed)
+        hashes = self._hashes(placed, further)
+        nested = _Nested(self, placed["services"], further)
         good = np.ones(self.count, dtype=bool)
         good[sorted(self.faults)] = False
         self._register_faults(hashes)
         self._ragged_visits()
         charge_cents = _sum_cents(self.visits.values["charge"])
         return Intake(
-            encounters=self._encounters(good, hashes),
-            diagnoses=self._rows("diagnoses", placed["diagnoses"], good),
-            lines=self._rows("services", placed["services"], good),
+            encounters=self._encounters(good, hashes, nested.of_visits),
+            diagnoses=self._rows("diagnoses", placed["diagnoses"], good, {}),
+            lines=self._rows("services", placed["services"], good, nested.of_lines),
             set_aside=self.set_aside,
             findings=self.findings,
             rows_read=self.count + len(self.visits.source.ragged),
@@ -380,14 +394,16 @@ class _Assembly:
                 self.findings.append(finding("intake.row.width", source.file, row, ""))
             else:
                 self._fault(owner, "intake.row.width", source.file, row, "")
-        ordinal = read.values[_ORDINAL[name]]
-        order = np.lexsort((pc.fill_null(ordinal, -1).to_numpy(zero_copy_only=False), visit))
+        if name not in _ORDINAL:
+            order = np.argsort(visit, kind="stable")
+            return _Placed(read, visit, order[visit[order] >= 0])
+        order = np.lexsort((_ordinals(name, read), visit))
         order = order[visit[order] >= 0]
         return _Placed(read, visit, self._once(name, read, visit, order))
 
     def _once(self, name: str, read: _Read, visit: np.ndarray, order: np.ndarray) -> np.ndarray:
         """Leave out exact repeats of a row; a number used twice for different rows is a fault of the visit."""
-        ordinal = pc.fill_null(read.values[_ORDINAL[name]], -1).to_numpy(zero_copy_only=False)
+        ordinal = _ordinals(name, read)
         again = np.zeros(len(order), dtype=bool)
         if len(order) > 1:
             same = (visit[order[1:]] == visit[order[:-1]]) & (ordinal[order[1:]] == ordinal[order[:-1]])
@@ -437,8 +453,8 @@ class _Assembly:
             if int(index) not in self.faults:  # an illegible amount has been told already
                 self._at(int(index), "intake.charge.disagrees", "charge")
 
-    def _hashes(self, placed: Mapping[str, _Placed]) -> list[str]:
-        """sha256 over the visit's row and its diagnoses' and services' rows, by value: CSV and Parquet give the same."""
+    def _hashes(self, placed: Mapping[str, _Placed], further: Mapping[str, _Placed]) -> list[str]:
+        """sha256 over the visit's row and the rows that belong to it, by value: CSV and Parquet give the same."""
         assert self.visits.rows is not None
         parts = [[text] for text in self.visits.rows.to_pylist()]
         for child in placed.values():
@@ -448,6 +464,11 @@ class _Assembly:
                 parts[owner].append(text)
             for part in parts:
                 part.append("\x1d")
+        for name, extra in further.items():  # in any order, and not even a mark where a visit has none
+            assert extra.read.rows is not None
+            texts = extra.read.rows.take(pa.array(extra.order)).to_pylist()
+            for owner, text in sorted(zip(extra.visit[extra.order].tolist(), texts, strict=True)):
+                parts[owner].append(f"{name}\x1c{text}")
         return [hashlib.sha256("\x1e".join(part).encode()).hexdigest() for part in parts]
 
     def _payer_keys(self) -> pa.Array:
@@ -490,7 +511,7 @@ class _Assembly:
                 )
             )  # fmt: skip
 
-    def _encounters(self, good: np.ndarray, hashes: Sequence[str]) -> pa.Table:
+    def _encounters(self, good: np.ndarray, hashes: Sequence[str], nested: Mapping[str, pa.Array]) -> pa.Table:
         source, values = self.visits.source, self.visits.values
         payer = source.text("payer")
         # an empty payer means that the patient pays
@@ -506,10 +527,11 @@ class _Assembly:
             "payer_source": payer_source,
             "payer_key": self._payer_keys(),
             "claim_type": pc.fill_null(values["claim_type"], "professional"),
+            **nested,
         }
         return self._table("encounters", lambda name: made.get(name, values.get(name)), np.flatnonzero(good))
 
-    def _rows(self, name: str, placed: _Placed, good: np.ndarray) -> pa.Table:
+    def _rows(self, name: str, placed: _Placed, good: np.ndarray, nested: Mapping[str, pa.Array]) -> pa.Table:
         source, values = placed.read.source, placed.read.values
         order = placed.order[good[placed.visit[placed.order]]]
         owner = pa.array(placed.visit, type=pa.int64())
@@ -518,6 +540,7 @@ class _Assembly:
             "encounter_key": self.keys.take(owner),
             "source_file": pa.array([source.file] * source.rows, type=pa.string()),
             "source_row": pa.array(source.numbers, type=pa.int64()),
+            **nested,
         }
         if name == "services":
             made["service_date"] = pc.coalesce(values["service_date"], self.visits.values["service_from"].take(owner))
@@ -526,15 +549,93 @@ class _Assembly:
         return self._table(SHAPES[name], lambda column: made.get(column, values.get(column)), order)
 
     @staticmethod
-    def _table(shape: str, column: Callable[[str], pa.Array], order: np.ndarray) -> pa.Table:
+    def _table(shape: str, column: Callable[[str], pa.Array | None], order: np.ndarray) -> pa.Table:
         schema, take = shapes.schema(shape), pa.array(order)
+        given = [(field, column(field.name)) for field in schema]
         return pa.Table.from_arrays(
-            [
-                pa.nulls(len(order), field.type) if pa.types.is_list(field.type) else column(field.name).take(take)
-                for field in schema
-            ],
+            [pa.nulls(len(order), f.type) if values is None else values.take(take) for f, values in given],
             schema=schema,
         )
+
+
+def _ordinals(name: str, read: _Read) -> np.ndarray:
+    """The numbers by which a visit's rows are ordered and told apart; -1 where illegible. Diagnoses count within a kind."""
+    numbers = pc.fill_null(read.values[_ORDINAL[name]], -1).to_numpy(zero_copy_only=False)
+    if name != "diagnoses":
+        return numbers
+    kind = pc.fill_null(pc.index_in(read.values["kind"], value_set=pa.array(_DIAGNOSIS_KINDS)), -1)
+    return np.where(numbers < 0, -1, numbers + (kind.to_numpy(zero_copy_only=False) + 1) * 10**9)
+
+
+class _Nested:
+    """The rows of the further tables as nested columns of the visits and of the services."""
+
+    def __init__(self, assembly: _Assembly, services: _Placed, further: Mapping[str, _Placed]) -> None:
+        self._assembly, self._services = assembly, services
+        self.of_visits: dict[str, pa.Array] = {}
+        self.of_lines: dict[str, pa.Array] = {}
+        owners = {name: self._owners(name, placed) for name, placed in further.items()}
+        adjusted = self._adjustments(further, owners)
+        for name, placed in further.items():
+            extra, (visit, line) = extras.EXTRAS[name], owners[name]
+            if name == extras.ADJUSTMENTS:
+                continue
+            rows = extras.struct(name, placed.read.values, adjusted.get(name))
+            if extra.visit:
+                self.of_visits[extra.visit] = extras.owned(rows, visit, assembly.count)
+            if extra.line:
+                self.of_lines[extra.line] = extras.owned(rows, line, services.read.source.rows)
+
+    def _owners(self, name: str, placed: _Placed) -> tuple[np.ndarray, np.ndarray]:
+        """(visit, service) that owns each row, -1 for none: a row is its line's or else its visit's."""
+        nobody = np.full(len(placed.visit), -1, dtype=np.int64)
+        if "line" not in placed.read.values:
+            return placed.visit, nobody
+        number = pc.fill_null(placed.read.values["line"], -1).to_numpy(zero_copy_only=False)
+        known = {
+            (int(self._services.visit[row]), int(line)): int(row)
+            for row, line in zip(
+                self._services.order, _ordinals("services", self._services.read)[self._services.order], strict=True
+            )
+        }  # fmt: skip
+        line = nobody.copy()
+        for row in np.flatnonzero((number >= 0) & (placed.visit >= 0)).tolist():
+            line[row] = known.get((int(placed.visit[row]), int(number[row])), -1)
+            if line[row] < 0:
+                self._fault(name, placed, row, "intake.line.missing", "line")
+        return np.where(number < 0, placed.visit, -1), line
+
+    def _adjustments(
+        self, further: Mapping[str, _Placed], owners: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    ) -> dict[str, dict[str, pa.Array]]:
+        """Adjustments as the nested column of the other payers (by visit) and of their decisions (by line)."""
+        mine = further.get(extras.ADJUSTMENTS)
+        found: dict[str, dict[str, pa.Array]] = {}
+        for level, table in enumerate(("other_payers", "adjudications")):
+            upper = further.get(table)
+            if upper is None:
+                continue
+            known: dict[tuple[int, str], int] = {}
+            payers = upper.read.values[extras.BY].to_pylist()
+            for row, owner in enumerate(owners[table][level].tolist()):
+                known.setdefault((owner, payers[row]), row)
+            column = pa.nulls(len(payers), shapes.schema(extras.EXTRAS[table].shape).field(extras.ADJUSTMENTS).type)
+            if mine is not None:
+                above = owners[extras.ADJUSTMENTS][level]
+                payer = mine.read.values[extras.BY].to_pylist()
+                owner_row = np.array(
+                    [known.get((o, p), -1) if o >= 0 else -1 for o, p in zip(above.tolist(), payer, strict=True)],
+                    dtype=np.int64,
+                )
+                column = extras.owned(extras.struct(extras.ADJUSTMENTS, mine.read.values), owner_row, len(payers))
+                for row in np.flatnonzero((above >= 0) & (owner_row < 0)).tolist():
+                    self._fault(extras.ADJUSTMENTS, mine, row, "intake.reference.missing", extras.BY)
+            found[table] = {extras.ADJUSTMENTS: column}
+        return found
+
+    def _fault(self, name: str, placed: _Placed, row: int, rule: str, column: str) -> None:
+        source, visit = placed.read.source, int(placed.visit[row])
+        self._assembly._fault(visit, rule, source.file, int(source.numbers[row]), column)
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ class Extract:
     encounters: list[Row] = field(default_factory=list)
     diagnoses: list[Row] = field(default_factory=list)
     services: list[Row] = field(default_factory=list)
+    further: dict[str, list[Row]] = field(default_factory=dict)
     totals: dict[str, Any] = field(default_factory=dict)
 
     def visit(self, number: int, **cells: str) -> Row:
@@ -54,13 +55,24 @@ class Extract:
 
     @property
     def tables(self) -> dict[str, list[Row]]:
-        return {"encounters": self.encounters, "diagnoses": self.diagnoses, "services": self.services}
+        return {
+            "encounters": self.encounters,
+            "diagnoses": self.diagnoses,
+            "services": self.services,
+            **self.further,
+        }
+
+    def add(self, table: str, number: int, **cells: str) -> Row:
+        """A row of a further table (`parties`, `other_payers` …) of the visit with that number."""
+        row = {"practice_id": "P01", "encounter_id": f"V{number}"} | cells
+        self.further.setdefault(table, []).append(row)
+        return row
 
     def manifest(self) -> dict[str, Any]:
         tables: dict[str, dict[str, Any]] = {}
         for name, rows in self.tables.items():
             tables[name] = {"rows": len(rows)}
-            if name != "diagnoses":
+            if name in ("encounters", "services"):
                 tables[name]["charge"] = str(sum((_amount(row["charge"]) for row in rows), Decimal(0)))
         for place, value in self.totals.items():
             table, total = place.split(".")

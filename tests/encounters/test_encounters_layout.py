@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from encounters.extracts import Extract
 from hypothesis import HealthCheck, given
@@ -18,7 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline import shapes
-from pipeline.encounters import formats, layout
+from pipeline.encounters import extras, formats, layout
 from pipeline.encounters.intake import RULES, Context, Intake
 from pipeline.errors import Terminal
 
@@ -172,6 +173,12 @@ FAULTS: list[tuple[str, Callable[[Extract], None], tuple[str, str, int, str]]] =
     ("pointers", spoil("services", pointers="A"), ("intake.pointer.illegible", "services", 3, "pointers")),
     ("kind", spoil("services", kind="surgery"), ("intake.value.unknown", "services", 3, "kind")),
     ("claim type", spoil("encounters", claim_type="837P"), ("intake.value.unknown", "encounters", 2, "claim_type")),
+    ("line that is not there", lambda e: e.add("notes", 2, line="3", kind="ADD", text="x"), ("intake.line.missing", "notes", 1, "line")),
+    ("payer that is not there", lambda e: [
+        e.add("other_payers", 2, responsibility="P", payer_name="Acme", payer_id="A1"),
+        e.add("adjustments", 2, payer_id="A2", group="CO", reason="45", amount="1.00")],
+     ("intake.reference.missing", "adjustments", 1, "payer_id")),
+    ("role", lambda e: e.add("parties", 2, role="surgeon", npi="1234567893"), ("intake.value.unknown", "parties", 1, "role")),
     ("services do not add up", spoil("encounters", charge="194.01"), ("intake.charge.disagrees", "encounters", 2, "charge")),
 ]  # fmt: skip
 
@@ -198,7 +205,7 @@ def test_one_fault_sets_one_visit_aside(
 def test_every_rule_that_sets_a_row_aside_has_a_fixture():
     elsewhere = {
         "intake.row.width", "intake.text.encoding", "intake.orphan", "intake.row.repeated", "intake.column.unknown",
-        "intake.total.unproved", "intake.reference.missing",
+        "intake.total.unproved",
     }  # fmt: skip
     assert {f[2][0] for f in FAULTS} == set(RULES) - elsewhere
 
@@ -469,6 +476,104 @@ def test_whatever_a_cell_holds_its_neighbours_go_on(tmp_path: Path, cell: str, p
     assert len(set(keys) | {a.encounter_key for a in taken.set_aside}) == 3
 
 
+# --- further tables ---------------------------------------------------------------------------------------------------
+
+
+def secondary() -> Extract:
+    """Visit 2 with another payer who has paid, and rows of its own and of its lines in every further table."""
+    extract = three()
+    add = extract.add
+    add("parties", 2, role="ordering", last="Okafor", first="Ben", npi="1234567893", line="2")
+    add("parties", 2, role="supervising", last="Quill", first="Ada", npi="1245319599")
+    add(
+        "other_payers",
+        2,
+        responsibility="P",
+        payer_name="Acme",
+        payer_id="A1",
+        relationship="18",
+        member_id="77",
+        paid="100.00",
+    )
+    add("adjudications", 2, line="1", payer_id="A1", paid="90.00", units="1", paid_date="2026-11-15")
+    add("adjustments", 2, line="1", payer_id="A1", group="PR", reason="2", amount="66.00")
+    add("adjustments", 2, payer_id="A1", group="CO", reason="45", amount="28.00")
+    add("dates", 2, qualifier="454", from_date="2026-11-01")
+    add("references", 2, qualifier="X4", value="12D4567890", line="2")
+    add("attachments", 2, report_type="OZ", transmission="EL", control_number="K1")
+    add("notes", 2, kind="ADD", text="one, two")
+    add("codes", 2, kind="value", rank="1", code="A2", amount="5.00")
+    add("conditions", 2, category="07", holds="Y", code1="01")
+    add("transport", 2, reason="A", miles="12.5")
+    add("teeth", 2, tooth="12", surfaces="MO", line="1")
+    add("forms", 2, line="1", form_kind="UT", form="484.03", question="1A", percent="88")
+    add("measurements", 2, line="1", kind="TR", qualifier="R1", value="9.5")
+    return extract  # fmt: skip
+
+
+def test_rows_of_further_tables_travel_with_their_visit_or_line(tmp_path: Path):
+    taken = read(secondary().write(tmp_path))
+    assert taken.set_aside == []
+    assert taken.encounters.num_rows == 3
+    visit = taken.encounters.to_pylist()[1]
+    one, two = taken.lines.filter(pc.equal(taken.lines.column("encounter_key"), visit["encounter_key"])).to_pylist()
+    assert [(p["role"], p["last"]) for p in visit["parties"]] == [("supervising", "Quill")]
+    assert [(p["role"], p["last"]) for p in two["parties"]] == [("ordering", "Okafor")]
+    [payer] = visit["other_payers"]
+    assert (payer["payer_id"], payer["paid"]) == ("A1", Decimal("100.00"))
+    assert [(a["reason"], a["amount"]) for a in payer["adjustments"]] == [("45", Decimal("28.00"))]
+    [decided] = one["adjudications"]
+    assert [(a["reason"], a["amount"]) for a in decided["adjustments"]] == [("2", Decimal("66.00"))]
+    assert visit["codes"][0]["amount"] == Decimal("5.00")
+    assert visit["conditions"][0]["holds"] is True
+    assert visit["transport"][0]["miles"] == Decimal("12.5000")
+    assert [one["teeth"][0]["surfaces"], one["forms"][0]["percent"], one["measurements"][0]["value"]] == [
+        "MO", Decimal(88), Decimal("9.5"),
+    ]  # fmt: skip
+    assert [visit[c][0] is not None for c in ("dates", "attachments", "notes")] == [True] * 3
+    assert two["references"][0]["value"] == "12D4567890"
+    for untouched in (taken.encounters.to_pylist()[0], taken.encounters.to_pylist()[2]):
+        assert {untouched[name] for name in ("parties", "other_payers", "codes", "notes")} == {None}
+
+
+def test_further_tables_count_in_the_visits_hash_whatever_their_order_and_format(tmp_path: Path):
+    plain, rich, turned = three(), secondary(), secondary()
+    for rows in turned.further.values():
+        rows.reverse()
+    hashes = [
+        read(extract.write(tmp_path / name)).encounters.column("content_hash").to_pylist()
+        for name, extract in (("plain", plain), ("rich", rich), ("turned", turned))
+    ]
+    parquet = read(secondary().write_parquet(tmp_path / "parquet")).encounters.column("content_hash").to_pylist()
+    assert hashes[1] == hashes[2] == parquet
+    assert hashes[0][::2] == hashes[1][::2]
+    assert hashes[0][1] != hashes[1][1]
+
+
+def test_a_further_table_that_the_manifest_names_must_be_there(tmp_path: Path):
+    folder = secondary().write(tmp_path)
+    (folder / "other_payers.csv").unlink()
+    with pytest.raises(Terminal, match="no other_payers"):
+        read(folder)
+
+
+def test_diagnoses_of_a_stay_count_within_their_kind(tmp_path: Path):
+    extract = three()
+    extract.diagnoses.append(
+        {"practice_id": "P01", "encounter_id": "V2", "rank": "1", "system": "ICD10CM", "code": "R079", "kind": "admitting", "poa": ""}
+    )  # fmt: skip
+    taken = read(extract.write(tmp_path))
+    assert taken.set_aside == []
+    mine = [
+        d for d in taken.diagnoses.to_pylist() if d["encounter_key"] == taken.encounters.to_pylist()[1]["encounter_key"]
+    ]
+    assert [(d["kind"], d["rank"], d["code"]) for d in mine] == [
+        (None, 1, "J020"),
+        (None, 2, "I10"),
+        ("admitting", 1, "R079"),
+    ]
+
+
 # --- the documentation -----------------------------------------------------------------------------------------------
 
 
@@ -480,6 +585,9 @@ def test_the_documentation_lists_every_column_and_its_examples_are_read(tmp_path
         (tmp_path / f"{table}.csv").write_text(section.split("```csv\n")[1].split("```")[0])
         demanded = dict(re.findall(r"^\| `(\w+)` \| \w+ \| (column[ \w]*) \|", section, re.M))
         assert set(demanded) == set(layout.REQUIRED[table])
+    for table in extras.EXTRAS:
+        [row] = re.findall(rf"^\| `{table}` \| ([^|]+) \|", text, re.M)
+        assert re.findall(r"`(\w+)`", row) == extras.own_columns(table)
     (tmp_path / "manifest.json").write_text(text.split("```json\n")[1].split("```")[0])
     taken = read(tmp_path)
     assert (taken.encounters.num_rows, taken.set_aside, taken.findings) == (2, [], [])
