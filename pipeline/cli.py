@@ -25,7 +25,7 @@ from rich.console import Console
 from pipeline import __version__, cli_files
 from pipeline import settings as settings_module
 from pipeline.cli_files import Json, emit, parse_day
-from pipeline.errors import ClaimpipeError, Terminal
+from pipeline.errors import ClaimpipeError, Terminal, place_of
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -90,10 +90,8 @@ def _run() -> int:
         _say(_of_the_machine(error))
         return _or_traceback(CANNOT_RUN)
     except Exception as error:  # a defect: say where, but not the values, which may be a patient's
-        place = traceback.extract_tb(error.__traceback__)[-1]
         _say(
-            f"a defect ({type(error).__name__} at {Path(place.filename).name}:{place.lineno}). Nothing half-done "
-            "was recorded. Set CLAIMPIPE_TRACEBACK=1 to see more (it may show patient data)."
+            f"a defect ({place_of(error)}). Nothing half-done was recorded. Set CLAIMPIPE_TRACEBACK=1 to see more (it may show patient data)."
         )
         return _or_traceback(CANNOT_RUN)
     if code == INTERRUPTED:

@@ -6,7 +6,6 @@ dates pass through Airflow; whatever a defect's exception may hold is dropped he
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from pipeline.errors import ClaimpipeError, Terminal
+from pipeline.errors import ClaimpipeError, Terminal, place_of
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -109,8 +108,7 @@ def run(context: Mapping[str, Any], work: Callable[[Store, date], Any]) -> Any:
     except (ClaimpipeError, AirflowSkipException):
         raise
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"A defect ({type(error).__name__} at {Path(place.filename).name}:{place.lineno})."
+        message = f"A defect ({place_of(error)})."
     raise Terminal(
         message, fix="Nothing half-done was recorded. Run the step with claimpipe on the command line to see more."
     )

@@ -8,6 +8,9 @@ patient data.
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 
 class ClaimpipeError(Exception):
     """Base of all errors that claimpipe raises on purpose. `fix` says what to do next, for a person."""
@@ -24,3 +27,10 @@ class Terminal(ClaimpipeError):
 
 class Transient(ClaimpipeError):
     """Trying again may help: the link is down, the database is locked, the payer's server is busy."""
+
+
+def place_of(error: BaseException) -> str:
+    """Kind and place of an unforeseen exception, for messages: never its own words, which may quote a patient's values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -6,6 +6,9 @@ import re
 from decimal import Decimal
 
 CENT = Decimal("0.01")
+#: no single amount of this trade is larger (one trillion dollars): what is, is illegible. A million of them still add up
+#: within the 64 bits of a database's integer
+LARGEST_CENTS = 10**14
 #: what a person or a payer may write for an amount: optional sign, digits, at most two decimals
 _AMOUNT = re.compile(r"^[+-]?(\d{1,16})(\.\d{0,2})?$|^[+-]?\.\d{1,2}$")
 
@@ -16,6 +19,22 @@ def parse_cents(text: str) -> int:
     if not _AMOUNT.match(text):
         raise ValueError("not a plain amount with at most two decimals")
     return int((Decimal(text) * 100).to_integral_exact())
+
+
+#: a decimal as X12 allows it: optional sign, digits, a point, as many decimals as the sender likes
+_DECIMAL = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", re.ASCII)
+
+
+def received_cents(text: str) -> int | None:
+    """An amount as a payer may write it (494.85, 494.850, 0494.85, +494.85) → cents; None where it is no plain decimal of
+    whole cents below `LARGEST_CENTS`. Never raises: what others write is no reason to stop."""
+    text = text.strip()
+    if not _DECIMAL.fullmatch(text):
+        return None
+    value = Decimal(text)
+    if abs(value) * 100 > LARGEST_CENTS or value * 100 != (value * 100).to_integral_value():
+        return None
+    return int(value * 100)
 
 
 def cents(amount: Decimal) -> int:

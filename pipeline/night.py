@@ -8,7 +8,9 @@ money that has come in is still posted and proved.
 
 from __future__ import annotations
 
+import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from pipeline.claims import stage as claims_stage
 from pipeline.coding import stage as coding_stage
 from pipeline.deposits import stage as deposits_stage
 from pipeline.encounters import stage as encounters_stage
-from pipeline.errors import ClaimpipeError, Terminal
+from pipeline.errors import ClaimpipeError, Terminal, place_of
 from pipeline.ledger import proof
 from pipeline.money import shown
 from pipeline.remittances import stage as remittances_stage
@@ -178,7 +180,7 @@ def _checked(store: Store, on: date, suite: str) -> Counts:
 
 
 def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
-    """The whole night for one logical date. Never raises a ClaimpipeError of one payer or step: see `Report.troubles`.
+    """The whole night for one logical date. Never raises what fails in one payer or step: see `Report.troubles`.
 
     A trouble of the intake itself (missing column, unreadable extract) is raised, after the mail has been worked: there is
     nothing new to code, but money that came in does not wait for it.
@@ -195,7 +197,7 @@ def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: T
     if extract is not None:
         try:
             step("intake", "", partial(intake, store, on, extract, fmt))
-        except ClaimpipeError:
+        except Exception:
             _work_the_mail(store, on, report, step)
             raise
     with _noting(report, "coding and scrubbing"):
@@ -263,14 +265,25 @@ def awaiting_box(store: Store) -> set[str]:
 
 @contextmanager
 def _noting(report: Report, whose: str) -> Iterator[list[str]]:
-    """Turn a failure of one payer or step into a trouble of the report, so that its neighbours go on."""
+    """Turn a failure of one payer or step into a trouble of the report, so that its neighbours go on.
+
+    A defect is one too, told without the values of its exception: mail and money of the others do not wait for its mending.
+    """
     noted: list[str] = []
     try:
         yield noted
+        return
     except ClaimpipeError as error:
         noted.append(f"{whose}: {error}")
-        if noted[0] not in report.troubles:
-            report.troubles.append(noted[0])
+    except Exception as error:
+        if os.environ.get("CLAIMPIPE_TRACEBACK"):
+            traceback.print_exc()
+        noted.append(
+            f"{whose}: A defect ({place_of(error)}). Nothing half-done was recorded. Set CLAIMPIPE_TRACEBACK=1 to see "
+            "more (it may show patient data)."
+        )
+    if noted[0] not in report.troubles:
+        report.troubles.append(noted[0])
 
 
 def uses_box(settings: Settings) -> bool:

@@ -22,12 +22,11 @@ import sqlalchemy as sa
 from pipeline import payers, transactions
 from pipeline.acknowledgments import facts, meaning
 from pipeline.bank_days import add_bank_days, bank_days_between
-from pipeline.failpoints import failpoint
 from pipeline.findings import Finding, has_errors
-from pipeline.store import Store
+from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import add_to_stage, files_waiting, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "acknowledgments"
@@ -69,20 +68,13 @@ class _Target:
 def run(store: Store, on: date) -> dict[str, int]:
     """Read the acknowledgment files that have arrived, apply them and all that waited; alarm for what did not come."""
     profiles = payers.load_profiles(store.settings.payers_dir)
-    with store.read() as connection:
-        waiting_files = files_waiting(connection, KINDS, unless=READ_MARK)
-    read = [_read(store, row) for row in waiting_files]
-    failpoint("acknowledgments.before_record")
-    counts: dict[str, int] = defaultdict(int)
-    with store.begin() as connection:
-        one_at_a_time(connection, STAGE)
-        still = {row.file_id for row in files_waiting(connection, KINDS, unless=READ_MARK)}
-        read = [file for file in read if file.file_id in still]
+
+    def record(connection: sa.Connection, read: list[_Read], counts: dict[str, int]) -> None:
         order = _record_files(connection, on, read, counts)
         _apply(store, connection, on, order, profiles, counts)
         _overdue(connection, on, profiles, counts)
-        add_to_stage(connection, STAGE, on, counts)
-    return dict(counts)
+
+    return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row), record, unless=READ_MARK)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -8,21 +8,31 @@ what stands in it. A record ends with a slash; some banks end it with the line, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from pipeline.deposits import trn
 from pipeline.findings import Finding
+from pipeline.money import LARGEST_CENTS
 
 #: how many fields follow a funds type before the next field: D is counted by its own number
 _FUNDS = {"S": 3, "V": 2}
+#: line ends of any system; nothing else that Python takes for one ends a record
+_LINE_END = re.compile(r"\r\n|\n|\r")
+#: days over which the funds of one amount become available: no bank names more
+_MOST_DISTRIBUTIONS = 99
+_TYPE = re.compile(r"\d{1,3}", re.ASCII)
 _FIX = "Nothing of it was taken. Ask the bank for the report again."
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A 16 record. `cents` has no sign: type codes 100–399 are credits, 400–699 debits. `text` holds its 88 records too."""
+    """A 16 record. `cents` has no sign: type codes 100–399 are credits, 400–699 debits. `text` holds its 88 records too.
+
+    `taken_back`: the record states its amount with a minus, so it is the opposite of what its type code says.
+    """
 
     type_code: str
     cents: int
@@ -32,10 +42,12 @@ class Detail:
     trace: str
     origin: str
     line: int
+    taken_back: bool = False
 
     @property
     def is_credit(self) -> bool:
-        return self.type_code.isdigit() and 100 <= int(self.type_code) <= 399
+        """Money that came in: a credit that is not taken back."""
+        return 100 <= _int(self.type_code) <= 399 and not self.taken_back
 
 
 @dataclass
@@ -86,7 +98,7 @@ def read(data: bytes, *, file: str = "") -> Bai2File:
 def _records(data: bytes) -> list[_Record]:
     text = data.decode("utf-8-sig", errors="replace")
     records: list[_Record] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_LINE_END.split(text), start=1):
         if not line.strip():
             continue
         code, _, body = line.partition(",")
@@ -197,10 +209,22 @@ class _Reader:
         head, pieces = _head_and_text(record)
         amount = self._amount(head[1], record.line)
         self.account.total += amount or 0
+        type_code = head[0].strip()
+        if not _TYPE.fullmatch(type_code):
+            self._tell("bai2.type", "error", record.line, "the type code of a detail is not a number of three digits")
+            self.account.rejected = self.account.rejected or "bai2.type"
+        elif (amount or 0) < 0:
+            self._tell(
+                "bai2.sign",
+                "warning",
+                record.line,
+                "an amount with a minus: the bank took back what it had booked",
+                "It was not booked as a deposit. Find the deposit that it takes back, and ask the bank why.",
+            )
         trace, origin = trn.find(pieces)
         self.account.details.append(
-            Detail(head[0].strip(), abs(amount or 0), head[-2].strip(), head[-1].strip(), "".join(pieces).strip(),
-                   trace, origin, record.line)
+            Detail(type_code, abs(amount or 0), head[-2].strip(), head[-1].strip(), "".join(pieces).strip(),
+                   trace, origin, record.line, (amount or 0) < 0)
         )  # fmt: skip
 
     def _amount(self, text: str, line: int) -> int | None:
@@ -208,8 +232,8 @@ class _Reader:
         digits = text[1:] if text[:1] in "+-" else text
         if not digits:
             return 0
-        if not (digits.isascii() and digits.isdigit()):
-            self._tell("bai2.amount", "error", line, "an amount is not a whole number of cents")
+        if not (digits.isascii() and digits.isdigit()) or len(digits.lstrip("0")) > 15 or int(digits) > LARGEST_CENTS:
+            self._tell("bai2.amount", "error", line, "an amount is not a whole number of cents that money can have")
             if self.account is not None:
                 self.account.rejected = self.account.rejected or "bai2.amount"
             return None
@@ -274,7 +298,7 @@ def _after_funds(fields: Sequence[str], at: int) -> int:
     """How many fields belong to the funds type at `at`, beyond itself."""
     kind = fields[at].strip() if at < len(fields) else ""
     if kind == "D":
-        return 1 + 2 * _int(fields[at + 1] if at + 1 < len(fields) else "")
+        return 1 + 2 * min(_int(fields[at + 1] if at + 1 < len(fields) else ""), _MOST_DISTRIBUTIONS)
     return _FUNDS.get(kind, 0)
 
 
@@ -294,8 +318,9 @@ def _padded(fields: list[str], size: int) -> list[str]:
 
 
 def _int(text: str) -> int:
+    """A count; 0 where it is none, or longer than any count is."""
     text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0
 
 
 def _day(text: str) -> date | None:

@@ -8,6 +8,7 @@ debits, credits) must agree at both levels; a batch whose totals do not agree gi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -22,6 +23,7 @@ CREDITS = frozenset({"22", "32", "42", "52"})
 _DEBIT_DIGITS = frozenset("56789")
 _PRENOTES = frozenset({"23", "28", "33", "38", "43", "53"})
 _RETURN, _CORRECTION, _PAYMENT_INFORMATION = "99", "98", "05"
+_DIGITS = re.compile(r"\d+", re.ASCII)
 _FIX = "Nothing of it was taken. Ask the bank for the file again."
 
 
@@ -71,6 +73,7 @@ class _Totals:
 class _Entry:
     record: str
     line: int
+    legible: bool
     addenda: list[str] = field(default_factory=list)
 
 
@@ -164,7 +167,8 @@ class _Reader:
             return
         totals = self.batch.totals
         cents = _int(record[29:39])
-        if not (record[3:11].strip().isdigit() and record[29:39].isdigit()):
+        legible = _DIGITS.fullmatch(record[3:11].strip()) is not None and _DIGITS.fullmatch(record[29:39]) is not None
+        if not legible:
             self._tell("nacha.entry", "error", number, "the routing number or the amount is not a number")
         totals.count += 1
         totals.hash += _int(record[3:11])
@@ -172,7 +176,7 @@ class _Reader:
             totals.debit += cents
         else:
             totals.credit += cents
-        self.batch.entries.append(_Entry(record, number))
+        self.batch.entries.append(_Entry(record, number, legible))
 
     def _addenda(self, number: int, record: str) -> None:
         if self.batch is None or not self.batch.entries:
@@ -202,7 +206,7 @@ class _Reader:
         if effective is None:
             self._tell("nacha.date", "error", batch.line, "the batch has no effective date")
             return
-        for entry in batch.entries:
+        for entry in filter(lambda entry: entry.legible, batch.entries):
             self._payment(batch, entry, effective)
 
     def _payment(self, batch: _Batch, entry: _Entry, effective: date) -> None:

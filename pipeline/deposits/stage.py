@@ -20,14 +20,13 @@ import sqlalchemy as sa
 
 from pipeline.bank_days import add_bank_days, bank_days_between
 from pipeline.deposits import bai2, nacha
-from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
 from pipeline.ledger import accounts, posting
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
-from pipeline.store import Store
+from pipeline.store import Store, received
 from pipeline.store import register as r
-from pipeline.store.store import add_to_stage, files_waiting, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "deposits"
@@ -80,20 +79,13 @@ class Tie:
 
 def run(store: Store, on: date) -> dict[str, int]:
     """Take in the bank's files, match, and alarm for what stands on one side only."""
-    with store.read() as connection:
-        arrived = files_waiting(connection, KINDS)
-    read = [_read(store, row) for row in arrived]
-    failpoint("deposits.before_record")
-    counts: dict[str, int] = defaultdict(int)
-    with store.begin() as connection:
-        one_at_a_time(connection, STAGE)
-        still = {row.file_id for row in files_waiting(connection, KINDS)}
-        files = [file for file in read if file.file_id in still]
+
+    def record(connection: sa.Connection, files: list[_Read], counts: dict[str, int]) -> None:
         _take_in(connection, on, files, counts)
         _match(connection, on, counts)
         _alarms(connection, on, counts)
-        add_to_stage(connection, STAGE, on, counts)
-    return dict(counts)
+
+    return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row), record)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -179,13 +171,20 @@ def _take_in(connection: sa.Connection, on: date, files: Sequence[_Read], counts
                 )
             )  # fmt: skip
         for detail in file.debits:
-            if detail.trace:
+            if detail.trace or detail.taken_back:
                 items.append(_debit_item(file.file_id, detail, on))
     update_rows(connection, r.files, "file_id", marks, ["state", "reason"])
     counts["work_items"] += open_items(connection, items)
 
 
 def _debit_item(file_id: str, detail: bai2.Detail, on: date) -> WorkItem:
+    if detail.taken_back:
+        return WorkItem(
+            queue="deposit", subject=f"{file_id}:{detail.line}", cause="taken-back", title="The bank took a booking back",
+            reason=f"The bank's report states −{shown(detail.cents)} (type {detail.type_code}, trace "
+                   f"{detail.trace or 'none'}): it takes back what it had booked. It is not in the books.",
+            action="Find the deposit that it takes back, and ask the bank why.", cents=detail.cents, opened_on=on,
+        )  # fmt: skip
     return WorkItem(
         queue="deposit", subject=f"{file_id}:{detail.line}", cause="debit", title="A payer took money from the account",
         reason=f"A debit of {shown(detail.cents)} (type {detail.type_code}) names trace {detail.trace}.",

@@ -18,10 +18,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline import transactions
 from pipeline.errors import ClaimpipeError
 from pipeline.ledger import accounts, posting
-from pipeline.money import parse_cents
+from pipeline.money import received_cents
 from pipeline.store import Store, events
 from pipeline.store import register as r
 
@@ -422,8 +421,8 @@ def _bytes(store: Store, file_id: str, broken: list[str]) -> bytes | None:
         return None
 
 
-def _segments(data: bytes, wanted: bytes) -> Iterator[list[bytes]]:
-    """Segments of one kind, cut out of the bytes by the delimiters of their interchange; nothing else of the reader is used."""
+def _segments(data: bytes, *wanted: bytes) -> Iterator[list[bytes]]:
+    """Segments of some kinds, cut out of the bytes by the delimiters of their interchange; nothing else of the reader is used."""
     start = data.find(b"ISA")
     while start >= 0 and len(data) - start > 105:
         element, terminator = data[start + 3 : start + 4], data[start + 105 : start + 106]
@@ -431,36 +430,41 @@ def _segments(data: bytes, wanted: bytes) -> Iterator[list[bytes]]:
         header = re.compile(re.escape(terminator) + rb"\s*(ISA)" + re.escape(element))
         following = header.search(data, start + 106)
         end = following.start(1) if following else len(data)
+        names = tuple(name + element for name in wanted)
         for segment in data[start:end].split(terminator):
             segment = segment.strip()
-            if segment.startswith(wanted + element):
+            if segment.startswith(names):
                 yield segment.split(element)
         start = end if following else -1
+
+
+def _cents(elements: list[bytes], place: int) -> int:
+    """The amount in an element; 0 where it is none, which then shows as a difference."""
+    return (received_cents(elements[place].decode("latin-1")) or 0) if len(elements) > place else 0
 
 
 def claims_in(data: bytes) -> Iterator[tuple[str, int]]:
     """(CLM01, CLM02 in cents) of an 837, read apart from the project's reader."""
     for elements in _segments(data, b"CLM"):
-        yield elements[1].decode("latin-1"), parse_cents(elements[2].decode("latin-1"))
+        yield elements[1].decode("latin-1"), _cents(elements, 2)
 
 
 def payments_in(data: bytes) -> Iterator[tuple[int, int]]:
-    """(number of the set in the file, BPR02 in cents) of an 835, by the project's reader for the numbers of the sets."""
-    table = transactions.read(data, file="archived").tables.get("835.payments")
-    if table is None:
-        return
-    found = [parse_cents(elements[2].decode("latin-1")) for elements in _segments(data, b"BPR")]
-    numbers = table.column("set_number").to_pylist()
-    if len(found) == len(numbers):
-        yield from zip(numbers, found, strict=True)
+    """(number of the set in the file, BPR02 in cents) of the 835s of a file, read apart from the project's reader."""
+    number, is_835 = 0, False
+    for elements in _segments(data, b"ST", b"BPR"):
+        if elements[0] == b"ST":
+            number += 1
+            is_835 = elements[1:2] == [b"835"]
+        elif is_835:
+            yield number, _cents(elements, 2)
+            is_835 = False  # a set has one
+
+
+_CREDIT = re.compile(rb"^\s*16\s*,\s*([1-3]\d\d)\s*,\s*\+?(\d{1,16})\s*[,/]", re.MULTILINE)
 
 
 def details_in(data: bytes) -> int:
-    """Σ of the 16 records of a BAI2 file, in cents, credits only."""
-    total = 0
-    for line in data.decode("latin-1").splitlines():
-        if line.startswith("16,"):
-            _, type_code, amount, *_ = [*line.split(","), "", ""]
-            if type_code.isdigit() and 100 <= int(type_code) <= 399 and amount.strip("+-").isdigit():
-                total += int(amount.strip("+-"))
-    return total
+    """Σ of the 16 records of a BAI2 file, in cents: credits only, and of them none that the bank took back (a minus)."""
+    lines = data.replace(b"\r", b"\n") + b"\n"
+    return sum(int(found[2]) for found in _CREDIT.finditer(lines))

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import shapes
+from pipeline.money import LARGEST_CENTS
 
 TABLES = ("835.payments", "835.claims", "835.service_lines", "835.adjustments", "835.provider_adjustments")
 #: columns that tell where a row stands, or which envelope carried it, not what it says
@@ -110,9 +111,9 @@ class Remittance:
 
 
 def cents(column: pa.ChunkedArray) -> list[int | None]:
-    """A money column as cents."""
+    """A money column as cents; null where it is empty or larger than any amount of the trade."""
     values: list[int | None] = pc.multiply(column, _HUNDRED).cast(pa.int64()).to_pylist()
-    return values
+    return [None if value is None or abs(value) > LARGEST_CENTS else value for value in values]
 
 
 def read(tables: Mapping[str, pa.Table], file_id: str) -> list[Remittance]:

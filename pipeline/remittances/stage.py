@@ -19,17 +19,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline import payers, transactions
-from pipeline.failpoints import failpoint
 from pipeline.findings import Finding, has_errors
 from pipeline.ledger import accounts, posting
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
 from pipeline.remittances import balance, lines, policy, reading
 from pipeline.remittances.reading import Claim, Remittance
-from pipeline.store import Store
+from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import add_to_stage, files_waiting, insert_new, one_at_a_time, record_findings, update_rows
+from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "remittances"
@@ -96,18 +95,11 @@ class _Payment:
 def run(store: Store, on: date) -> dict[str, int]:
     """Post the remittances that have arrived, and settle earlier exceptions that can be settled now."""
     profiles = payers.load_profiles(store.settings.payers_dir)
-    with store.read() as connection:
-        arrived = files_waiting(connection, KINDS, unless=READ_MARK)
-    read = [_read(store, row) for row in arrived]
-    failpoint("remittances.before_record")
-    counts: dict[str, int] = defaultdict(int)
-    with store.begin() as connection:
-        one_at_a_time(connection, STAGE)
-        still = {row.file_id for row in files_waiting(connection, KINDS, unless=READ_MARK)}
-        files = [file for file in read if file.file_id in still]
+
+    def record(connection: sa.Connection, files: list[_File], counts: dict[str, int]) -> None:
         _Posting(store, connection, on, profiles, counts).run(files)
-        add_to_stage(connection, STAGE, on, counts)
-    return dict(counts)
+
+    return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row), record, unless=READ_MARK)
 
 
 #: what a mixed file's `reason` says when its remittances are posted but its acknowledgments are not read yet

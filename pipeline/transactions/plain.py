@@ -250,8 +250,16 @@ class ClaimAcknowledgment(Rows):
     def on_hl(self, s: Segment) -> None:
         self._leave()
         code = s.element(3)
-        self._level = {"level": _CA_LEVELS.get(code, code or "unknown"), "_hl": code}
+        if code not in _CA_LEVELS:
+            self._no_level(s, 3, "HL03 names a level that a 277CA does not have: nobody can say whom it speaks of.")
+        self._level = {"level": _CA_LEVELS.get(code, "unknown"), "_hl": code}
         self._line = None
+
+    def _no_level(self, s: Segment, element: int | None, message: str) -> None:
+        self.findings.error(
+            "277CA.level", message, "Ask the sender for a corrected file.", file=self.context.file, segment=s.number,
+            segment_id=s.id, element=element, offset=s.offset,
+        )  # fmt: skip
 
     def on_nm1(self, s: Segment) -> None:
         if self._level.get("_hl") == "20":
@@ -288,6 +296,8 @@ class ClaimAcknowledgment(Rows):
 
     def on_stc(self, s: Segment) -> None:
         level = self._level or {"level": "unknown"}
+        if not self._level:
+            self._no_level(s, None, "The status stands below no HL: nobody can say whom it speaks of.")
         row = {
             **self.place(s), **self.header(), "batch_reference": self._batch, **self._source,
             "category": s.component(1, 1), "status": s.component(1, 2), "status_entity": s.component(1, 3),
