@@ -138,7 +138,24 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
         raise Terminal(
             f"{visits.source.file} holds no visit.", fix="Check the export; an empty extract is not taken in silently."
         )
-    return _Assembly(read, bool(manifest.get("synthetic", False)), context, findings).result()
+    fmt = visits.source.file.rpartition(".")[2]
+    return _Assembly(read, fmt, bool(manifest.get("synthetic", False)), context, findings).result()
+
+
+def assemble(
+    found: Mapping[str, tables.TextTable],
+    fmt: str,
+    context: Context,
+    *,
+    synthetic: bool,
+    findings: Sequence[Finding] = (),
+) -> Intake:
+    """Visits that another format's reader has put into tables of this layout: judged, hashed and handed on like its own.
+
+    `found`: the layout's three tables and any further ones; `findings`: what the reader itself has to say.
+    """
+    read = {table: _typed(table, source) for table, source in found.items()}
+    return _Assembly(read, fmt, synthetic, context, list(findings)).result()
 
 
 def _source(sources: Mapping[str, bytes], table: str) -> tables.TextTable:
@@ -277,7 +294,10 @@ def _sum_cents(amounts: pa.Array) -> int:
 class _Assembly:
     """Puts the tables together: which row belongs to which visit, which visits are set aside, what is handed on."""
 
-    def __init__(self, read: Mapping[str, _Read], synthetic: bool, context: Context, findings: list[Finding]) -> None:
+    def __init__(
+        self, read: Mapping[str, _Read], fmt: str, synthetic: bool, context: Context, findings: list[Finding]
+    ) -> None:
+        self.format = fmt
         visits = read["encounters"]
         self.visits, self.children = visits, {name: read[name] for name in ("diagnoses", "services")}
         self.extras = {name: read[name] for name in extras.EXTRAS if name in read}
@@ -317,12 +337,12 @@ class _Assembly:
             charge_cents=charge_cents,
         )
 
-    def _fault(self, visit: int, rule: str, file: str, row: int, column: str) -> None:
-        self.faults.setdefault(visit, []).append((rule, file, row, column))
+    def _fault(self, visit: int, rule: str, source: tables.TextTable, index: int, column: str) -> None:
+        self.faults.setdefault(visit, []).append((rule, *source.place(index), source.name(column)))
 
     def _at(self, visit: int, rule: str, column: str) -> None:
         source = self.visits.source
-        self._fault(visit, rule, source.file, int(source.numbers[visit]), column)
+        self._fault(visit, rule, source, visit, column)
 
     def _where(self, mask: Any, rule: str, column: str) -> None:
         for index in np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False)):
@@ -377,23 +397,22 @@ class _Assembly:
         index_in = pc.index_in(keys, value_set=self.keys)
         visit = pc.fill_null(index_in, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         for orphan in np.flatnonzero(visit < 0):
-            row = int(source.numbers[orphan])
-            self.findings.append(finding("intake.orphan", source.file, row, "encounter_id"))
+            file, row = source.place(int(orphan))
+            self.findings.append(finding("intake.orphan", file, row, source.name("encounter_id")))
         for index, column, rule in read.faults:
             if visit[index] >= 0:
-                self._fault(int(visit[index]), rule, source.file, int(source.numbers[index]), column)
+                self._fault(int(visit[index]), rule, source, index, column)
         if name == "services":
             on = pa.scalar(self.context.on, pa.date32())
             late = pc.fill_null(pc.greater(read.values["service_date"], on), False).to_numpy(zero_copy_only=False)
             for late_row in np.flatnonzero(late & (visit >= 0)):
-                row = int(source.numbers[late_row])
-                self._fault(int(visit[late_row]), "intake.date.future", source.file, row, "service_date")
+                self._fault(int(visit[late_row]), "intake.date.future", source, int(late_row), "service_date")
         for row, text in source.ragged:
             owner = self._owner(source, text)
             if owner < 0:
                 self.findings.append(finding("intake.row.width", source.file, row, ""))
             else:
-                self._fault(owner, "intake.row.width", source.file, row, "")
+                self.faults.setdefault(owner, []).append(("intake.row.width", source.file, row, ""))
         if name not in _ORDINAL:
             order = np.argsort(visit, kind="stable")
             return _Placed(read, visit, order[visit[order] >= 0])
@@ -414,15 +433,13 @@ class _Assembly:
         source, keep = read.source, np.ones(len(order), dtype=bool)
         for place in np.flatnonzero(again):
             index, before = int(order[place]), int(order[place - 1])
-            row, owner = int(source.numbers[index]), int(visit[index])
+            (file, row), owner = source.place(index), int(visit[index])
             if read.rows[index] == read.rows[before]:
                 keep[place] = False
                 subject = self.keys[owner].as_py()
-                self.findings.append(
-                    finding("intake.row.repeated", source.file, row, "", subject=subject, severity="warning")
-                )
+                self.findings.append(finding("intake.row.repeated", file, row, "", subject=subject, severity="warning"))
             else:
-                self._fault(owner, "intake.rank.duplicate", source.file, row, _ORDINAL[name])
+                self._fault(owner, "intake.rank.duplicate", source, index, _ORDINAL[name])
         return order[keep]
 
     def _owner(self, source: tables.TextTable, text: str) -> int:
@@ -492,8 +509,8 @@ class _Assembly:
                     service_from=self.visits.values["service_from"][index].as_py(),
                     charge_cents=max(int(visit_cents[index]), 0),
                     reason=found[0][0],
-                    source_file=self.visits.source.file,
-                    source_row=int(self.visits.source.numbers[index]),
+                    source_file=self.visits.source.place(index)[0],
+                    source_row=self.visits.source.place(index)[1],
                 )
             )
 
@@ -520,8 +537,8 @@ class _Assembly:
         made: dict[str, pa.Array] = {
             "encounter_key": self.keys,
             "content_hash": pa.array(hashes, type=pa.string()),
-            "source_format": pa.array([source.file.rpartition(".")[2]] * count, type=pa.string()),
-            "source_file": pa.array([source.file] * count, type=pa.string()),
+            "source_format": pa.array([self.format] * count, type=pa.string()),
+            "source_file": _files(source),
             "source_row": pa.array(source.numbers, type=pa.int64()),
             "synthetic": pa.array([self.synthetic] * count, type=pa.bool_()),
             "payer_source": payer_source,
@@ -538,14 +555,14 @@ class _Assembly:
         owner = pc.if_else(pc.less(owner, 0), pa.scalar(None, pa.int64()), owner)
         made: dict[str, pa.Array] = {
             "encounter_key": self.keys.take(owner),
-            "source_file": pa.array([source.file] * source.rows, type=pa.string()),
+            "source_file": _files(source),
             "source_row": pa.array(source.numbers, type=pa.int64()),
             **nested,
         }
         if name == "services":
             made["service_date"] = pc.coalesce(values["service_date"], self.visits.values["service_from"].take(owner))
         else:
-            made["source_column"] = pa.array(["code"] * source.rows, type=pa.string())
+            made["source_column"] = pa.array([source.name("code")] * source.rows, type=pa.string())
         return self._table(SHAPES[name], lambda column: made.get(column, values.get(column)), order)
 
     @staticmethod
@@ -556,6 +573,10 @@ class _Assembly:
             [pa.nulls(len(order), f.type) if values is None else values.take(take) for f, values in given],
             schema=schema,
         )
+
+
+def _files(source: tables.TextTable) -> pa.Array:
+    return pa.repeat(source.file, source.rows) if source.files is None else source.files
 
 
 def _ordinals(name: str, read: _Read) -> np.ndarray:
@@ -634,8 +655,7 @@ class _Nested:
         return found
 
     def _fault(self, name: str, placed: _Placed, row: int, rule: str, column: str) -> None:
-        source, visit = placed.read.source, int(placed.visit[row])
-        self._assembly._fault(visit, rule, source.file, int(source.numbers[row]), column)
+        self._assembly._fault(int(placed.visit[row]), rule, placed.read.source, row, column)
 
 
 @dataclass(slots=True)

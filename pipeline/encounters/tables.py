@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,8 @@ class TextTable:
     """`columns`: name → Arrow string array without nulls. `numbers`: the 1-based data row in the file of each row.
 
     `ragged`: (data row, text) of rows that do not have the header's width. `garbled`: the file is not all UTF-8.
+    A table that was put together from records of other files names each row's own: `files`; and how the source calls a
+    column there: `called`.
     """
 
     file: str
@@ -40,6 +42,16 @@ class TextTable:
     numbers: np.ndarray
     ragged: list[tuple[int, str]] = field(default_factory=list)
     garbled: bool = False
+    files: pa.Array | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, index: int) -> tuple[str, int]:
+        """(file, 1-based row or record) that the row came from."""
+        return (self.file if self.files is None else self.files[index].as_py()), int(self.numbers[index])
+
+    def name(self, column: str) -> str:
+        """The column as whoever mends the source knows it."""
+        return self.called.get(column, column)
 
     def require(self, names: Iterable[str]) -> None:
         """Terminal, naming them, where columns are missing."""
