@@ -211,8 +211,7 @@ def normalised(table: pa.Table, charset: Charset) -> pa.Table:
     for name, column in zip(table.column_names, table.columns, strict=True):
         array = x.flat(column)
         if pa.types.is_string(array.type):
-            if array.null_count:
-                array = pc.fill_null(array, "") if array.null_count < len(array) else pa.repeat("", len(array))
+            array = x.without_nulls(array)
             if name not in AS_IS:
                 array = x.trimmed(array)
                 array = x.upper(array) if charset == "basic" else array

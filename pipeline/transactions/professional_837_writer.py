@@ -150,18 +150,18 @@ class Interchange837P:
         is_line = np.ones(n + len(lines), dtype=np.bool_)
         is_line[claim_at] = False
         order = np.empty(n + len(lines), dtype=np.int64)
-        order[claim_at] = np.arange(n)
+        order[claim_at] = self._order
         order[is_line] = n + line_places
         offsets, data = x.buffers(pa.concat_arrays([rows, lines]).take(pa.array(order)))
 
         set_starts = np.flatnonzero(opens_set)
         cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)
         end = ord(self._x.delimiters.segment)
-        segments = [int(np.count_nonzero(data[a:b] == end)) for a, b in itertools.pairwise(cuts.tolist())]
+        segments = [_count(data[a:b], end) for a, b in itertools.pairwise(cuts.tolist())]
         return data, cuts, segments
 
     def _rows(self, opens_set: Mask) -> pa.Array:
-        """Each claim with the loops that open before it."""
+        """Each claim, in the order of the ids, with the loops that open before it in the file."""
         (billing, a_texts), (subscriber, b_texts), (patient, c_texts) = self._levels
         dependent = (~fields.is_self(self._claims))[self._order]
         a = opens_set | _changes(billing)
@@ -176,12 +176,16 @@ class Interchange837P:
         parent_of_c = np.maximum.accumulate(np.where(b, np.arange(len(b)), 0))
 
         hl, whole = self._x.segment, x.whole
-        return self._x.loop(
+        opening = (
             hl("HL", whole(id_a), "", "20", "1", where=a), _pick(a_texts, billing, a),
             hl("HL", whole(id_b), whole(id_a[parent_of_b]), "22", _flag(dependent), where=b), _pick(b_texts, subscriber, b),
             hl("HL", whole(id_c), whole(id_b[parent_of_c]), "23", "0", where=c), _pick(c_texts, patient, c),
-            _claim(self._x, self._claims, self._diagnoses, self.route).take(pa.array(self._order)),
         )  # fmt: skip
+        # back to the order of the ids, in which the claims' own segments are
+        place = np.empty(len(self), dtype=np.int64)
+        place[self._order] = np.arange(len(self))
+        by_id = [text if text.null_count == len(text) else text.take(pa.array(place)) for text in opening]
+        return self._x.loop(*by_id, *_claim(self._x, self._claims, self._diagnoses, self.route))
 
     def _assemble(self, on: date, numbers: Numbers, whole: np.ndarray, cuts: Integers, segments: list[int]) -> bytes:
         r = self.route
@@ -223,6 +227,14 @@ def _codes(texts: pa.Array) -> tuple[Integers, pa.Array]:
     """Texts → (number of each row's text by first appearance, the different texts)."""
     encoded = texts.dictionary_encode()
     return np.asarray(encoded.indices.to_numpy(), dtype=np.int64), encoded.dictionary
+
+
+def _count(data: np.ndarray, byte: int) -> int:
+    """How often the byte stands there; by and by, since a mask of a whole file is memory that must first be had."""
+    return sum(int(np.count_nonzero(data[at : at + _AT_ONCE] == byte)) for at in range(0, len(data), _AT_ONCE))
+
+
+_AT_ONCE = 1 << 16
 
 
 def _pick(texts: pa.Array, codes: Integers, where: Mask) -> pa.Array:
@@ -319,8 +331,9 @@ _BILLING = (
 
 def _billing(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
     """2000A without its HL: PRV, 2010AA, 2010AB. Built once for each different provider, then spread over the claims."""
-    key = pc.binary_join_element_wise(*(x.flat(claims.column(name)) for name in _BILLING), "\x1f")
-    codes, _ = _codes(key)
+    differing = [column for column in (x.flat(claims.column(name)) for name in _BILLING) if x.alike(column) is None]
+    differing = differing or [x.flat(claims.column("billing_npi"))]
+    codes, _ = _codes(pc.binary_join_element_wise(*differing, "\x1f"))
     _, first = np.unique(codes, return_index=True)
     t = claims.select(list(_BILLING)).take(pa.array(first))
     pay_to = x.present(t.column("pay_to_address1"))
@@ -328,7 +341,7 @@ def _billing(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
         pc.equal(t.column("billing_phone"), route.submitter_phone)
     )
     kind = pa.array(["2", "1"]).take(pa.array(x.present(t.column("billing_first")).astype(np.int8)))
-    text = _body(c, [
+    text = c.body(
         c.segment("PRV", "BI", "PXC", t.column("billing_taxonomy"), where=x.present(t.column("billing_taxonomy"))),
         _person(c, t, "billing", "85"),
         *_address(c, t, "billing"),
@@ -336,16 +349,8 @@ def _billing(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
         c.segment("PER", "IC", t.column("billing_name"), "TE", t.column("billing_phone"), where=phone),
         c.segment("NM1", "87", kind, where=pay_to),
         *_address(c, t, "pay_to", pay_to),
-    ])  # fmt: skip
+    )  # fmt: skip
     return text.take(pa.array(codes))
-
-
-def _body(c: Columns, segments: list[x.Text]) -> pa.Array:
-    """Segments joined, without the last terminator: `Columns.loop` sets it when the body takes its place.
-
-    Each row needs one segment at least: Arrow drops rows in which all is skipped.
-    """
-    return pc.binary_join_element_wise(*segments, c.end, null_handling="skip")
 
 
 def _subscriber(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
@@ -362,14 +367,14 @@ def _subscriber(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
     if route.payer_address1:
         payer += [["N3", route.payer_address1], ["N4", route.payer_city, route.payer_state, route.payer_zip]]
     payer_text = render(payer, newline=route.newline).decode("ascii").removesuffix(c.end)
-    return _body(c, [
-        c.segment("SBR", "P", relation, claims.column("group_number"), "", "", "", "", "", route.filing_indicator),
-        c.segment("NM1", "IL", "1", whose("last"), whose("first"), whose("middle"), "",
+    return c.body(
+        c.every("SBR", "P", relation, claims.column("group_number"), "", "", "", "", "", route.filing_indicator),
+        c.every("NM1", "IL", "1", whose("last"), whose("first"), whose("middle"), "",
                   suffix if own.all() else pc.if_else(pa.array(own), suffix, ""), "MI", claims.column("member_id")),
         *_address(c, claims, "patient", own),
         _demographics(c, claims, own),
         payer_text,
-    ])  # fmt: skip
+    )  # fmt: skip
 
 
 def _patient(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
@@ -378,13 +383,13 @@ def _patient(c: Columns, claims: pa.Table, route: Route) -> pa.Array:
     if not dependent.any():
         return pa.repeat("", claims.num_rows)
     t = claims.filter(pa.array(dependent))
-    text = _body(c, [
-        c.segment("PAT", t.column("relationship")),
-        c.segment("NM1", "QC", "1", t.column("patient_last"), t.column("patient_first"), t.column("patient_middle"), "",
-                  t.column("patient_suffix")),
+    text = c.body(
+        c.every("PAT", t.column("relationship")),
+        c.every("NM1", "QC", "1", t.column("patient_last"), t.column("patient_first"), t.column("patient_middle"), "",
+                t.column("patient_suffix")),
         *_address(c, t, "patient"),
         _demographics(c, t),
-    ])  # fmt: skip
+    )  # fmt: skip
     return pc.fill_null(x.spread(text, dependent), "")
 
 
@@ -392,8 +397,8 @@ def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> pa
     return c.segment("DMG", "D8", x.day(claims.column("patient_birth_date")), claims.column("patient_sex"), where=where)
 
 
-def _claim(c: Columns, t: pa.Table, diagnoses: _Children, route: Route) -> pa.Array:
-    """2300 with 2310A, B and C, without the last terminator."""
+def _claim(c: Columns, t: pa.Table, diagnoses: _Children, route: Route) -> list[pa.Array]:
+    """The segments of 2300 with 2310A, B and C."""
     present = x.present
     kind = t.column("accident_kind")
     related: x.Text = c.composite(kind, "", "", t.column("accident_state")) if present(kind).any() else ""
@@ -428,7 +433,7 @@ def _claim(c: Columns, t: pa.Table, diagnoses: _Children, route: Route) -> pa.Ar
         identified = (pc.if_else(own, "XX", ""), pc.if_else(own, npi, ""))
         segments += [c.segment("NM1", "77", "2", t.column("facility_name"), "", "", "", "", *identified, where=facility),
                      *_address(c, t, "facility", facility, second=False)]  # fmt: skip
-    return _body(c, segments)
+    return segments
 
 
 def _diagnosis_segment(c: Columns, diagnoses: _Children) -> pa.Array:
@@ -447,12 +452,12 @@ def _line(c: Columns, t: pa.Table, claim_places: pa.Array) -> pa.Array:
         t.column("qualifier"), t.column("procedure"), *(t.column(f"modifier{n}") for n in (1, 2, 3, 4))
     )
     pointers = c.composite(*(x.whole(t.column(f"pointer{n}")) for n in (1, 2, 3, 4)))
-    segments = [
-        c.segment("LX", x.whole(t.column("line"))),
-        c.segment("SV1", service, x.amount(t.column("charge")), t.column("unit_basis"), x.amount(t.column("units")),
-                  pc.if_else(pc.equal(place, claim_places), "", place), "", pointers),
-        c.segment("DTP", "472", "D8", x.day(t.column("service_date"))),
-        c.segment("REF", "6R", t.column("line_control_number")),
+    segments: list[x.Text | x.Every] = [
+        c.every("LX", x.whole(t.column("line"))),
+        c.every("SV1", service, x.amount(t.column("charge")), t.column("unit_basis"), x.amount(t.column("units")),
+                pc.if_else(pc.equal(place, claim_places), "", place), "", pointers),
+        c.every("DTP", "472", "D8", x.day(t.column("service_date"))),
+        c.every("REF", "6R", t.column("line_control_number")),
     ]  # fmt: skip
     if (drug := x.present(t.column("ndc"))).any():
         few = t.select(["ndc", "ndc_units", "ndc_unit_basis"]).filter(pa.array(drug))

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.x12 import columns as x
@@ -29,6 +29,51 @@ def test_segments_and_composites_agree_with_the_plain_writer(rows: list[tuple[st
     assert text.to_pylist() == [segment.decode() for segment in plain]
 
 
+@settings(deadline=None)
+@given(ROWS, st.booleans())
+def test_segments_of_every_row_are_joined_as_one_by_one(rows: list[tuple[str | None, ...]], newline: bool) -> None:
+    """Whether they are joined at once (no row ends empty) or each alone, beside constants and beside absent ones."""
+    a, b, c, d = (pa.array([row[i] for row in rows], pa.string()) for i in range(4))
+    columns = Columns(newline=newline)
+    here = x.present(d)
+    text = columns.loop(columns.every("LX", a), columns.every("SV1", b, c, "U"), columns.segment("NTE", d, where=here),
+                        columns.every("DTP", "472", "D8", c))  # fmt: skip
+    body = columns.body(columns.every("REF", "G1", a, "X"), columns.every("HI", b, "", "Y"))
+    plain = [[["LX", r[0] or ""], ["SV1", r[1] or "", r[2] or "", "U"], *([["NTE", r[3]]] if r[3] else []),
+              ["DTP", "472", "D8", r[2] or ""]] for r in rows]  # fmt: skip
+    assert text.to_pylist() == [render(segments, newline=newline).decode() for segments in plain]
+    ends = [render([["REF", "G1", r[0] or "", "X"], ["HI", r[1] or "", "", "Y"]], newline=newline) for r in rows]
+    assert body.to_pylist() == [segments.decode().removesuffix(columns.end) for segments in ends]
+
+
+@settings(deadline=None)
+@given(st.lists(VALUE, max_size=9), st.lists(st.none() | VALUE, min_size=1, max_size=9))
+def test_alike_names_the_text_that_all_rows_hold(same: list[str], values: list[str | None]) -> None:
+    assert x.alike(pa.array(same[:1] * len(same), pa.string())) == (same[0] if same else "")
+    one = values[0] or "" if len({v or "" for v in values}) == 1 else None
+    assert x.alike(pa.array(values, pa.string())) == one
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | VALUE, max_size=12), st.integers(0, 3))
+def test_without_nulls(values: list[str | None], skip: int) -> None:
+    column = pa.array(values, pa.string()).slice(min(skip, len(values)))
+    assert x.without_nulls(column).to_pylist() == [v or "" for v in column.to_pylist()]
+
+
+def test_a_null_row_that_hides_bytes_is_empty_all_the_same() -> None:
+    text = pa.array(["AB", "CD"])
+    hidden = pa.Array.from_buffers(text.type, 2, [pa.py_buffer(bytes([0b10])), *text.buffers()[1:]])
+    assert hidden.to_pylist() == [None, "CD"]
+    assert x.without_nulls(hidden).to_pylist() == ["", "CD"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.integers(-5, 10**9), max_size=12))
+def test_whole_numbers(numbers: list[int | None]) -> None:
+    assert x.whole(pa.array(numbers, pa.int64())).to_pylist() == [None if n is None else str(n) for n in numbers]
+
+
 def test_absent_segments_leave_no_terminator() -> None:
     columns = Columns()
     values = pa.array(["A", "B", "C"])
@@ -41,7 +86,8 @@ def test_absent_segments_leave_no_terminator() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 10**13), min_size=1))
+@given(st.lists(st.integers(0, 10**13) | st.integers(0, 10**10 - 1), min_size=1))
+@example([0, 5, 50, 99, 100, 12345, 99_999_99, 10**9, 10**10 - 1])
 def test_amounts_are_exact_and_plain(cents: list[int]) -> None:
     amounts = [Decimal(c).scaleb(-2) for c in cents]
     texts = x.amount(pa.array(amounts, pa.decimal128(18, 2))).to_pylist()
