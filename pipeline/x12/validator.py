@@ -341,12 +341,13 @@ _NOT_YET = "…"  # a table's only key until it is filled
 class _Frame:
     """An open loop: what it has held (`mask`, `counts`), where it began, and its segments where rules ask for them."""
 
-    __slots__ = ("counts", "firsts", "items", "kids", "loop", "mask", "number", "signature")
+    __slots__ = ("counts", "excused", "firsts", "items", "kids", "loop", "mask", "number", "signature")
 
     def __init__(self, loop: Loop, number: int, keep: bool) -> None:
         self.signature: tuple[int, tuple[Any, ...]] | None = None
         self.loop = loop
         self.mask = 0
+        self.excused = 0  # what it need not hold, since its own first segment is missing and that was told
         self.number = number
         self.counts: dict[int, int] | None = None
         #: (bit, segment number) of the first of each place and child loop: tells where a missing one should have stood
@@ -445,6 +446,7 @@ class _Engine:
         self.table: dict[str, Any] = {}
         self.state: Any = None
         self.subject = ""
+        self.muted = False  # nothing is reported: a hook is told of a segment that is missing
         self.lines_noted = False
         self.ended = False  # all segments were read
 
@@ -465,6 +467,8 @@ class _Engine:
         snip: int | None = None,
         subject: str | None = None,
     ) -> None:
+        if self.muted:
+            return
         known: FormatRule | None = RULES.get(rule)
         if not severity:
             severity = (known.lenient if self.lenient else known.strict) if known else "error"
@@ -586,7 +590,11 @@ class _Engine:
             if frame.mask & bit:
                 if limit:
                     self.number = number
-                    self._again(frame, place)
+                    if self._again(frame, place) and limit == 1:
+                        # one segment too many is one fault: what it means is not asked
+                        if matches(segment) is None:
+                            self._elements(place, segment)
+                        continue
             else:
                 frame.mask |= bit
                 if notes:
@@ -642,7 +650,7 @@ class _Engine:
 
     def _close(self, frame: _Frame) -> None:
         loop = frame.loop
-        missing = loop.required_mask & ~frame.mask
+        missing = loop.required_mask & ~(frame.mask | frame.excused)
         if missing:
             items = loop.items()
             places = {item.bit: item.at for item in items}
@@ -672,8 +680,8 @@ class _Engine:
         if loop.id in meaning.SUBJECTS:
             self.subject = ""
 
-    def _again(self, frame: _Frame, place: Place) -> None:
-        """A segment that its loop has held before."""
+    def _again(self, frame: _Frame, place: Place) -> bool:
+        """A segment that its loop has held before: True where that is once too often."""
         counts = frame.counts
         if counts is None:
             counts = frame.counts = {}
@@ -684,6 +692,8 @@ class _Engine:
                 f"{place.label} may stand {place.limit} times in loop {place.loop.id} and stands more often.",
                 "Leave the further ones out.", loop=place.loop.id, segment_id=place.id,
             )  # fmt: skip
+            return True
+        return False
 
     def _elements(self, place: Place, segment: str) -> None:
         parts = segment.split(self.delimiters.element)
@@ -774,6 +784,9 @@ class _Engine:
         if in_open:
             place = in_open[-1]
             frame = self.frames[open_loops.index(place.loop)]
+            if self._begins_anew(frame, place):
+                self._headless(place, segment)
+                return
             rule = "x12.segment-order"
             if frame.mask & place.bit and place.limit == 1:
                 rule = "x12.segment-repeat"
@@ -781,8 +794,12 @@ class _Engine:
                 rule, f"{place.label} stands too late in loop {place.loop.id}: after {self.place.label}.",
                 f"Put {place.label} before it.", loop=place.loop.id, segment_id=segment_id,
             )  # fmt: skip
+            if rule == "x12.segment-order":
+                self._meant(frame, place, parts)
             frame.mask |= place.bit
             self._elements(place, segment)
+            return
+        if self._unbegun(matching, open_loops, segment):
             return
         triggers = [place for place in matching if place.trigger]
         if triggers:
@@ -792,7 +809,9 @@ class _Engine:
 
             place = max(triggers, key=lambda candidate: (shared(candidate), -candidate.loop.depth))
             parent = place.loop.parent
-            if place.loop.limit == 1 and place.loop in open_loops:
+            if place.loop in open_loops and not self.frames[open_loops.index(place.loop)].mask & place.bit:
+                pass  # what stood before it was told already
+            elif place.loop.limit == 1 and place.loop in open_loops:
                 self.report(
                     "x12.loop-repeat", f"Loop {place.loop.id} ({place.loop.name}) may stand once here and begins again.",
                     "Send the rest elsewhere, or leave it out.", loop=place.loop.id, segment_id=segment_id,
@@ -816,6 +835,75 @@ class _Engine:
             f"Put it into loop {place.loop.id}, or leave it out.", loop=here, segment_id=segment_id,
         )  # fmt: skip
 
+    def _unbegun(self, matching: list[Place], open_loops: list[Loop], segment: str) -> bool:
+        """A segment of a loop that may begin here and whose first segment is missing: told once, then the loop is read.
+
+        The loop that is still lacking comes first, then one that may stand or not.
+        """
+        assert self.machine is not None
+        assert self.place is not None
+        reachable = {id(step.enter[-1]) for step in self.machine.guide.candidates(self.place) if step.enter}
+        likely = [
+            place for place in matching
+            if not place.trigger and place.loop not in open_loops and id(place.loop) in reachable
+        ]  # fmt: skip
+        if not likely:
+            return False
+        lacking = [place for place in likely if self._lacking(place.loop)]
+        place = min(lacking or likely, key=lambda candidate: (candidate.loop.at, candidate.index))
+        loop = place.loop
+        if lacking:
+            self._headless(place, segment)
+        else:
+            self.report(
+                "x12.segment-unexpected", f"{place.label} stands without {loop.trigger.label}, which begins loop {loop.id} ({loop.name}).",
+                f"Give {loop.trigger.label} before it, or leave it out.", loop=self.place.loop.id, segment_id=place.id,
+            )  # fmt: skip
+            self._go(place, segment)
+        return True
+
+    def _begins_anew(self, frame: _Frame, place: Place) -> bool:
+        """A required segment comes a second time after all that its loop needs: the loop's first segment was lost before it."""
+        loop = place.loop
+        needed = loop.required_mask & ~(frame.mask | frame.excused)
+        return (
+            place.required and place.limit == 1 and loop.limit != 1 and bool(frame.mask & place.bit) and not needed
+            and loop.parent is not None
+        )  # fmt: skip
+
+    def _headless(self, place: Place, segment: str) -> None:
+        """Read a loop whose first segment is missing, and say so."""
+        loop = place.loop
+        self.report(
+            "x12.loop-missing", f"{loop.trigger.label}, which begins loop {loop.id} ({loop.name}), is missing before {place.label}.",
+            f"Give {loop.trigger.label} before it.", loop=loop.id, segment_id=loop.trigger.id,
+        )  # fmt: skip
+        self._go(place, segment, anew=True)
+
+    def _lacking(self, loop: Loop) -> bool:
+        """True where an open loop needs `loop` and does not hold it yet."""
+        return loop.required and any(
+            frame.loop is loop.parent and not (frame.mask | frame.excused) & loop.bit for frame in self.frames
+        )
+
+    def _meant(self, frame: _Frame, place: Place, parts: list[str]) -> None:
+        """What a segment means counts wherever it stands."""
+        assert self.machine is not None
+        if frame.items is not None and place.index in self.machine.kept:
+            frame.items.append((place, self.number, parts))
+        hook = self.machine.meaning.hooks.get(place.index)
+        if hook is not None:
+            hook(self.state, self, self.number, parts)
+
+    def _assume(self, loop: Loop) -> None:
+        """The first segment of a loop is missing, which was told: its hook learns that the loop has begun, no more."""
+        assert self.machine is not None
+        hook = self.machine.meaning.hooks.get(loop.trigger.index)
+        if hook is not None:
+            self.muted = True
+            hook(self.state, self, self.number, [loop.trigger.id])
+            self.muted = False
+
     def _hold(self, frame: _Frame, bit: int) -> None:
         if not frame.mask & bit:
             frame.mask |= bit
@@ -828,13 +916,9 @@ class _Engine:
             return place.required and any(
                 frame.loop is loop and not frame.mask & place.bit for frame in self.frames[-1:]
             )
-        return (
-            place.trigger
-            and loop.required
-            and any(frame.loop is loop.parent and not frame.mask & loop.bit for frame in self.frames)
-        )
+        return self._lacking(loop)
 
-    def _go(self, place: Place, segment: str, *, quiet: bool = False) -> None:
+    def _go(self, place: Place, segment: str, *, quiet: bool = False, anew: bool = False) -> None:
         """Stand at `place`, opening the loops that it needs without asking for what they lack."""
         assert self.machine is not None
         way = place.loop.chain()
@@ -842,20 +926,19 @@ class _Engine:
         shared = 0
         while shared < min(len(way), len(open_loops)) and way[shared] is open_loops[shared]:
             shared += 1
-        if place.trigger and shared == len(way):
+        if (place.trigger or anew) and shared == len(way):
             shared -= 1  # the loop begins again
         while len(self.frames) > max(shared, 1):
             self._close(self.frames.pop())
         for loop in way[max(shared, 1) :]:
             self._hold(self.frames[-1], loop.bit)
             frame = _Frame(loop, self.number, loop.id in self.machine.ruled)
-            if loop is not place.loop:
-                frame.mask = loop.required_mask
             self.frames.append(frame)
+            if loop is not place.loop or not place.trigger:
+                frame.excused = loop.required_mask
+                self._assume(loop)
         frame = self.frames[-1]
         self._hold(frame, place.bit)
-        if frame.items is not None and place.index in self.machine.kept:
-            frame.items.append((place, self.number, segment.split(self.delimiters.element)))
         if not quiet and self.machine.matcher(place)(segment) is None:
             self._elements(place, segment)
         elif quiet:
@@ -867,9 +950,7 @@ class _Engine:
                         problem.rule, problem.message, problem.fix, loop=place.loop.id, segment_id=place.id,
                         element=problem.element, component=problem.component,
                     )  # fmt: skip
-        hook = self.machine.meaning.hooks.get(place.index)
-        if hook is not None:
-            hook(self.state, self, self.number, segment.split(self.delimiters.element))
+        self._meant(frame, place, segment.split(self.delimiters.element))
         self.place = place
         self.table = self.machine.filled(place)
 

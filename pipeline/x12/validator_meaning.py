@@ -69,6 +69,8 @@ class State:
     def __init__(self, profile: Mapping[str, Any]) -> None:
         self.profile = profile
         self.levels = 0
+        self.assumed = 0  # levels without an HL since the last HL
+        self.headless: set[str] = set()  # loops whose open level has no HL
         self.level: dict[str, list[Any]] = {}  # HL01 → [HL04, children, segment number, loop id]
         self.open_level: dict[str, str] = {}  # loop id → HL01 of the one open
         self.npis: set[str] = set()  # NPIs found good
@@ -156,15 +158,25 @@ def _identifier(place: Place, element: int, state: State, engine: _Engine, numbe
 
 def _level(place: Place, state: State, engine: _Engine, number: int, parts: list[str]) -> None:
     """HL01 rises by one; HL02 names the open level around it."""
+    loop = place.loop
+    above = loop.parent if loop.parent is not None and loop.parent.trigger.id == "HL" else None
+    if engine.muted:
+        # its HL is missing, which was told: it may have had a number or not
+        state.assumed += 1
+        state.headless.add(loop.id)
+        state.open_level.pop(loop.id, None)
+        if above is not None:
+            _count_child(state, state.open_level.get(above.id, ""))
+        return
     identifier = parts[1] if len(parts) > 1 else ""
     parent = parts[2] if len(parts) > 2 else ""
-    loop = place.loop
 
     def say(rule: str, message: str, fix: str, element: int) -> None:
         engine.report(rule, message, fix, loop=loop.id, segment_id="HL", element=element)
 
     expected = state.levels + 1
-    if identifier != str(expected):
+    stated = int(identifier) if identifier.isascii() and identifier.isdigit() and len(identifier) < 10 else 0
+    if identifier != str(expected) and not expected < stated <= expected + state.assumed:
         say(
             "hl.number",
             f"HL01 is not {expected}: levels are numbered from 1, one after another.",
@@ -172,12 +184,15 @@ def _level(place: Place, state: State, engine: _Engine, number: int, parts: list
             1,
         )
     # one fault, one finding: count on from what stands here
-    digits = identifier.isascii() and identifier.isdigit() and len(identifier) < 10
-    state.levels = int(identifier) if digits and int(identifier) >= expected else expected
+    state.levels = stated if stated >= expected else expected
+    state.assumed = 0
+    state.headless.discard(loop.id)
     state.level[identifier or str(expected)] = [parts[4] if len(parts) > 4 else "", 0, number, loop.id]
     state.open_level[loop.id] = identifier
-    above: Loop | None = loop.parent
-    if above is None or above.trigger.id != "HL":
+    if above is None:
+        return
+    if above.id in state.headless:
+        _count_child(state, parent)
         return
     wanted = state.open_level.get(above.id, "")
     if parent != wanted:
@@ -187,8 +202,12 @@ def _level(place: Place, state: State, engine: _Engine, number: int, parts: list
             f"Send its HL01, {wanted or 'once it stands'}.",
             2,
         )
-    if wanted in state.level:
-        state.level[wanted][1] += 1
+    _count_child(state, wanted)
+
+
+def _count_child(state: State, level: str) -> None:
+    if level in state.level:
+        state.level[level][1] += 1
 
 
 # ── 837 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -245,6 +264,7 @@ class _State837(State):
         self.most = int(profile.get("max_claims_per_set", CLAIMS_IN_SET))
         self.claims = 0
         self.claim_ids: set[str] = set()
+        self.needs_diagnosis = False  # the guide requires an HI with the principal diagnosis
         self.order = ""  # SBR01 of 2000B
         self.birth = ""
         #: (pointers, number of diagnoses) found good
@@ -258,6 +278,8 @@ class _State837(State):
         self.line_charge: int | None = None
         self.total: int | None = 0
         self.lines = 0
+        self.served = False  # the line at hand has its service segment
+        self.lines_assumed = 0  # lines since the last LX whose own LX is missing
         self.orders: set[str] = set()
         self.diagnoses = 0
         self.controls: set[str] = set()
@@ -274,7 +296,9 @@ class Meaning837(Meaning):
     SERVICE: tuple[str, int, int] = ("SV1", 2, 7)
 
     def state(self, profile: Mapping[str, Any]) -> _State837:
-        return _State837(profile)
+        state = _State837(profile)
+        state.needs_diagnosis = self.needs_diagnosis
+        return state
 
     def prepare(self) -> None:
         segment, charge, pointers = self.SERVICE
@@ -285,6 +309,7 @@ class Meaning837(Meaning):
         self.on("2010BA 2010CA", "DMG", _birth)
         self.on("2000C", "HL", _patient)
         self.on("2300", "CLM", _claim)
+        self.needs_diagnosis = any(place.required for place in self.guide.by_id("HI"))
         for place in self.guide.by_id("HI"):
             if place.keys & {"ABK", "BK", "ABF", "BF"}:
                 self.hang(place, _diagnoses)
@@ -364,7 +389,7 @@ def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> 
             "837.claim-id", f"CLM01 is longer than {SAFE_CLAIM_ID} characters: payers need not send more of it back.",
             "Give claims shorter ids.", loop="2300", segment_id="CLM", element=1,
         )  # fmt: skip
-    if identifier in state.claim_ids:
+    if identifier and identifier in state.claim_ids:
         engine.report(
             "837.duplicate-claim", "CLM01 stands a second time in this set: answers cannot be told apart.",
             "Give each claim an id of its own.", loop="2300", segment_id="CLM", element=1,
@@ -444,11 +469,25 @@ def _payer_date(state: _State837, engine: _Engine, number: int, parts: list[str]
         state.payers[-1].dated = True
 
 
+def _served(state: _State837) -> None:
+    """A line without its service segment, which is told, has no known charge: then the claim's sum is not known either."""
+    if state.lines and not state.served:
+        state.total = None
+    state.served = False
+
+
 def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    _served(state)
     state.lines += 1
     state.line = None
     state.line_number, state.line_charge = number, None
     stated = parts[1] if len(parts) > 1 else ""
+    if engine.muted:
+        state.lines_assumed += 1
+        return
+    if state.lines_assumed and stated == str(state.lines - state.lines_assumed):
+        state.lines -= state.lines_assumed  # lines whose LX is missing had no number
+    state.lines_assumed = 0
     if stated != str(state.lines):
         engine.report(
             "837.line-number", f"LX01 is not {state.lines}: lines are numbered from 1, one after another.",
@@ -460,6 +499,7 @@ def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> N
 
 def _service(charge: int, pointers: int, state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     amount = state.line_charge = cents(parts[charge]) if charge < len(parts) else None
+    state.served = True
     if amount is None or state.total is None:
         state.total = None
     else:
@@ -467,8 +507,8 @@ def _service(charge: int, pointers: int, state: _State837, engine: _Engine, numb
     if not pointers or pointers >= len(parts):
         return
     pointed = (parts[pointers], state.diagnoses)
-    if pointed in state.pointed:
-        return
+    if pointed in state.pointed or (state.needs_diagnosis and not state.diagnoses):
+        return  # known to be good, or the diagnoses are missing altogether, which is told
     seen = set()
     found = engine.count
     for component, pointer in enumerate(parts[pointers].split(engine.delimiters.component), start=1):
@@ -532,7 +572,14 @@ def _decided(state: _State837, engine: _Engine, number: int, parts: list[str]) -
         line = state.line = _Line(state.line_number, state.line_charge)
     identifier = state.svd = _at(parts, 1)
     payer = next((payer for payer in state.payers if payer.id == identifier), None)
-    if payer is None:
+    nameless = [payer for payer in state.payers if not payer.id]
+    if payer is None and identifier and nameless:
+        payer = nameless[0]  # its 2330B is missing, which was told
+        payer.id = identifier
+    if not identifier:
+        for one in state.payers:
+            one.sure = False  # which of them paid is not known
+    elif payer is None:
         engine.report(
             "837.paid-by", "SVD01 names a payer that is in no 2330B of this claim.", "Send the NM109 of that payer's 2330B.",
             loop="2430", segment_id="SVD", element=1,
@@ -585,6 +632,7 @@ def _balance(state: _State837, engine: _Engine) -> None:
         engine.report(rule, message, fix, number=number, loop=loop, segment_id=segment_id, element=element)
 
     charge = state.charge
+    _served(state)
     if charge is not None and state.total is not None and state.lines and charge != state.total:
         say(
             "837.charges", f"CLM02 is {shown(charge)} and its lines add up to {shown(state.total)}.",
