@@ -227,7 +227,7 @@ class ClaimAcknowledgment(Rows):
         super().__init__(context, findings)
         self._batch = ""
         self._source: Row = {}
-        self._level: Row = {}
+        self._level: Row = {"level": "unknown"}  # until an HL says which
         self._line: Row | None = None
         self._pending: list[tuple[Row, Row, Row | None]] = []
 
@@ -295,8 +295,8 @@ class ClaimAcknowledgment(Rows):
             self._level[column[s.element(1)]] = self.money(s, 2)
 
     def on_stc(self, s: Segment) -> None:
-        level = self._level or {"level": "unknown"}
-        if not self._level:
+        level = self._level
+        if "_hl" not in level:
             self._no_level(s, None, "The status stands below no HL: nobody can say whom it speaks of.")
         row = {
             **self.place(s), **self.header(), "batch_reference": self._batch, **self._source,

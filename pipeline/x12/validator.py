@@ -446,6 +446,12 @@ class _Engine:
         self.table: dict[str, Any] = {}
         self.state: Any = None
         self.subject = ""
+        #: (segment, element) whose form is wrong: what they mean is not asked
+        self.faulty: set[tuple[int, int]] = set()
+        #: (first segment of a loop, segment id): it holds one whose qualifier is wrong, so none of them is called missing
+        self.doubted: set[tuple[int, str]] = set()
+        #: a trigger whose qualifier is wrong: its number, and the loops that it may have begun
+        self.doubtful: tuple[int, frozenset[Loop]] = (0, frozenset())
         self.muted = False  # nothing is reported: a hook is told of a segment that is missing
         self.lines_noted = False
         self.ended = False  # all segments were read
@@ -468,6 +474,8 @@ class _Engine:
         subject: str | None = None,
     ) -> None:
         if self.muted:
+            return
+        if element and not rule.startswith("x12.") and (number or self.number, element) in self.faulty:
             return
         known: FormatRule | None = RULES.get(rule)
         if not severity:
@@ -697,11 +705,28 @@ class _Engine:
 
     def _elements(self, place: Place, segment: str) -> None:
         parts = segment.split(self.delimiters.element)
-        for problem in problems(place, parts, self.delimiters, basic=self.basic):
+        wrong = list(problems(place, parts, self.delimiters, basic=self.basic))
+        self._forget({problem.element for problem in wrong})
+        for problem in wrong:
             self.report(
                 problem.rule, problem.message, problem.fix, loop=place.loop.id, segment_id=place.id, element=problem.element,
                 component=problem.component,
             )  # fmt: skip
+
+    def _forget(self, elements: set[int]) -> None:
+        """The form of these elements of this segment is wrong: one fault, one finding, so what they mean is left unsaid."""
+        self.faulty |= {(self.number, element) for element in elements}
+        index = len(self.found)
+        while index and self.found[index - 1]["segment"] == self.number:
+            index -= 1
+            item = self.found[index]
+            if item["element"] not in elements or item["rule"].startswith("x12."):
+                continue
+            del self.found[index]
+            self.count -= 1
+            if self.set is not None and item["severity"] in ("error", "warning"):
+                name = "errors" if item["severity"] == "error" else "warnings"
+                setattr(self.set, name, getattr(self.set, name) - 1)
 
     # what has no step ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -763,21 +788,30 @@ class _Engine:
         if not matching:
             choices = list(dict.fromkeys(link[0] for link in reachable.values())) if isinstance(reachable, dict) else []
             allowed = sorted({code for place in choices or places for code in place.keys})
+            rule, words = "x12.segment-unexpected", f"{segment_id} is not expected here."
+            if choices and key:
+                rule, words = (
+                    "x12.element-code",
+                    f"{segment_id}{element:02d} holds a qualifier that is not allowed here.",
+                )
+            elif choices:
+                rule, words = "x12.element-missing", f"{segment_id}{element:02d} is required and empty."
             self.report(
-                "x12.element-code" if choices else "x12.segment-unexpected",
-                f"{segment_id}{element:02d} holds a qualifier that is not allowed here."
-                if choices else f"{segment_id} is not expected here.",
+                rule, words,
                 f"Allowed: {', '.join(allowed[:20])}{' …' if len(allowed) > 20 else ''}.",
                 loop=here, segment_id=segment_id, element=element if choices else None,
                 component=1 if choices and places[0].elements[element - 1].components else None,
             )  # fmt: skip
+            self.doubted.add((self.frames[-1].number, segment_id))
             # where one place only is likely, what follows is read as if it were that one
             inner = [place for place in choices if place.loop is self.place.loop]
             awaited = [place for place in choices if self._awaited(place)]
-            for likely in (awaited, inner, choices):
+            named = [place for place in choices if self.machine.meaning.hangs_under(place, self.state, parts)]
+            for likely in (named[:1], awaited[:1], inner, choices):
                 if len(likely) == 1:
                     self._go(likely[0], segment, quiet=True)
-                    break
+                    return
+            self.doubtful = (self.number, frozenset(place.loop for place in choices if place.trigger))
             return
         open_loops = [frame.loop for frame in self.frames]
         in_open = [place for place in matching if place.loop in open_loops and not place.trigger]
@@ -849,6 +883,11 @@ class _Engine:
         ]  # fmt: skip
         if not likely:
             return False
+        number, loops = self.doubtful
+        doubtful = [place for place in likely if place.loop in loops and self.number == number + 1]
+        if doubtful:
+            self._go(min(doubtful, key=lambda candidate: candidate.index), segment)  # which loop it is was told
+            return True
         lacking = [place for place in likely if self._lacking(place.loop)]
         place = min(lacking or likely, key=lambda candidate: (candidate.loop.at, candidate.index))
         loop = place.loop
@@ -944,6 +983,7 @@ class _Engine:
         elif quiet:
             parts = segment.split(self.delimiters.element)
             element, _ = guides.key_position(place.id)
+            self.faulty.add((self.number, element))
             for problem in problems(place, parts, self.delimiters, basic=self.basic):
                 if problem.element != element:
                     self.report(

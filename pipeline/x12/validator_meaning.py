@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline.x12.guides import Guide, Loop, Place
+from pipeline.x12.guides import Guide, Place
 from pipeline.x12.validator_situations import Situations
 
 if TYPE_CHECKING:
@@ -63,16 +64,48 @@ def safe_id(text: str) -> str:
     return text if _SAFE_ID.match(text) else ""
 
 
+class Numbers:
+    """Numbers that rise by one from 1 (HL01, LX01). One wrong number is one fault: the next ones may follow it, or the count."""
+
+    __slots__ = ("assumed", "count", "last")
+
+    def __init__(self) -> None:
+        self.count = self.last = 0
+        self.assumed = 0  # since the last number: places whose segment is missing, which may have had a number or not
+
+    def take(self, text: str) -> int | None:
+        """The next number as it stands: None where it is right, else the one that is wanted."""
+        stated = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        self.count += 1
+        wanted, last = self.count, self.last + 1
+        self.last, more = stated or wanted, range(self.assumed + 1)
+        good = text == str(stated) and any(stated in (wanted + n, last + n) for n in more)
+        if self.assumed and good:
+            self.count = stated
+        self.assumed = 0
+        return None if good else wanted
+
+
+@dataclass(slots=True)
+class _Level:
+    """An HL. `names`: what HL02 of a level below may call it; `flag`: HL04."""
+
+    names: frozenset[str]
+    flag: str
+    number: int
+    loop: str
+    children: int = 0
+
+
 class State:
     """What the walk of one set has gathered. Levels here; each transaction adds its own."""
 
     def __init__(self, profile: Mapping[str, Any]) -> None:
         self.profile = profile
-        self.levels = 0
-        self.assumed = 0  # levels without an HL since the last HL
+        self.numbers = Numbers()
         self.headless: set[str] = set()  # loops whose open level has no HL
-        self.level: dict[str, list[Any]] = {}  # HL01 → [HL04, children, segment number, loop id]
-        self.open_level: dict[str, str] = {}  # loop id → HL01 of the one open
+        self.levels: list[_Level] = []
+        self.open_level: dict[str, _Level] = {}  # loop id → the one open
         self.npis: set[str] = set()  # NPIs found good
 
 
@@ -113,6 +146,14 @@ class Meaning:
 
         self.hooks[place.index] = both
 
+    def hangs_under(self, place: Place, state: State, parts: list[str]) -> bool:
+        """An HL of this place would hang under the level that its HL02 names."""
+        above = place.loop.parent
+        if place.id != "HL" or above is None:
+            return False
+        level = state.open_level.get(above.id)
+        return level is not None and len(parts) > 2 and parts[2] in level.names
+
     def on(self, loops: str, segment_id: str, hook: Hook, key: str = "") -> None:
         """Hang a hook on all places of a segment in these loops (words), or only on the one that takes `key`."""
         for place in self.guide.by_id(segment_id):
@@ -126,14 +167,16 @@ class Meaning:
         """Called at the end of the loops in `closing`, before the situations are judged."""
 
     def finished(self, state: State, engine: _Engine) -> None:
-        for flag, children, number, loop in state.level.values():
-            if (flag == "1") == bool(children) or not flag:
+        for level in state.levels:
+            if level.flag not in ("0", "1") or (level.flag == "1") == bool(level.children):
                 continue
             words = (
-                "HL04 is 1 but no level stands below it." if flag == "1" else "HL04 is 0 but a level stands below it."
+                "HL04 is 1 but no level stands below it."
+                if level.flag == "1"
+                else "HL04 is 0 but a level stands below it."
             )
             engine.report(
-                "hl.children", words, "Send 1 where levels follow below, else 0.", number=number, loop=loop,
+                "hl.children", words, "Send 1 where levels follow below, else 0.", number=level.number, loop=level.loop,
                 segment_id="HL", element=4,
             )  # fmt: skip
 
@@ -160,13 +203,14 @@ def _level(place: Place, state: State, engine: _Engine, number: int, parts: list
     """HL01 rises by one; HL02 names the open level around it."""
     loop = place.loop
     above = loop.parent if loop.parent is not None and loop.parent.trigger.id == "HL" else None
+    around = state.open_level.get(above.id) if above is not None else None
     if engine.muted:
-        # its HL is missing, which was told: it may have had a number or not
-        state.assumed += 1
+        # its HL is missing, which was told
+        state.numbers.assumed += 1
         state.headless.add(loop.id)
         state.open_level.pop(loop.id, None)
-        if above is not None:
-            _count_child(state, state.open_level.get(above.id, ""))
+        if around is not None:
+            around.children += 1
         return
     identifier = parts[1] if len(parts) > 1 else ""
     parent = parts[2] if len(parts) > 2 else ""
@@ -174,40 +218,29 @@ def _level(place: Place, state: State, engine: _Engine, number: int, parts: list
     def say(rule: str, message: str, fix: str, element: int) -> None:
         engine.report(rule, message, fix, loop=loop.id, segment_id="HL", element=element)
 
-    expected = state.levels + 1
-    stated = int(identifier) if identifier.isascii() and identifier.isdigit() and len(identifier) < 10 else 0
-    if identifier != str(expected) and not expected < stated <= expected + state.assumed:
+    wanted = state.numbers.take(identifier)
+    if wanted is not None:
         say(
             "hl.number",
-            f"HL01 is not {expected}: levels are numbered from 1, one after another.",
+            f"HL01 is not {wanted}: levels are numbered from 1, one after another.",
             "Number them again.",
             1,
         )
-    # one fault, one finding: count on from what stands here
-    state.levels = stated if stated >= expected else expected
-    state.assumed = 0
+    level = _Level(
+        frozenset((identifier, str(wanted or identifier))), parts[4] if len(parts) > 4 else "", number, loop.id
+    )
+    state.levels.append(level)
+    state.open_level[loop.id] = level
     state.headless.discard(loop.id)
-    state.level[identifier or str(expected)] = [parts[4] if len(parts) > 4 else "", 0, number, loop.id]
-    state.open_level[loop.id] = identifier
     if above is None:
         return
     if above.id in state.headless:
-        _count_child(state, parent)
-        return
-    wanted = state.open_level.get(above.id, "")
-    if parent != wanted:
-        say(
-            "hl.parent",
-            f"HL02 does not name the loop {above.id} above it.",
-            f"Send its HL01, {wanted or 'once it stands'}.",
-            2,
-        )
-    _count_child(state, wanted)
-
-
-def _count_child(state: State, level: str) -> None:
-    if level in state.level:
-        state.level[level][1] += 1
+        around = next((one for one in reversed(state.levels[:-1]) if parent in one.names), None)
+    elif around is None or parent not in around.names:
+        name = min(around.names, key=len) if around is not None else "once it stands"
+        say("hl.parent", f"HL02 does not name the loop {above.id} above it.", f"Send its HL01, {name}.", 2)
+    if around is not None:
+        around.children += 1
 
 
 # ── 837 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +312,7 @@ class _State837(State):
         self.total: int | None = 0
         self.lines = 0
         self.served = False  # the line at hand has its service segment
-        self.lines_assumed = 0  # lines since the last LX whose own LX is missing
+        self.line_numbers = Numbers()
         self.orders: set[str] = set()
         self.diagnoses = 0
         self.controls: set[str] = set()
@@ -334,8 +367,8 @@ class Meaning837(Meaning):
             return
         if frame.mask & self.below:
             return
-        level = state.level.get(state.open_level.get("2000B", ""))
-        if level is not None and level[0] == "0":
+        level = state.open_level.get("2000B")
+        if level is not None and level.flag == "0":
             engine.report(
                 "837.no-claim", "A subscriber who is the patient has no claim.", "Give the claim, or leave the level out.",
                 number=frame.number, loop="2300", segment_id="CLM",
@@ -432,10 +465,11 @@ def _trios(parts: list[str]) -> int | None:
     if len(parts) == 4:
         return cents(parts[3])
     total = 0
-    for index in range(3, len(parts), 3):
-        if not parts[index]:
+    for index in range(3, max(len(parts) + 1, 4), 3):
+        text = parts[index] if index < len(parts) else ""
+        if not text and not any(parts[index - 1 : index]):
             continue
-        amount = cents(parts[index])
+        amount = cents(text)
         if amount is None:
             return None
         total += amount
@@ -455,7 +489,7 @@ def _payer_adjustment(state: _State837, engine: _Engine, number: int, parts: lis
 def _payer_name(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     if not state.payers:
         return
-    identifier = _at(parts, 9)
+    identifier = _at(parts, 9).rstrip()
     if identifier and any(payer.id == identifier for payer in state.payers[:-1]):
         engine.report(
             "837.payer-repeated", "NM109 names the same payer as another 2330B of this claim.",
@@ -481,20 +515,15 @@ def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> N
     state.lines += 1
     state.line = None
     state.line_number, state.line_charge = number, None
-    stated = parts[1] if len(parts) > 1 else ""
     if engine.muted:
-        state.lines_assumed += 1
+        state.line_numbers.assumed += 1  # its LX is missing, which was told
         return
-    if state.lines_assumed and stated == str(state.lines - state.lines_assumed):
-        state.lines -= state.lines_assumed  # lines whose LX is missing had no number
-    state.lines_assumed = 0
-    if stated != str(state.lines):
+    wanted = state.line_numbers.take(parts[1] if len(parts) > 1 else "")
+    if wanted is not None:
         engine.report(
-            "837.line-number", f"LX01 is not {state.lines}: lines are numbered from 1, one after another.",
+            "837.line-number", f"LX01 is not {wanted}: lines are numbered from 1, one after another.",
             "Number the lines again.", loop="2400", segment_id="LX", element=1,
         )  # fmt: skip
-        if stated.isascii() and stated.isdigit() and state.lines < int(stated[:6]) < 10000:
-            state.lines = int(stated[:6])
 
 
 def _service(charge: int, pointers: int, state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -570,16 +599,16 @@ def _decided(state: _State837, engine: _Engine, number: int, parts: list[str]) -
     line = state.line
     if line is None and state.lines:
         line = state.line = _Line(state.line_number, state.line_charge)
-    identifier = state.svd = _at(parts, 1)
+    identifier = state.svd = _at(parts, 1).rstrip()
     payer = next((payer for payer in state.payers if payer.id == identifier), None)
     nameless = [payer for payer in state.payers if not payer.id]
     if payer is None and identifier and nameless:
         payer = nameless[0]  # its 2330B is missing, which was told
         payer.id = identifier
-    if not identifier:
+    if payer is None:
         for one in state.payers:
             one.sure = False  # which of them paid is not known
-    elif payer is None:
+    if payer is None and identifier:
         engine.report(
             "837.paid-by", "SVD01 names a payer that is in no 2330B of this claim.", "Send the NM109 of that payer's 2330B.",
             loop="2430", segment_id="SVD", element=1,
@@ -782,10 +811,11 @@ def _service_adjustment(state: _State835, engine: _Engine, number: int, parts: l
 
 
 def _provider_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
-    for index in range(4, len(parts), 2):
-        if not parts[index]:
+    for index in range(4, max(len(parts) + 1, 5), 2):
+        text = parts[index] if index < len(parts) else ""
+        if not text and not any(parts[index - 1 : index]):
             continue
-        amount = cents(parts[index])
+        amount = cents(text)
         state.total = None if state.total is None or amount is None else state.total - amount
 
 
@@ -796,6 +826,7 @@ class _State999(State):
     def __init__(self, profile: Mapping[str, Any]) -> None:
         super().__init__(profile)
         self.answers: list[str] = []
+        self.unread = False  # one of them is no code
         self.errors = 0
 
 
@@ -811,13 +842,17 @@ class Meaning999(Meaning):
 
 
 def _set_answer(state: _State999, engine: _Engine, number: int, parts: list[str]) -> None:
-    state.answers.append(_at(parts, 1))
+    code = _at(parts, 1)
+    state.answers.append(code)
+    state.unread |= code not in ("A", "E", "M", "P", "R", "W", "X")
 
 
 def _group_answer(state: _State999, engine: _Engine, number: int, parts: list[str]) -> None:
     def say(rule: str, message: str, element: int) -> None:
         engine.report(rule, message, "Count the answers again.", loop="ST", segment_id="AK9", element=element)
 
+    if state.unread:
+        return
     code = _at(parts, 1)
     counts = [
         int(text) if (text := _at(parts, n)).isascii() and text.isdigit() and len(text) < 7 else None for n in (2, 3, 4)

@@ -36,6 +36,21 @@ class _Compiled:
         except ValueError as error:
             raise ValueError(f"rule {rule.id}: {error}") from error
 
+    def pointed(self, items: list[Item], component: str) -> expressions.Path | None:
+        """What the finding points to: as the rule says, else the first segment of its check that is missing, else its first."""
+        if self.rule.at:
+            return self.at
+        for path in self.check.paths:
+            if path.loop:
+                continue
+            if not any(
+                place.id == path.segment
+                and (not path.qualifiers or key_of(place.id, parts, component) in path.qualifiers)
+                for place, _, parts in items
+            ):
+                return path
+        return self.at
+
     def paths(self) -> list[expressions.Path]:
         return [*self.check.paths, *(self.when.paths if self.when else ())]
 
@@ -300,7 +315,7 @@ class Situations:
 
 def _tell(engine: _Engine, frame: _Frame, items: list[Item], compiled: _Compiled) -> None:
     """The finding stands at the segment that the rule points to, or at the loop's first one."""
-    rule, at = compiled.rule, compiled.at
+    rule, at = compiled.rule, compiled.pointed(items, engine.delimiters.component)
     number, element, component = frame.number, None, None
     segment_id = at.segment if at is not None else frame.loop.trigger.id
     if at is not None and not at.loop:
@@ -311,6 +326,8 @@ def _tell(engine: _Engine, frame: _Frame, items: list[Item], compiled: _Compiled
             if not at.qualifiers or key in at.qualifiers:
                 number, element, component = position, at.element or None, at.component or None
                 break
+    if number == frame.number and element is None and (number, segment_id) in engine.doubted:
+        return
     severity = rule.severity
     if engine.lenient and severity == "error" and rule.snip >= 4:
         severity = "warning"
