@@ -65,7 +65,10 @@ class InboxSettings(_Section):
         description="How long the night waits for the payer in a box to answer; real payers are never waited for",
     )
     stable_seconds: float = Field(0.0, description="A remote file is taken when its size has not changed for so long")
-    max_file_bytes: int = Field(2_000_000_000, description="Larger files are left and reported")
+    max_file_bytes: int = Field(
+        250_000_000,
+        description="Larger files are left at the sender and reported: a file is fetched in bounded memory, but worked as a whole",
+    )
 
 
 class TransportSettings(_Section):

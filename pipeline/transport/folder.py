@@ -14,6 +14,8 @@ from pipeline.transport.session import MAX_ENTRIES, Entry, LinkLost, Refused
 #: of a network share: the answer did not come
 _LINK = {errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENOTCONN, errno.ESTALE}
 
+_CHUNK = 1 << 20
+
 
 class FolderSession:
     """See `connection.Session`."""
@@ -95,11 +97,12 @@ class FolderSession:
                     break
         return found
 
-    def download(self, path: str, limit: int) -> bytes:
-        with self._errors("a download"):
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            with os.fdopen(handle, "rb") as file:
-                return file.read(limit + 1)
+    def download(self, path: str, limit: int) -> Iterator[bytes]:
+        left = limit + 1
+        with self._errors("a download"), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            while left and (part := file.read(min(_CHUNK, left))):
+                left -= len(part)
+                yield part
 
     def close(self) -> None:
         return

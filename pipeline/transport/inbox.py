@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.errors import ClaimpipeError
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
-from pipeline.store import Store
+from pipeline.store import Store, received
 from pipeline.store import register as r
-from pipeline.store.archive import sha256
+from pipeline.store.archive import Arriving, sha256
 from pipeline.store.store import insert_new, record_findings, record_stage
 from pipeline.store.work import WorkItem, close_items, open_items
 from pipeline.transport import packages, routing
@@ -54,6 +55,7 @@ class _Taken:
     size: int
     kind: str
     reason: str = ""  # set where it is quarantined
+    error: Exception | None = None  # what was raised over it, where that is the reason
     members: list[_Taken] = field(default_factory=list)
 
     @property
@@ -140,38 +142,51 @@ class _Sweep:
             left[entry.name] = "inbox.strange_name"
             return None
         try:
-            data = session.download(self._path(entry), self.limit)
+            with self.store.archive.receiving(session.download(self._path(entry), self.limit)) as arriving:
+                if arriving.size != entry.size:
+                    left[entry.name] = "inbox.growing" if arriving.size <= self.limit else "inbox.too_large"
+                    return None
+                reason = _or_nothing(routing.incomplete, arriving.data)
+                if reason:
+                    left[entry.name] = f"inbox.{reason}"
+                    return None
+                return self._archived(entry, arriving)
         except Refused as error:
             if not error.absent:
                 left[entry.name] = "inbox.refused"
             return None
-        if len(data) != entry.size:
-            left[entry.name] = "inbox.growing" if len(data) <= self.limit else "inbox.too_large"
-            return None
-        reason = routing.incomplete(data)
-        if reason:
-            left[entry.name] = f"inbox.{reason}"
-            return None
-        return self._archived(entry, data)
 
-    def _archived(self, entry: Entry, data: bytes) -> _Taken:
-        kind = routing.identify(data)
-        taken = _Taken(entry, self.store.archive.put(data), len(data), kind)
-        if kind == "zip":
-            try:
-                members = packages.unpack(data, max_bytes=min(packages.MAX_BYTES, self.limit))
-            except packages.PackageRefused as refusal:
-                taken.reason = f"inbox.zip_{refusal}"
-                return taken
-            for name, content in members:
-                inner = Entry(f"{entry.name}!{name}", len(content), entry.modified, True)
-                member = _Taken(inner, self.store.archive.put(content), len(content), routing.identify(content))
-                end = routing.incomplete(content)
-                member.reason = f"inbox.{end}" if end else _unexpected(member.kind)
-                taken.members.append(member)
-        else:
-            taken.reason = _unexpected(kind)
+    def _archived(self, entry: Entry, arriving: Arriving) -> _Taken:
+        taken = _Taken(entry, arriving.keep(), arriving.size, "unknown")
+        try:
+            taken.kind = routing.identify(arriving.data)
+            if taken.kind == "zip":
+                taken.members = self._unpacked(entry, arriving)
+            else:
+                taken.reason = _unexpected(taken.kind)
+        except packages.PackageRefused as refusal:
+            taken.reason = f"inbox.zip_{refusal}"
+        except ClaimpipeError:
+            raise
+        except Exception as error:
+            taken.reason, taken.error = received.UNWORKABLE, error
         return taken
+
+    def _unpacked(self, entry: Entry, arriving: Arriving) -> list[_Taken]:
+        package = packages.Package(arriving.file, arriving.size, max_bytes=min(packages.MAX_BYTES, self.limit))
+        members = []
+        for name, pieces in package.members():
+            with self.store.archive.receiving(pieces) as content:
+                inner = Entry(f"{entry.name}!{name}", content.size, entry.modified, True)
+                member = _Taken(inner, content.keep(), content.size, "unknown")
+                try:
+                    member.kind = routing.identify(content.data)
+                    end = routing.incomplete(content.data)
+                    member.reason = f"inbox.{end}" if end else _unexpected(member.kind)
+                except Exception as error:
+                    member.reason, member.error = received.UNWORKABLE, error
+                members.append(member)
+        return members
 
     # --- the record ---------------------------------------------------------------------------------------------------
 
@@ -320,7 +335,17 @@ def _state(taken: _Taken) -> str:
     return "quarantined" if taken.reason else "processed" if taken.kind == "zip" else "archived"
 
 
+def _or_nothing(look: Callable[[Any], str], data: Any) -> str:
+    """What the look says; nothing where it fails: then the file is taken, and set aside for the same reason."""
+    try:
+        return look(data)
+    except Exception:
+        return ""
+
+
 def _finding(taken: _Taken) -> Finding:
+    if taken.error is not None:
+        return received.unworkable(STAGE, taken.file_id, taken.error)
     if taken.reason.startswith("inbox.zip_"):
         message = f"A zip file was refused ({taken.reason.removeprefix('inbox.zip_').replace('_', ' ')})."
     elif taken.reason == "inbox.not_expected":

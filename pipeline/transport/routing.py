@@ -6,6 +6,9 @@ is still being written, or was cut: either way it stays where it is.
 
 from __future__ import annotations
 
+import mmap
+import re
+
 from pipeline import transactions
 from pipeline.x12.segments import ISA_LENGTH
 
@@ -16,67 +19,99 @@ _NAMED = ("837", "270", "271", "276", "277", "278", "820", "834")
 _PACKED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")
 _BLANK = b"\r\n\t \x1a\x00"
 _BOM = b"\xef\xbb\xbf"
+_FILLED = re.compile(rb"[" + re.escape(_BLANK) + rb"]*")
+_LINE_END = re.compile(rb"[\r\n]")
+_WINDOW = 1 << 16
+_LINE = 1_000  # bytes: a trailer, a record or an IEA is never longer
 _RECORD = 94  # bytes of a NACHA record
 _CONTROL = 55  # of its file control record, without the reserved blanks at its end
 
 
-def identify(data: bytes) -> str:
+Bytes = bytes | mmap.mmap
+
+
+def identify(data: Bytes) -> str:
     """The kind: one of EXPECTED, another transaction set, `zip`, or `unknown`."""
-    if data.startswith(_PACKED):
+    if data[:4].startswith(_PACKED):
         return "zip"
     kind = transactions.identify(data)
     return kind if kind in EXPECTED or kind in _NAMED else "unknown"
 
 
-def incomplete(data: bytes) -> str:
-    """Why the file is not at its end, in a word; empty where it is."""
-    start = data.removeprefix(_BOM).lstrip(_BLANK)
-    if not start:
+def incomplete(data: Bytes) -> str:
+    """Why the file is not at its end, in a word; empty where it is. Looks at its beginning and its end alone."""
+    begin = _FILLED.match(data, len(_BOM) if data[: len(_BOM)] == _BOM else 0).end()  # type: ignore[union-attr]
+    end = _last(data, begin, _BLANK)
+    if begin >= end:
         return "empty"
-    if start.startswith(b"ISA"):
-        return "" if len(start) >= ISA_LENGTH and _ends_with_iea(start) else "no_iea"
+    if data[begin : begin + 3] == b"ISA":
+        return "" if end - begin >= ISA_LENGTH and _ends_with_iea(data, begin, end) else "no_iea"
     kind = identify(data)
     if kind == "NACHA":
-        records = _records(start)
-        return "" if records[-1].startswith(b"9") and len(records[-1]) >= _CONTROL else "no_file_control"
+        record = _last_record(data, begin, end)
+        return "" if record.startswith(b"9") and len(record) >= _CONTROL else "no_file_control"
     if kind == "BAI2":
-        last = start.rstrip(_BLANK).rsplit(b"\n", 1)[-1]
+        last = data[_line_before(data, begin, end) : end][:_LINE]
         return "" if last.startswith(b"99,") and last.endswith(b"/") else "no_trailer"
     return ""
 
 
-def _records(data: bytes) -> list[bytes]:
-    """A NACHA file's records without the fill of nines at its end; files without line ends are cut by length."""
-    lines = data.split(b"\n") if b"\n" in data else [data[i : i + _RECORD] for i in range(0, len(data), _RECORD)]
-    return [line.rstrip(_BLANK) for line in lines if line.strip(b"9" + _BLANK)]
+def _last(data: Bytes, begin: int, fill: bytes) -> int:
+    """Where the bytes end without the fill that follows them."""
+    end = len(data)
+    while end > begin:
+        start = max(begin, end - _WINDOW)
+        left = len(data[start:end].rstrip(fill))
+        if left:
+            return start + left
+        end = start
+    return begin
+
+
+def _line_before(data: Bytes, begin: int, end: int) -> int:
+    """Where the line begins in which `end` stands."""
+    start = max(begin, end - _LINE)
+    return max(start, data.rfind(b"\n", start, end) + 1, data.rfind(b"\r", start, end) + 1)
+
+
+def _last_record(data: Bytes, begin: int, end: int) -> bytes:
+    """A NACHA file's last record before the fill of nines at its end; files without line ends are cut by length."""
+    # no record but the fill is all nines: the last other byte stands in the record that is wanted
+    inside = _last(data, begin, b"9" + _BLANK)
+    if _LINE_END.search(data, begin, min(end, begin + _LINE)):
+        start = _line_before(data, begin, inside)
+        line = _LINE_END.search(data, inside, end)
+        return data[start : line.start() if line else end].rstrip(_BLANK)
+    start = begin + (inside - 1 - begin) // _RECORD * _RECORD
+    return data[start : min(end, start + _RECORD)].rstrip(_BLANK)
 
 
 #: where the element separator stands in every ISA
 _SEPARATORS = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)
 
 
-def _last_isa(body: bytes) -> int:
+def _last_isa(data: Bytes, begin: int, end: int) -> int:
     """Offset of the last interchange header; -1 where there is none. Names hold the letters ISA too (LISA, ISABEL)."""
-    at = len(body)
-    while (at := body.rfind(b"ISA", 0, at)) >= 0:
-        mark = body[at + 3 : at + 4]
-        if len(body) - at >= ISA_LENGTH and all(body[at + n : at + n + 1] == mark for n in _SEPARATORS):
+    at = end
+    while (at := data.rfind(b"ISA", begin, at)) >= 0:
+        head = data[at : at + ISA_LENGTH]
+        if end - at >= ISA_LENGTH and all(head[n] == head[3] for n in _SEPARATORS):
             return at
     return -1
 
 
-def _ends_with_iea(data: bytes) -> bool:
+def _ends_with_iea(data: Bytes, begin: int, end: int) -> bool:
     """The last segment is a whole IEA: ended by its terminator, or by all nine digits of the number that its ISA gave."""
-    body = data.rstrip(_BLANK)
-    isa = _last_isa(body)
+    isa = _last_isa(data, begin, end)
     if isa < 0:
         return False
-    separator, number, terminator = body[isa + 3 : isa + 4], body[isa + 90 : isa + 99], body[isa + 105 : isa + 106]
-    at = body.rfind(b"IEA" + separator)
-    if at < isa:
+    head = data[isa : isa + ISA_LENGTH]
+    separator, number, terminator = head[3:4], head[90:99], head[105:106]
+    at = data.rfind(b"IEA" + separator, max(isa, end - _LINE), end)
+    if at < 0:
         return False
-    tail = body[at:]
-    ended = tail.endswith(terminator) or (terminator in _BLANK and len(data) > len(body))
+    tail = data[at:end]
+    ended = tail.endswith(terminator) or (terminator in _BLANK and len(data) > end)
     elements = tail.removesuffix(terminator).split(separator)
     if len(elements) != 3 or terminator in b"".join(elements):
         return False

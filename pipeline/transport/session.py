@@ -8,6 +8,7 @@ A session raises two errors and no others, because only one question matters to 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -66,8 +67,8 @@ class Session(Protocol):
     def entry(self, path: str) -> Entry | None:
         """What stands at a path now, links not followed; None where nothing does."""
 
-    def download(self, path: str, limit: int) -> bytes:
-        """At most `limit` + 1 bytes of a file."""
+    def download(self, path: str, limit: int) -> Iterator[bytes]:
+        """A file's bytes in pieces, at most `limit` + 1 in all. Errors are raised when a piece is asked for."""
 
     def close(self) -> None:
         """End it; never raises."""

@@ -29,6 +29,7 @@ from pipeline.failpoints import failpoint
 from pipeline.transport.session import MAX_ENTRIES, Endpoint, Entry, LinkLost, Refused, wire
 
 _CHUNK = 32_768
+_AHEAD = 128  # pieces asked for ahead of what was read: more would be held in memory
 _LOG = "pipeline.transport.ssh"
 # paramiko's log would hold remote names, which are the payer's to choose: it goes nowhere
 logging.getLogger(_LOG).addHandler(logging.NullHandler())
@@ -224,19 +225,15 @@ class SftpSession:
                     break
         return found
 
-    def download(self, path: str, limit: int) -> bytes:
+    def download(self, path: str, limit: int) -> Iterator[bytes]:
         with self._errors("a download"), self._sftp.open(wire(path), "r") as file:
             size = file.stat().st_size or 0
             if 0 < size <= limit:
-                file.prefetch(size)
-            parts, total = [], 0
-            while total <= limit:
-                part = file.read(min(_CHUNK, limit + 1 - total))
-                if not part:
-                    break
-                parts.append(part)
-                total += len(part)
-            return b"".join(parts)
+                file.prefetch(size, _AHEAD)
+            left = limit + 1
+            while left and (part := file.read(min(_CHUNK, left))):
+                left -= len(part)
+                yield part
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

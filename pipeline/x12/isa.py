@@ -8,6 +8,7 @@ is). Anything else is not an interchange.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Isa:
     fault: str = ""
 
 
-def read_isa(data: bytes, position: int, *, loose: bool = True) -> Isa | None:
+def read_isa(data: bytes | mmap.mmap, position: int, *, loose: bool = True) -> Isa | None:
     """The ISA at `position`, or None where the delimiters cannot be known. `loose` allows the named faults."""
     head = data[position : position + ISA_LENGTH]
     if head[:3] != b"ISA" or len(head) < 4:
@@ -71,11 +72,11 @@ def _wire(separator: int, repetition: int, component: int, terminator: int) -> W
     return Wire(separator, repetition, component, terminator)
 
 
-def _follows(data: bytes, position: int, separator: int) -> bool:
+def _follows(data: bytes | mmap.mmap, position: int, separator: int) -> bool:
     return any(data[position : position + len(f) + 1] == f + bytes([separator]) for f in _FOLLOWS)
 
 
-def _ragged(data: bytes, position: int, wire: Wire) -> tuple[Wire, int] | None:
+def _ragged(data: bytes | mmap.mmap, position: int, wire: Wire) -> tuple[Wire, int] | None:
     at = position
     while at < len(data) and data[at] in _NEWLINES:
         at += 1
@@ -86,7 +87,7 @@ def _ragged(data: bytes, position: int, wire: Wire) -> tuple[Wire, int] | None:
     return Wire(wire.element, wire.repetition, wire.component, data[at], ragged=True), at + 1
 
 
-def _loose(data: bytes, position: int, separator: int) -> Isa | None:
+def _loose(data: bytes | mmap.mmap, position: int, separator: int) -> Isa | None:
     head = data[position : position + LOOSE_LENGTH]
     places: list[int] = []
     at = -1
@@ -109,7 +110,7 @@ def _loose(data: bytes, position: int, separator: int) -> Isa | None:
     return Isa(position, wire, at + 3, "envelope.isa_width")
 
 
-def _places(data: bytes, position: int, end: int) -> Iterator[int]:
+def _places(data: bytes | mmap.mmap, position: int, end: int) -> Iterator[int]:
     """Where the letters ISA stand. I is rare in X12, so looking for it alone is faster than a search for the word."""
     view = np.frombuffer(data, dtype=np.uint8)
     step = 1 << 12  # mostly the next one is near, or there is none at all
@@ -123,7 +124,9 @@ def _places(data: bytes, position: int, end: int) -> Iterator[int]:
         position, step = stop, min(step * 4, 1 << 20)
 
 
-def find_isas(data: bytes, start: int, position: int, end: int, terminator: int | None) -> Iterator[tuple[Isa, bool]]:
+def find_isas(
+    data: bytes | mmap.mmap, start: int, position: int, end: int, terminator: int | None
+) -> Iterator[tuple[Isa, bool]]:
     """Interchanges that begin in data[position:end], each with: does it stand cleanly after a terminator or `start`?
 
     `start` is where the bytes at hand begin just after a terminator. One with an exact ISA counts wherever it stands, even

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import tracemalloc
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -178,15 +179,61 @@ def test_fault_13_a_register_that_cannot_be_written_leaves_the_remote_file(
     assert files(store) == []
 
 
+# --- 23: large files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "in a zip"])
+def test_fault_23_a_large_file_is_swept_in_bounded_memory(store: Store, payer: SftpPayer, packed: bool) -> None:
+    """32 MB are fetched, hashed, archived, told by kind and looked at to the end in a third of their size."""
+    body = "NTE*ADD*" + "X" * 72 + "~"
+    large = answer(4, "HP", body * (32_000_000 // len(body)))
+    file = zipped({"era": large}, zipfile.ZIP_STORED) if packed else large
+    payer.put("large", file)
+    expected = sha256(large)
+    size = len(large)
+    del large, file
+    tracemalloc.start()
+    try:
+        new = inbox.sweep(store, ON, "acme")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert expected in new
+    assert payer.offered == []
+    assert ("835", "archived", "") in files(store)
+    assert peak < size / 3, f"{peak:,} bytes"
+
+
 # --- 24: packages ------------------------------------------------------------------------------------------------------
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
+    with zipfile.ZipFile(buffer, "w", method) as package:
         for name, data in members.items():
-            package.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+            package.writestr(zipfile.ZipInfo(name), data, method)
     return buffer.getvalue()
+
+
+def _patched(package: bytes, local: int, central: int, value: int) -> bytes:
+    """A number of two bytes changed in the local and in the central header of a zip of one member."""
+    data = bytearray(package)
+    for start, offset in ((data.find(b"PK\x03\x04"), local), (data.find(b"PK\x01\x02"), central)):
+        data[start + offset : start + offset + 2] = value.to_bytes(2, "little")
+    return bytes(data)
+
+
+def method_of(package: bytes, method: int) -> bytes:
+    return _patched(package, 8, 10, method)
+
+
+def corrupt(package: bytes) -> bytes:
+    """The packed bytes of the first member made into nonsense."""
+    return package[:32] + b"\xff" * 20 + package[52:]
+
+
+def flags_of(package: bytes, flags: int) -> bytes:
+    return _patched(package, 6, 8, flags)
 
 
 def test_fault_24_an_honest_zip_gives_its_files(store: Store, payer: SftpPayer) -> None:
@@ -213,7 +260,13 @@ def test_fault_24_an_honest_zip_gives_its_files(store: Store, payer: SftpPayer) 
         (zipped({}), "empty"),
         (zipped({"x": REMITTANCE})[:-30], "damaged"),
         (zipped({"x": os.urandom(2000)}).replace(b"\x00", b"\x01", 60), "damaged"),
-        (b"\x1f\x8b" + b"\x00" * 100, "damaged"),
+        (b"\x1f\x8b" + b"\x00" * 100, "gzip"),
+        (corrupt(zipped({"x": REMITTANCE}, zipfile.ZIP_LZMA)), "damaged"),
+        (method_of(zipped({"x": REMITTANCE}), 97), "packed_in_an_unknown_way"),
+        (method_of(zipped({"x": REMITTANCE}), 14), "damaged"),
+        (method_of(zipped({"x": REMITTANCE}), 12), "damaged"),
+        (flags_of(zipped({"x": REMITTANCE}), 0x1), "encrypted"),
+        (flags_of(zipped({"x": REMITTANCE}), 0x40), "encrypted"),
     ],
 )
 def test_fault_24_a_hostile_zip_is_refused_whole(
@@ -229,13 +282,18 @@ def test_fault_24_a_hostile_zip_is_refused_whole(
     assert made <= {"claimpipe.db-wal", "claimpipe.db-shm"}
 
 
+def unpacked(data: bytes, **caps: int) -> list[tuple[str, bytes]]:
+    package = packages.Package(io.BytesIO(data), len(data), **caps)
+    return [(name, b"".join(pieces)) for name, pieces in package.members()]
+
+
 def test_fault_24_the_cap_counts_bytes_that_came_out_not_what_the_header_says() -> None:
     package = zipped({"x": b"0" * 1_000_000})
     with pytest.raises(packages.PackageRefused, match="too_large_unpacked"):
-        packages.unpack(package)
-    assert packages.unpack(zipped({"x": REMITTANCE * 50}), max_bytes=len(REMITTANCE) * 50)[0][1] == REMITTANCE * 50
+        unpacked(package)
+    assert unpacked(zipped({"x": REMITTANCE * 50}), max_bytes=len(REMITTANCE) * 50)[0][1] == REMITTANCE * 50
     with pytest.raises(packages.PackageRefused, match="too_large_unpacked"):
-        packages.unpack(zipped({"x": REMITTANCE * 50}), max_bytes=len(REMITTANCE) * 50 - 1)
+        unpacked(zipped({"x": REMITTANCE * 50}), max_bytes=len(REMITTANCE) * 50 - 1)
 
 
 # --- 25: names ---------------------------------------------------------------------------------------------------------
