@@ -186,7 +186,7 @@ def test_fault_28_no_mutated_file_stops_the_stages_or_its_neighbours(books: Book
     assert set(found.values()) <= {"processed", "quarantined"}
     with books.store.read() as connection:
         assert sum(posting.balances(connection).values()) == 0
-    assert proof.prove(books.store).closes
+    assert proof.prove(books.store).residue_cents == 0
     aside = {file_id for file_id, state in found.items() if state == "quarantined"}
     assert len(aside) > 25
     assert aside <= {item.subject for item in books.work("file")}
