@@ -26,6 +26,7 @@ from pipeline import __version__, cli_files
 from pipeline import settings as settings_module
 from pipeline.cli_files import Json, emit, parse_day
 from pipeline.errors import ClaimpipeError, Terminal, place_of
+from pipeline.money import shown
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -292,6 +293,73 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
     else:
         proof_report.show(console_for_people(), result)
     raise typer.Exit(OK if result.closes else FINDINGS)
+
+
+@app.command()
+def recover(
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Let the register take over what the archive knows; without it, only look.")
+    ] = False,
+    day: Day = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """After the register was restored from a backup or lost: what was sent meanwhile, from the archive. Sends nothing."""
+    from pipeline import night
+    from pipeline.store import open_store
+
+    settings = _settings(home)
+    if not settings.store.url and not settings.home.is_dir():
+        raise Terminal(f"There is nothing in {settings.home}.", fix="Name the right folder with --home.")
+    store = open_store(settings)
+    joined = 0
+    if adopt:
+        found, counts = night.recover(store, _day(day, settings))
+        joined = counts["joined"]
+    else:
+        found = night.missing_interchanges(store)
+    store.close()
+    for one in found:
+        if as_json:
+            emit(one.as_dict())
+        else:
+            told = one.as_dict()
+            what = "may be with the payer" if told["may_be_at_payer"] else "was not sent"
+            print(
+                f"{told['payer']} {told['interchange']} of {told['date']}: {told['claims']:,} claims, "
+                f"{shown(told['charge_cents'])}, {what}"
+            )
+    if not as_json:
+        if not found:
+            print("Register and archive agree on what was sent.")
+        elif adopt:
+            print(
+                f"Taken over: {len(found)} interchanges; {joined:,} claims of the register are joined to them. None is sent "
+                "again; take in the extracts of the lost days anew, and work the queue `sending`."
+            )
+    raise typer.Exit(FINDINGS if found and not adopt else OK)
+
+
+@app.command()
+def settle(
+    payer: Annotated[str, typer.Argument(help="Key of the payer.")],
+    interchange: Annotated[int, typer.Argument(help="Interchange number (ISA13).")],
+    received: Annotated[
+        bool, typer.Option("--received/--not-received", help="What the payer said when it was asked for the file.")
+    ],
+    note: Annotated[str, typer.Option("--note", help="Who said so, and when.")],
+    day: Day = None,
+    home: Home = None,
+) -> None:
+    """Say what became of a claim file of unknown outcome, after asking the payer. Not received: it is sent again."""
+    from pipeline.transport import sending
+
+    settings = _settings(home)
+    store = _existing_store(home)
+    counts = sending.settle(store, _day(day, settings), payer, interchange, arrived=received, note=note)
+    store.close()
+    after = "wait for the payer's answer" if received else "go with the next run, under the same number"
+    print(f"Interchange {interchange:09d}: its {counts['claims']:,} claims {after}.")
 
 
 @app.command()

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from pipeline import checkpoints, payers
 from pipeline.acknowledgments import stage as acknowledgments_stage
+from pipeline.claims import recovery
 from pipeline.claims import stage as claims_stage
 from pipeline.coding import stage as coding_stage
 from pipeline.deposits import stage as deposits_stage
@@ -108,6 +109,17 @@ def payers_with_mail(store: Store) -> list[str]:
 
 def build(store: Store, on: date, payer_key: str) -> Counts:
     return claims_stage.build(store, on, payer_key)
+
+
+def missing_interchanges(store: Store) -> list[recovery.Found]:
+    """What the archive knows of interchanges and the register does not, as after a restored backup."""
+    return recovery.missing(store)
+
+
+def recover(store: Store, on: date) -> tuple[list[recovery.Found], Counts]:
+    """Let the register take over what the archive knows; nothing of it is sent again."""
+    found = recovery.adopt(store, on)
+    return found, claims_stage.rejoin(store, on)
 
 
 def check_batches(store: Store, on: date) -> Counts:

@@ -2,6 +2,9 @@
 
 A number comes from a sequence in the register, never from the time. It is recorded with its batch in the same transaction,
 so after a power cut the same batch gets the same number again; and once it is tied to bytes it is never tied to others.
+
+Numbers are unique per sender and receiver, as the standard wants it, and per payer, because a payer's answers name its number
+and nothing else: where the submitter's or the payer's id changes, the new sequence goes on above the old one.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.errors import Terminal
+from pipeline.store import outgoing
 from pipeline.store import register as r
 from pipeline.transactions.professional_837_writer import Numbers, Route
 
@@ -19,18 +23,20 @@ GREATEST = 999_999_999  # ISA13 and GS06 have nine digits
 
 
 def interchange_scope(route: Route) -> str:
-    """Interchange numbers are unique per sender and receiver."""
-    return f"isa:{route.sender_qualifier}/{route.sender_id}>{route.receiver_qualifier}/{route.receiver_id}"
+    return outgoing.interchange_scope(
+        route.sender_qualifier, route.sender_id, route.receiver_qualifier, route.receiver_id
+    )
 
 
 def group_scope(route: Route) -> str:
-    return f"gs:{route.group_sender}>{route.group_receiver}"
+    return outgoing.group_scope(route.group_sender, route.group_receiver)
 
 
-def allot(connection: sa.Connection, route: Route, batch_id: str) -> Numbers:
+def allot(connection: sa.Connection, route: Route, batch_id: str, payer_key: str) -> Numbers:
     """The numbers of the batch: those that it has already, or the next ones. Within the caller's transaction."""
     return Numbers(
-        _allot(connection, interchange_scope(route), batch_id), _allot(connection, group_scope(route), batch_id)
+        _allot(connection, interchange_scope(route), batch_id, payer_key),
+        _allot(connection, group_scope(route), batch_id, payer_key),
     )
 
 
@@ -51,21 +57,41 @@ def tie(connection: sa.Connection, route: Route, numbers: Numbers, batch_id: str
             )
 
 
-def _allot(connection: sa.Connection, scope: str, batch_id: str) -> int:
+def raise_to(connection: sa.Connection, scope: str, number: int) -> int:
+    """Let the sequence of the scope stand at `number` at least; returns where it stands."""
+    dialect: Any = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    last = r.control_sequences.c.last
+    sequence = dialect.insert(r.control_sequences).values(scope=scope, last=number)
+    return int(
+        connection.execute(
+            sequence.on_conflict_do_update(
+                index_elements=["scope"], set_={"last": sa.case((last < number, number), else_=last)}
+            ).returning(last)
+        ).scalar_one()
+    )
+
+
+def _allot(connection: sa.Connection, scope: str, batch_id: str, payer_key: str) -> int:
     n = r.control_numbers.c
     known = connection.execute(sa.select(n.number).where(n.scope == scope, n.batch_id == batch_id)).scalar()
     if known is not None:
         return int(known)
-    dialect: Any = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
-    sequence = dialect.insert(r.control_sequences).values(scope=scope, last=1)
-    number = connection.execute(
-        sequence.on_conflict_do_update(
-            index_elements=["scope"], set_={"last": r.control_sequences.c.last + 1}
-        ).returning(r.control_sequences.c.last)
-    ).scalar_one()
+    stands = raise_to(connection, scope, _last_of_payer(connection, scope, payer_key))
+    number = raise_to(connection, scope, stands + 1)
     if number > GREATEST:
         raise Terminal(
             f"The control numbers of {scope} are used up.", fix="Agree a new sender or receiver id with the payer."
         )
     connection.execute(sa.insert(r.control_numbers).values(scope=scope, number=number, batch_id=batch_id))
     return int(number)
+
+
+def _last_of_payer(connection: sa.Connection, scope: str, payer_key: str) -> int:
+    """The greatest number of the same kind (isa, gs) that any file to the payer ever had, under whatever ids."""
+    n, s = r.control_numbers.c, r.sendings.c
+    query = (
+        sa.select(sa.func.max(n.number))
+        .select_from(r.control_numbers.join(r.sendings, n.batch_id == s.sending_id))
+        .where(s.payer_key == payer_key, n.scope.like(f"{scope.partition(':')[0]}:%"))
+    )
+    return int(connection.execute(query).scalar() or 0)

@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pipeline import payers
-from pipeline.claims import control_numbers
+from pipeline.claims import control_numbers, recovery
 from pipeline.claims.batches import Build, BuiltFile, build_files, required, route
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
 from pipeline.ledger import posting
 from pipeline.payers import PayerProfile
-from pipeline.store import Store, locks
+from pipeline.store import Store, locks, outgoing
 from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.store.events import Move, move_claims
@@ -47,7 +47,9 @@ def build(store: Store, on: date, payer_key: str) -> dict[str, int]:
     if not waiting:
         return _counts([], 0)
     profile = required(payers.load_profiles(store.settings.payers_dir), payer_key)
+    outgoing.require_level(store)
     with locks.held(store, f"build-{payer_key}"):
+        rejoin(store, on)
         with store.read() as c:  # again, now that no other run can take them
             waiting = _ready(c, payer_key)
         return _run(store, on, profile, waiting) if waiting else _counts([], 0)
@@ -60,12 +62,18 @@ def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) 
     def allot(batch_id: str) -> Numbers:
         failpoint("claims.before_numbers")
         with store.begin() as c:
-            return control_numbers.allot(c, way, batch_id)
+            return control_numbers.allot(c, way, batch_id, profile.key)
 
     tables = _tables(store, waiting)
     made = build_files(*tables, profile, settings, on=on, usage=settings.usage, allot=allot)
     for file in made.files:
         store.archive.put(file.data)
+        store.outgoing.bind(
+            outgoing.described(
+                file.data, sending_id=file.batch_id, payer_key=profile.key, guide=file.guide, on=on,
+                claim_count=len(file.claim_ids), charge_cents=file.charge_cents,
+            )
+        )  # fmt: skip
     failpoint("claims.before_record")
     with store.begin() as c:
         _hold(c, on, made, waiting)
@@ -246,6 +254,11 @@ def _record_faults(connection: sa.Connection, on: date, payer_key: str, made: Bu
                  action="See the batch's findings and report them.", opened_on=on, payer_key=payer_key)
         for batch_id in made.faulty_batches
     ])  # fmt: skip
+
+
+def rejoin(store: Store, on: date) -> dict[str, int]:
+    """Claims that a payer has had since before the register was restored go to their files instead of into new ones."""
+    return recovery.rejoin(store, on, _post_charges)
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from pipeline.errors import ClaimpipeError
 from pipeline.ledger import accounts, posting
 from pipeline.money import received_cents
-from pipeline.store import Store, events
+from pipeline.store import Store, events, outgoing
 from pipeline.store import register as r
 
 
@@ -86,7 +86,7 @@ def prove(store: Store, on: date | None = None, *, archive: bool = True) -> Proo
     `on` limits the visits that are shown by state to those whose current version came on that date; the books are proved
     as a whole, since money does not keep to dates. `archive=False` leaves out what reads the archived bytes again.
     """
-    broken: list[str] = []
+    broken = list(_outgoing(store)) if archive else []
     with store.read() as connection:
         states = _states(connection, on, broken)
         lines = [
@@ -411,6 +411,33 @@ def _statements(store: Store, connection: sa.Connection, broken: list[str]) -> I
         if data is not None and details_in(data) < int(cents):
             broken.append(f"Bank file {file_id} holds less than the deposits that were taken from it.")
     return iter(())
+
+
+def _outgoing(store: Store) -> Iterator[str]:
+    """The archive's own record of what was made and sent, against the register: the other direction of `_archived`."""
+    n = r.control_numbers.c
+    listing = store.outgoing.listing()
+    for gap in outgoing.gaps(store):
+        entry = store.outgoing.read(gap.folder, gap.number)
+        what = "which may be with the payer" if gap.placed else "which was not sent"
+        yield (
+            f"The archive knows interchange {gap.number:09d} for {entry.payer_key} of {entry.logical_date} "
+            f"({entry.claim_count} claims), {what}, and the register is older: see `claimpipe recover`."
+        )
+    with store.read() as connection:
+        rows = connection.execute(sa.select(n.scope, n.number, n.file_id).where(n.scope.like("isa:%")))
+        tied = {(outgoing.folder_of(row.scope), row.number): row.file_id for row in rows}
+    for (folder, number), placed in sorted(listing.items()):
+        try:
+            entry = store.outgoing.read(folder, number)
+        except ClaimpipeError as error:
+            yield error.message
+            continue
+        ours = tied.get((folder, number))
+        if ours is not None and ours != entry.file_id:
+            yield f"Interchange {number:09d} for {entry.payer_key} belongs to other bytes in the archive than in the register."
+        if placed and not store.archive.has(entry.file_id):
+            yield f"The archive has no bytes of interchange {number:09d} for {entry.payer_key}, which was sent."
 
 
 def _bytes(store: Store, file_id: str, broken: list[str]) -> bytes | None:

@@ -232,6 +232,27 @@ sendings = _table(
     sa.UniqueConstraint("payer_key", "interchange_control"),
 )
 
+recovered_claims = _table(
+    "recovered_claims",
+    sa.Column(
+        "file_id", sa.String(64), primary_key=True, comment="archived 837 that a register older than it took over"
+    ),
+    sa.Column("claim_id", sa.String(20), primary_key=True),
+    sa.Column("payer_key", sa.Text, nullable=False),
+    sa.Column("interchange_control", sa.String(9), nullable=False),
+    sa.Column("group_control", sa.String(9), nullable=False),
+    sa.Column("set_control", sa.String(9), nullable=False),
+    sa.Column("charge_cents", Cents, nullable=False, comment="CLM02"),
+    sa.Column(
+        "state",
+        sa.String(12),
+        nullable=False,
+        index=True,
+        comment="waiting (the claim is not in the register, or is not as it was sent), joined",
+    ),
+    comment="claims that are with a payer though the register had lost them: never built again",
+)
+
 findings = _table(
     "findings",
     sa.Column("finding_id", sa.String(32), primary_key=True),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,6 +23,9 @@ from pipeline.settings import Settings
 from pipeline.store import register as r
 from pipeline.store.archive import Archive
 from pipeline.store.lake import Lake
+
+if TYPE_CHECKING:
+    from pipeline.store.outgoing import Outgoing
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,13 @@ class Store:
         )
         with _translated(self.engine), self.engine.connect().execution_options(**options) as connection:
             yield connection
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What the archive itself knows of the interchanges that we made."""
+        from pipeline.store.outgoing import Outgoing
+
+        return Outgoing(self.archive)
 
     def close(self) -> None:
         """Let go of the database. SQLite's side files (-wal, -shm) go with the last connection."""

@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.settings import Settings
-from pipeline.store import Store, locks
+from pipeline.store import Store, locks, outgoing
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import record_stage
@@ -79,6 +79,7 @@ def send(store: Store, on: date, payer_key: str) -> dict[str, int]:
         waiting = _rows(c, payer_key, (*TO_DO, "unknown"))
     if not waiting:
         return _counts([], [], 0)
+    outgoing.require_level(store)
     with locks.held(store, f"send-{payer_key}"):
         return _Run(store, on, profile).run()
 
@@ -97,6 +98,58 @@ def _counts(delivered: list[Any], unknown: list[Any], waiting: int) -> dict[str,
         "unknown": len(unknown),
         "waiting": waiting,
     }
+
+
+def settle(store: Store, on: date, payer_key: str, interchange: int, *, arrived: bool, note: str) -> dict[str, int]:
+    """A person has asked the payer about a file of unknown outcome and says what it answered.
+
+    `arrived`: its claims are sent, and the payer's answers are waited for. Otherwise the payer has nothing of it, and the next
+    run sends the same bytes under the same number. Returns `claims`. Terminal where there is no such file, or its
+    outcome is known.
+    """
+    s, k, a = r.sendings.c, r.claims.c, r.acknowledgments.c
+    control = f"{interchange:09d}"
+    with locks.held(store, f"send-{payer_key}"), store.begin() as c:
+        row = c.execute(
+            sa.select(r.sendings).where(s.payer_key == payer_key, s.interchange_control == control)
+        ).one_or_none()
+        if row is None:
+            raise Terminal(
+                f"No file with interchange number {control} was made for {payer_key}.",
+                fix="See `claimpipe work list --queue sending --each`.",
+            )
+        if row.state != "unknown":
+            raise Terminal(
+                f"Interchange {control} for {payer_key} is not of unknown outcome: it is {row.state}.",
+                fix="There is nothing to settle.",
+            )
+        state, claim_state = ("verified", "sent") if arrived else ("failed", "batched")
+        claims = list(
+            c.execute(
+                sa.select(k.claim_id, k.group_control)
+                .where(k.file_id == row.file_id, k.state == "unknown")
+                .order_by(k.claim_id)
+            )
+        )
+        c.execute(
+            sa.update(r.sendings)
+            .where(s.sending_id == row.sending_id)
+            .values(
+                state=state, reason="" if arrived else "not received: settled by a person", final_name=final_name(row)
+            )
+        )
+        event = "settled_received" if arrived else "settled_not_received"
+        move_claims(c, on, [Move(claim.claim_id, event, claim_state, row.file_id, control) for claim in claims])
+        close_items(c, "sending", [row.sending_id], note)
+        if arrived:  # answers that were set aside because we knew of no sending count now
+            groups = {claim.group_control for claim in claims if claim.group_control}
+            c.execute(
+                sa.update(r.acknowledgments)
+                .where(a.payer_key == payer_key, a.state == "ignored")
+                .where((a.interchange_control == control) | a.group_control.in_(groups))
+                .values(state="waiting")
+            )
+        return {"claims": len(claims)}
 
 
 class _Run:
@@ -186,6 +239,7 @@ class _Run:
     def _upload(self, row: Any) -> None:
         """Built, or left off before the rename: send the bytes under a temporary name of this attempt's own."""
         data = self._bytes(row)
+        self.store.outgoing.bind(self._entry(row, data))
         session = self._open()
         final = row.final_name or final_name(row)
         standing = session.size(self._path(final))
@@ -244,12 +298,12 @@ class _Run:
                 f"{self.profile.key} holds {size} bytes of a file of {row.size} under its temporary name.",
                 fix="Run again.",
             )
-        row = self._change(row, "renaming")
-        failpoint("transport.before_rename")
-        self._rename(row)
+        self._rename(self._change(row, "renaming"))
 
     def _rename(self, row: Any) -> None:
         session = self._open()
+        self.store.outgoing.place_attempt(self._entry(row, self._bytes(row)), row.attempts)
+        failpoint("transport.before_rename")
         try:
             session.rename(self._path(row.temporary_name), self._path(row.final_name))
         except Refused as error:
@@ -297,8 +351,9 @@ class _Run:
     def _look_again(self, row: Any) -> None:
         """Unknown since an earlier run: it may be seen now. Where it is not, nothing is written."""
         session = self._open()
-        if session.size(self._path(row.final_name)) == row.size:
-            self._change(row, "renamed")
+        final = row.final_name or final_name(row)  # a file taken over from the archive had no name of ours yet
+        if session.size(self._path(final)) == row.size:
+            self._change(row, "renamed", final_name=final)
         elif row.temporary_name and session.size(self._path(row.temporary_name)) == row.size:
             self._change(row, "renaming")
 
@@ -324,6 +379,7 @@ class _Run:
         failpoint("transport.before_intent")
         row = self._change(row, "intent", attempts=row.attempts + 1, temporary_name=None, final_name=final, reason="")
         row = self._change(row, "renaming")
+        self.store.outgoing.place_attempt(self._entry(row, data), row.attempts)
         try:
             session.upload(self._path(final), data, exclusive=True)
         except Refused as error:
@@ -420,6 +476,13 @@ class _Run:
             session.remove(self._path(name))
         except Refused:
             return
+
+    def _entry(self, row: Any, data: bytes) -> outgoing.Interchange:
+        """The archive's own record of the file."""
+        return outgoing.described(
+            data, sending_id=row.sending_id, payer_key=row.payer_key, guide=row.guide, on=row.logical_date,
+            claim_count=row.claim_count, charge_cents=row.charge_cents,
+        )  # fmt: skip
 
     def _bytes(self, row: Any) -> bytes:
         """The archived file, if it is what the sending says: number, size, and test or production."""

@@ -21,7 +21,8 @@ def commands() -> dict[str, set[str]]:
             for key, below in command.commands.items():
                 walk(below, f"{name} {key}".strip())
         else:
-            found[name] = {o for p in command.params for o in p.opts if o.startswith("--")} - {"--help"}
+            options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+            found[name] = {o for o in options if o.startswith("--")} - {"--help"}
 
     walk(typer.main.get_command(app), "")
     return found

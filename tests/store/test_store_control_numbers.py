@@ -31,7 +31,7 @@ def test_numbers_allotted_at_once_are_all_different_and_without_gaps(any_store: 
         try:
             for batch in range(5):
                 with store.begin() as c:
-                    numbers = control_numbers.allot(c, ROUTE, f"{worker}-{batch}")
+                    numbers = control_numbers.allot(c, ROUTE, f"{worker}-{batch}", "acme")
                 allotted.append(numbers.interchange)
         except Exception as error:
             failed.append(error)
@@ -49,17 +49,17 @@ def test_numbers_allotted_at_once_are_all_different_and_without_gaps(any_store: 
 
 def test_a_batch_keeps_its_number_and_a_rolled_back_one_is_given_again(any_store: Store) -> None:
     with any_store.begin() as c:
-        first = control_numbers.allot(c, ROUTE, "one")
+        first = control_numbers.allot(c, ROUTE, "one", "acme")
     with pytest.raises(ZeroDivisionError), any_store.begin() as c:
-        assert control_numbers.allot(c, ROUTE, "two").interchange / 0
+        assert control_numbers.allot(c, ROUTE, "two", "acme").interchange / 0
     with any_store.begin() as c:
-        assert control_numbers.allot(c, ROUTE, "one") == first
-        assert control_numbers.allot(c, ROUTE, "three").interchange == first.interchange + 1
+        assert control_numbers.allot(c, ROUTE, "one", "acme") == first
+        assert control_numbers.allot(c, ROUTE, "three", "acme").interchange == first.interchange + 1
 
 
 def test_a_number_is_tied_to_its_bytes_for_good(any_store: Store) -> None:
     with any_store.begin() as c:
-        numbers = control_numbers.allot(c, ROUTE, "one")
+        numbers = control_numbers.allot(c, ROUTE, "one", "acme")
         control_numbers.tie(c, ROUTE, numbers, "one", "f1")
     with any_store.begin() as c:
         control_numbers.tie(c, ROUTE, numbers, "one", "f1")

@@ -39,6 +39,10 @@ def waiting(store: Store, number: int = 1, claims: int = 2, payer_key: str = "ac
             file_id=file_id, direction="out", kind="837", payer_key=payer_key, size=len(data), logical_date=ON,
             state="archived", reason="",
         ))  # fmt: skip
+        c.execute(sa.insert(r.control_numbers).values(
+            scope="isa:ZZ/CLAIMPIPE>ZZ/ACMERECEIVER", number=number, batch_id=sha256(f"{payer_key}{number}".encode()),
+            file_id=file_id,
+        ))  # fmt: skip
         c.execute(sa.insert(r.sendings).values(
             sending_id=sha256(f"{payer_key}{number}".encode()), payer_key=payer_key, file_id=file_id,
             interchange_control=f"{number:09d}", guide="005010X222A1", usage=kwargs.get("usage", "T"), logical_date=ON,
