@@ -30,7 +30,6 @@ FINDING_KEYS = (
     "file", "severity", "snip", "rule", "segment", "loop", "segment_id", "element", "component", "offset", "message", "fix",
 )  # fmt: skip
 
-codes_app = typer.Typer(no_args_is_help=True, help="Code sets and the dates they are loaded for.")
 edits_app = typer.Typer(no_args_is_help=True, help="The rules that claims are held against.")
 
 Files = Annotated[list[Path], typer.Argument(help="One or more files.", show_default=False)]
@@ -56,7 +55,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for command in (inspect, validate, acknowledge, export, build):
         app.command()(command)
-    app.add_typer(codes_app, name="codes")
     app.add_typer(edits_app, name="edits")
 
 
@@ -391,60 +389,6 @@ def build(
     elif not made.files:
         print(f"There is no claim of {profile} in {claims}.", file=sys.stderr)
     raise typer.Exit(1 if has_errors(left) else 0)
-
-
-# --- code sets --------------------------------------------------------------------------------------------------------
-
-
-@codes_app.command("load")
-def codes_load(
-    file: OneFile,
-    effective: Annotated[str, typer.Option("--effective", help="First day of service it holds for, YYYY-MM-DD.")],
-    until: Annotated[
-        str | None, typer.Option("--until", help="Last day (default: the 30 September that follows).")
-    ] = None,
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Load an official ICD-10-CM file (order file, codes file, or a plain list; text or gzip) into the home."""
-    from pipeline import codes
-
-    first = parse_day(effective, "--effective")
-    last = parse_day(until, "--until") if until else None
-    if last is not None and last < first:
-        raise typer.BadParameter("the last day is before the first.", param_hint="--until")
-    check_readable(file)
-    edition = codes.load_file(file, settings_module.load(home).home, first, last)
-    row = {
-        "set": "ICD-10-CM", "edition": edition.name, "effective_from": edition.effective_from.isoformat(),
-        "effective_to": edition.effective_to.isoformat(), "billable": len(edition.billable), "origin": edition.origin,
-    }  # fmt: skip
-    if as_json:
-        emit(row)
-    else:
-        print(
-            f"ICD-10-CM {edition.name}: {len(edition.billable):,} billable codes for services from "
-            f"{edition.effective_from} to {edition.effective_to}."
-        )
-
-
-@codes_app.command("list")
-def codes_list(home: Home = None, as_json: Json = False) -> None:
-    """The code sets that are loaded, and the days of service that each holds for."""
-    from pipeline import codes
-
-    rows = codes.loaded(settings_module.load(home).home)
-    if as_json:
-        for row in rows:
-            emit(row)
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("set", "edition", "from", "to", "billable", "origin"):
-        table.add_column(column, justify="right" if column == "billable" else "left", overflow="fold")
-    for row in rows:
-        texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()]
-        table.add_row(*texts)
-    console().print(table, markup=False)
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -219,10 +220,12 @@ def test_codes_load_is_seen_by_codes_list(tmp_path):
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "ICD-10-CM 2024-10-01: 1 billable codes for services from 2024-10-01 to 2025-09-30.\n"
     ran = claimpipe("codes", "list", "--home", home, "--json")
-    assert [line for line in ran.lines if line not in shipped] == [
-        {"set": "ICD-10-CM", "edition": "2024-10-01", "effective_from": "2024-10-01", "effective_to": "2025-09-30",
-         "billable": 1, "origin": "loaded from order.txt"}
-    ]  # fmt: skip
+    (new,) = [line for line in ran.lines if line not in shipped]
+    assert new == {
+        "set": "ICD-10-CM", "edition": "2024-10-01", "effective_from": "2024-10-01", "effective_to": "2025-09-30",
+        "billable": 1, "origin": "loaded from order.txt", "id": "icd10cm", "codes": 2, "partial": False, "shipped": False,
+        "sha256": hashlib.sha256(ORDER_FILE.encode()).hexdigest(),
+    }  # fmt: skip
     assert "2024-10-01" in claimpipe("codes", "list", "--home", home).out
     ran = claimpipe(
         "codes", "load", file, "--effective", "2024-10-01", "--until", "2024-12-31", "--home", home, "--json"
@@ -237,7 +240,7 @@ def test_codes_load_is_seen_by_codes_list(tmp_path):
         (["--effective", "20241001"], "a date is written YYYY-MM-DD"),
         (["--effective", "2024-10-01", "--until", "2024-09-30"], "the last day is before the first"),
         (["--effective", "1999-10-01"], "No ICD-10-CM edition was in force on 1999-10-01"),
-        ([], "Missing option '--effective'"),
+        ([], "The first day of service that order.txt holds for is not known"),
     ],
 )
 def test_codes_load_refuses_days_that_cannot_be(tmp_path, options, words):

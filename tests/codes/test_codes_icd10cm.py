@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import codes
-from pipeline.codes import Status, build, icd10cm
+from pipeline.codes import Status, build, catalogue, editions, icd10cm
 from pipeline.errors import Terminal
 
 #: an order file as it is published: number, code, flag, short and long description
@@ -45,7 +45,7 @@ def test_30_september_and_1_october_are_judged_by_different_lists(tmp_path: Path
 def test_an_edition_ends_where_the_next_begins_and_at_the_end_of_its_year(tmp_path: Path):
     codes.load_file(written(tmp_path, "o25.txt", ORDER_2025), tmp_path, date(2024, 10, 1))
     codes.load_file(written(tmp_path, "o26.txt", ORDER_2026), tmp_path, date(2025, 4, 1))
-    spans = [(e["effective_from"], e["effective_to"]) for e in codes.loaded(tmp_path)]
+    spans = [(e["effective_from"], e["effective_to"]) for e in codes.loaded(tmp_path, "icd10cm")]
     assert spans == [("2024-10-01", "2025-03-31"), ("2025-04-01", "2025-09-30"), ("2026-04-01", "2026-09-30")]
     # between the two, no list: the nearest one answers and says that it does not cover the day
     assert codes.open_icd10cm(tmp_path).valid("A0001", date(2025, 12, 1)) == (Status.billable, "2025-04-01", False)
@@ -75,19 +75,28 @@ def test_known_changes_correct_the_nearest_list(code: str, last: date, after: st
 
 
 def test_the_shipped_edition_is_the_packages_list():
-    made = build.edition()
+    made = build.package_codes()
     shipped = codes.open_icd10cm().editions[0]
-    assert (shipped.billable, shipped.headings) == (made.billable, made.headings)
+    assert shipped.billable == {code for code, leaf in made.items() if leaf}
+    assert shipped.headings == {code for code, leaf in made.items() if not leaf}
     assert len(shipped.billable) == 74_719
     assert shipped.status("J209") is Status.billable
     assert shipped.status("J20") is Status.heading
 
 
 def test_an_edition_has_the_same_bytes_each_time(tmp_path: Path):
-    edition = icd10cm.Edition("x", date(2024, 10, 1), date(2025, 9, 30), frozenset({"A000"}), frozenset({"A00"}), "o")
-    first = icd10cm.write_edition(edition, tmp_path / "a").read_bytes()
-    assert first == icd10cm.write_edition(edition, tmp_path / "b").read_bytes()
-    assert icd10cm.read_edition(tmp_path / "a" / "x.parquet") == edition
+    span = (date(2024, 10, 1), date(2025, 9, 30), "o")
+    first = build.write_compact({"A000": True, "A00": False}, tmp_path, *span).read_bytes()
+    assert first == build.write_compact({"A00": False, "A000": True}, tmp_path, *span).read_bytes()
+    read = editions.read(tmp_path / "2024-10-01.parquet", catalogue.one("icd10cm"))
+    assert (read.table.column("code").to_pylist(), read.table.column("billable").to_pylist()) == (
+        ["A00", "A000"], [False, True],
+    )  # fmt: skip
+    path = written(tmp_path, "o25.txt", ORDER_2025)
+    codes.load_file(path, tmp_path / "a", date(2024, 10, 1))
+    codes.load_file(path, tmp_path / "b", date(2024, 10, 1))
+    kept = [(tmp_path / home / "codes/icd10cm/2024-10-01.arrow").read_bytes() for home in "ab"]
+    assert kept[0] == kept[1]
 
 
 def test_a_codes_file_and_gzip_are_read_too(tmp_path: Path):
