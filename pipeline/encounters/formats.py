@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.encounters import layout, synthea
+from pipeline.encounters import fhir, hl7v2, layout, synthea
 from pipeline.encounters.extras import EXTRAS
 from pipeline.encounters.intake import Context, Intake
+from pipeline.encounters.records import PRACTICES
 from pipeline.errors import Terminal
 
 FORMATS = ("auto", "csv", "parquet", "synthea", "fhir", "hl7")
@@ -17,11 +18,19 @@ FORMATS = ("auto", "csv", "parquet", "synthea", "fhir", "hl7")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """`files`: names that the reader wants, those in `optional` only where they are there."""
+    """`files`: names that the reader wants, those in `optional` only where they are there. `patterns`: it reads whatever files
+    have such names, in a folder or one alone."""
 
     files: tuple[str, ...]
     read: Callable[[Mapping[str, bytes], Context], Intake]
     optional: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    def names(self, folder: Path) -> list[str]:
+        """The files of the extract in the folder."""
+        found = {path.name for pattern in self.patterns for path in folder.glob(pattern) if path.is_file()}
+        here = [name for name in self.optional if (folder / name).is_file()]
+        return [*self.files, *here, *sorted(found - {layout.MANIFEST})]
 
 
 READERS: dict[str, Reader] = {
@@ -34,9 +43,9 @@ READERS: dict[str, Reader] = {
         for ending in ("csv", "parquet")
     },
     "synthea": Reader(synthea.FILES, synthea.read),
+    "fhir": Reader((), fhir.read, (PRACTICES,), fhir.PATTERNS),
+    "hl7": Reader((), hl7v2.read, (PRACTICES,), hl7v2.PATTERNS),
 }
-#: recognised, so that the message can say what is the matter
-NOT_YET = {"fhir": ("*.ndjson", "*.json"), "hl7": ("*.hl7",)}
 
 
 def detect(folder: Path) -> str:
@@ -45,54 +54,55 @@ def detect(folder: Path) -> str:
         return "parquet"
     if (folder / "encounters.csv").is_file():
         return "synthea" if "ENCOUNTERCLASS" in _header(folder / "encounters.csv") else "csv"
-    for fmt, patterns in NOT_YET.items():
-        if any(path.name != layout.MANIFEST for pattern in patterns for path in folder.glob(pattern)):
+    for fmt, reader in READERS.items():
+        if reader.patterns and set(reader.names(folder)) - set(reader.optional):
             return fmt
     raise Terminal(
-        f"{folder} holds no extract that claimpipe knows: neither encounters.csv nor encounters.parquet is there.",
+        f"{folder} holds no extract that claimpipe knows: neither encounters.csv nor encounters.parquet, nor files of FHIR "
+        "or HL7, are there.",
         fix="docs/extracts.md says which files an extract has.",
     )
 
 
-def sources(folder: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
-    """(format, file name → bytes) of an extract. Terminal where it is missing, not read yet, or a file cannot be read."""
+def sources(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
+    """(format, file name → bytes) of an extract. Terminal where it is missing or a file cannot be read."""
     if fmt not in FORMATS:
         raise Terminal(f"There is no extract format {fmt}.", fix=f"Use one of: {', '.join(FORMATS)}.")
     try:
-        if not folder.exists():
-            raise Terminal(f"The extract {folder} does not exist.", fix="Check the path given to --extract.")
-        if folder.is_file():
-            single = next((f for f, patterns in NOT_YET.items() if any(folder.match(p) for p in patterns)), "")
-            if fmt in NOT_YET or (fmt == "auto" and single):
-                raise _not_yet(single or fmt)
-            raise Terminal(
-                f"The extract {folder} is a file.", fix="Give the folder that holds the files of the extract."
-            )
+        if not path.exists():
+            raise Terminal(f"The extract {path} does not exist.", fix="Check the path given to --extract.")
+        if path.is_file():
+            return _single(path, fmt)
         if fmt == "auto":
-            fmt = detect(folder)
-        if fmt in NOT_YET:
-            raise _not_yet(fmt)
-        reader = READERS[fmt]
-        missing = [name for name in reader.files if not (folder / name).is_file()]
+            fmt = detect(path)
+        names = READERS[fmt].names(path)
+        missing = [name for name in names if not (path / name).is_file()]
         if missing:
             raise Terminal(
-                f"The {fmt} extract {folder} has no {', '.join(missing)}.",
+                f"The {fmt} extract {path} has no {', '.join(missing)}.",
                 fix="Export the whole set of files again. Nothing of the extract was taken in.",
             )
-        names = [*reader.files, *(name for name in reader.optional if (folder / name).is_file())]
-        return fmt, {name: (folder / name).read_bytes() for name in names}
+        if not set(names) - set(READERS[fmt].optional):
+            raise Terminal(
+                f"The folder {path} has no file of the format {fmt} ({', '.join(READERS[fmt].patterns)}).",
+                fix="Check the path given to --extract.",
+            )
+        return fmt, {name: (path / name).read_bytes() for name in names}
     except OSError as error:
         raise Terminal(
-            f"The extract {folder} cannot be read ({error.strerror or type(error).__name__}).",
+            f"The extract {path} cannot be read ({error.strerror or type(error).__name__}).",
             fix="Check the path and its permissions.",
         ) from error
 
 
-def _not_yet(fmt: str) -> Terminal:
-    return Terminal(
-        f"{ {'fhir': 'FHIR', 'hl7': 'HL7 v2'}[fmt] } extracts are recognised but not read yet.",
-        fix="Export CSV, Parquet or Synthea CSV: see docs/extracts.md.",
-    )
+def _single(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
+    """One file that is an extract by itself, with `practices.csv` beside it where it is there."""
+    fitting = [f for f, reader in READERS.items() if any(path.match(pattern) for pattern in reader.patterns)]
+    chosen = fmt if fmt in fitting else next(iter(fitting), "") if fmt == "auto" else ""
+    if not chosen:
+        raise Terminal(f"The extract {path} is a file.", fix="Give the folder that holds the files of the extract.")
+    beside = [path.parent / name for name in READERS[chosen].optional]
+    return chosen, {p.name: p.read_bytes() for p in [path, *beside] if p.is_file()}
 
 
 def _header(path: Path) -> list[str]:

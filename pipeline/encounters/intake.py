@@ -121,6 +121,41 @@ RULES: dict[str, tuple[str, str, str]] = {
         "Export the whole set of files again: one of them is not of the same moment.",
         "row that refers to a missing record",
     ),
+    "intake.file.illegible": (
+        "the file cannot be read: it is damaged, cut off, or not what its name says.",
+        "Export it again. Its visits are not in the books.",
+        "file that cannot be read",
+    ),
+    "intake.file.count": (
+        "the file's trailer counts other messages than the file holds.",
+        "Messages were lost or added on the way: send the whole file again. None of its visits was taken in.",
+        "file whose trailer counts otherwise",
+    ),
+    "intake.record.illegible": (
+        "the record breaks the rules of its format.",
+        "Correct it in the source system, or report it to the system's vendor, and export again.",
+        "record that breaks its format",
+    ),
+    "intake.record.other": (
+        "these records are not of a kind that bills a visit, and were passed over.",
+        "Nothing to do, unless they should have been charges.",
+        "records that bill nothing",
+    ),
+    "intake.claim.other": (
+        "these claims are a pharmacy's or an optician's, or no claims yet, and were passed over.",
+        "Nothing to do, unless the practice should have billed them.",
+        "claims of others",
+    ),
+    "intake.visit.unfinished": (
+        "the visit is not finished, and is not billed before it is.",
+        "Nothing to do: it is taken in once its record says that it is finished.",
+        "visit that is not finished",
+    ),
+    "intake.charge.credited": (
+        "a charge of the visit was credited or is no charge.",
+        "Send the visit with the charges that stand.",
+        "credited charge",
+    ),
     "intake.line.missing": (
         "the row belongs to a service line that the visit does not have.",
         "Give the number of one of the visit's services, or leave the line empty where the row is the visit's own.",

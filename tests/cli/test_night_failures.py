@@ -136,7 +136,7 @@ def test_after_a_bad_extract_the_mended_one_is_taken_in(tmp_path, home, good):
 def test_an_extract_that_is_not_there(tmp_path, home, good):
     refused(nightly(home, tmp_path / "nowhere"), f"{tmp_path}/nowhere does not exist.", "--extract")
     refused(nightly(home, good / "encounters.csv"), "is a file.", "Give the folder")
-    refused(nightly(home, good, "--format", "fhir"), "recognised but not read yet", "docs/extracts.md")
+    refused(nightly(home, good, "--format", "fhir"), "has no file of the format fhir", "--extract")
     refused(nightly(home, good, "--format", "parquet"), "has no encounters.parquet")
 
 

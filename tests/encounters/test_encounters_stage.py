@@ -308,12 +308,9 @@ def _file(name: str) -> Callable[[Path], Path]:
 @pytest.mark.parametrize(
     ("make", "fmt", "told"),
     [
-        (_folder("Patient.ndjson"), "auto", "FHIR extracts are recognised but not read yet"),
-        (_folder("bundle.json"), "auto", "FHIR extracts are recognised but not read yet"),
-        (_folder("a.hl7"), "auto", "HL7 v2 extracts are recognised but not read yet"),
-        (_file("a.hl7"), "auto", "HL7 v2 extracts are recognised but not read yet"),
-        (_folder("x"), "fhir", "FHIR extracts are recognised but not read yet"),
-        (_file("a.hl7"), "hl7", "HL7 v2 extracts are recognised but not read yet"),
+        (_folder("x"), "fhir", r"has no file of the format fhir"),
+        (_folder("x"), "hl7", r"has no file of the format hl7"),
+        (_file("a.hl7"), "fhir", "is a file"),
         (_folder("visits.xlsx"), "auto", "no extract that claimpipe knows"),
         (_file("encounters.csv"), "csv", "is a file"),
         (_folder("x"), "csv", r"has no encounters\.csv, diagnoses\.csv, services\.csv, manifest\.json"),
@@ -326,6 +323,16 @@ def test_what_cannot_be_read_is_said(store: Store, tmp_path: Path, make: Callabl
     with pytest.raises(Terminal, match=told):
         stage.run(store, ON, make(tmp_path), fmt)
     assert rows(store, r.imports) == []
+
+
+@pytest.mark.parametrize("name", ["Patient.ndjson", "bundle.json", "a.hl7"])
+def test_files_of_records_that_cannot_be_read_are_work_and_not_lost(store: Store, tmp_path: Path, name: str):
+    counts = stage.run(store, ON, _folder(name)(tmp_path))
+    assert (counts["rows_new"], counts["rows_quarantined"]) == (0, 1)
+    [aside] = rows(store, r.encounters)
+    assert (aside.state, aside.source_file) == ("quarantined", name)
+    [item] = rows(store, r.work_items)
+    assert item.queue == "file"
 
 
 # --- real exports ----------------------------------------------------------------------------------------------------
