@@ -452,6 +452,8 @@ class _Engine:
         self.doubted: set[tuple[int, str]] = set()
         #: a trigger whose qualifier is wrong: its number, and the loops that it may have begun
         self.doubtful: tuple[int, frozenset[Loop]] = (0, frozenset())
+        self.outside = False  # between sets, where segments stand that belong to none: told once
+        self.lost_sets = 0  # of this group: how often
         self.muted = False  # nothing is reported: a hook is told of a segment that is missing
         self.lines_noted = False
         self.ended = False  # all segments were read
@@ -749,12 +751,14 @@ class _Engine:
                 self._walk([mark.join([upper, *parts[1:]])])
                 return
         if self.set is None:
-            name = segment_id if _SEGMENT_ID.match(segment_id) else "A segment"
-            self.report(
-                "x12.segment-unexpected" if _SEGMENT_ID.match(segment_id) else "x12.segment-id",
-                f"{name} stands outside any transaction set.", "Check the ST and SE around it.",
-                segment_id=segment_id if _SEGMENT_ID.match(segment_id) else "",
-            )  # fmt: skip
+            if not self.outside:
+                self.outside = True
+                self.lost_sets += 1
+                name = segment_id if _SEGMENT_ID.match(segment_id) else ""
+                self.report(
+                    "x12.st-missing" if name else "x12.segment-id", f"{name or 'A segment'} stands outside any transaction set, and so may what follows it.",
+                    "Check the ST and SE around it.", segment_id=name,
+                )  # fmt: skip
             return
         if self.machine is None:
             return  # no guide: only the envelope is checked
@@ -796,10 +800,11 @@ class _Engine:
                 )
             elif choices:
                 rule, words = "x12.element-missing", f"{segment_id}{element:02d} is required and empty."
+            homes = {place.loop.id for place in choices}
             self.report(
                 rule, words,
                 f"Allowed: {', '.join(allowed[:20])}{' …' if len(allowed) > 20 else ''}.",
-                loop=here, segment_id=segment_id, element=element if choices else None,
+                loop=homes.pop() if len(homes) == 1 else here, segment_id=segment_id, element=element if choices else None,
                 component=1 if choices and places[0].elements[element - 1].components else None,
             )  # fmt: skip
             self.doubted.add((self.frames[-1].number, segment_id))
@@ -1143,6 +1148,7 @@ class _Engine:
             )  # fmt: skip
 
     def _st(self, parts: list[str], segment: str) -> None:
+        self.outside = False
         if self.set is not None:
             self._close_set(missing=True)
         if self.group is None:
@@ -1198,6 +1204,9 @@ class _Engine:
         self.table = self.machine.filled(root.trigger)
 
     def _se(self, parts: list[str], segment: str) -> None:
+        if self.set is None and self.outside:
+            self.outside = False
+            return
         if self.set is None:
             self.report(
                 "x12.se-unexpected", "SE stands without an ST before it.", "Check the ST before it.", segment_id="SE"
@@ -1266,12 +1275,14 @@ class _Engine:
             self.report(
                 "x12.ge-count", "GE has more than two elements.", "End it after GE02.", segment_id="GE", element=3
             )
-        if not (v[0].isascii() and v[0].isdigit()) or int(v[0][:12]) != len(self.group.sets):
+        sets = len(self.group.sets)
+        counted = int(v[0][:12]) if v[0].isascii() and v[0].isdigit() else -1
+        if counted not in (sets, sets + self.lost_sets):
             self.report(
                 "x12.ge-count", f"GE01 does not agree: the group has {len(self.group.sets)} sets.",
                 f"Send {len(self.group.sets)} in GE01.", segment_id="GE", element=1,
             )  # fmt: skip
-        if v[1] != self.group.control:
+        if self.group.control and v[1] != self.group.control:
             self.report(
                 "x12.ge-control",
                 "GE02 differs from GS06.",
@@ -1295,13 +1306,14 @@ class _Engine:
                 "Ask the sender for a whole group.",
                 segment_id="GE",
             )
-        elif not self.group.sets:
+        elif not self.group.sets and not self.lost_sets:
             self.report(
                 "x12.set-empty", "A functional group holds no transaction set.", "Leave the group out.", segment_id="GE"
             )
         self.group.last = self.number
         self.number = number
         self.group = None
+        self.outside, self.lost_sets = False, 0
 
     def _iea(self, parts: list[str], segment: str) -> None:
         if self.interchange is None:

@@ -26,7 +26,24 @@ Hook = Callable[[Any, "_Engine", int, list[str]], None]
 
 _AMOUNT = re.compile(r"(-?)(\d{0,15})(?:\.(\d{0,2}))?\Z", re.ASCII)
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,37}\Z")
+_TAXONOMY = re.compile(r"[0-9A-Z]{9}X\Z")
+#: a Medicare beneficiary's number: no S, L, O, I, B, Z
+_LETTER = "[AC-HJKMNP-RT-Y]"
+_MBI = re.compile(
+    rf"[1-9]{_LETTER}[0-9AC-HJKMNP-RT-Y]\d{_LETTER}[0-9AC-HJKMNP-RT-Y]\d{_LETTER}{{2}}\d{{2}}\Z", re.ASCII
+)
+#: qualifier of an HI → (revision of the code list, form of its codes): no decimal point is sent
+_ICD = {
+    **dict.fromkeys(("ABK", "ABF", "ABJ", "APR", "ABN"), ("ICD-10-CM", re.compile(r"[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}\Z"))),
+    **dict.fromkeys(("BK", "BF", "BJ", "PR", "BN"), ("ICD-9-CM", re.compile(r"(?:[0-9V][0-9]{2}|E[0-9]{3})[0-9]{0,2}\Z"))),
+    **dict.fromkeys(("BBR", "BBQ"), ("ICD-10-PCS", re.compile(r"[0-9A-HJ-NP-Z]{7}\Z"))),
+    **dict.fromkeys(("BR", "BQ"), ("ICD-9-CM procedure", re.compile(r"[0-9]{2,4}\Z"))),
+}  # fmt: skip
 CLAIMS_IN_SET = 5000
+REMEMBERED = 50_000
+#: the reason of an adjustment that says nothing without a remark code
+NEEDS_REMARK = "16"
+_REMARK = re.compile(r"[A-Z]{1,3}\d{1,4}[A-Z]?\Z", re.ASCII)
 #: what every receiver sends back whole
 SAFE_CLAIM_ID, SAFE_LINE_ID = 20, 30
 
@@ -128,6 +145,8 @@ class Meaning:
                 self.hang(place, partial(_identifier, place, 8))
             elif place.id == "N1" and _takes(place, 3, "XX"):
                 self.hang(place, partial(_identifier, place, 3))
+            elif place.id == "PRV" and _takes(place, 2, "PXC"):
+                self.hang(place, partial(_specialty, place))
         self.prepare()
 
     def prepare(self) -> None:
@@ -196,6 +215,14 @@ def _identifier(place: Place, element: int, state: State, engine: _Engine, numbe
         engine.report(
             "npi", f"{place.id}{element + 1:02d} is not a valid NPI: ten digits with a check digit.",
             "Correct the NPI in the provider's record.", loop=place.loop.id, segment_id=place.id, element=element + 1,
+        )  # fmt: skip
+
+
+def _specialty(place: Place, state: State, engine: _Engine, number: int, parts: list[str]) -> None:
+    if len(parts) > 3 and parts[2] == "PXC" and not _TAXONOMY.match(parts[3]):
+        engine.report(
+            "taxonomy", f"{place.id}03 does not look like a taxonomy code: ten letters and digits, the last one an X.",
+            "Correct the specialty in the provider's record.", loop=place.loop.id, segment_id=place.id, element=3,
         )  # fmt: skip
 
 
@@ -300,6 +327,9 @@ class _State837(State):
         self.needs_diagnosis = False  # the guide requires an HI with the principal diagnosis
         self.order = ""  # SBR01 of 2000B
         self.birth = ""
+        self.filing = ""  # SBR09 of 2000B
+        self.icd: set[tuple[str, ...]] = set()  # HI segments found good
+        self.revision = ""  # of the claim's principal diagnosis
         #: (pointers, number of diagnoses) found good
         self.pointed: set[tuple[str, int]] = set()
         self.clear(0, None)
@@ -315,6 +345,7 @@ class _State837(State):
         self.line_numbers = Numbers()
         self.orders: set[str] = set()
         self.diagnoses = 0
+        self.revision = ""
         self.controls: set[str] = set()
         self.payers: list[_Payer] = []
         self.line: _Line | None = None
@@ -346,6 +377,9 @@ class Meaning837(Meaning):
         for place in self.guide.by_id("HI"):
             if place.keys & {"ABK", "BK", "ABF", "BF"}:
                 self.hang(place, _diagnoses)
+            if place.keys & _ICD.keys():
+                self.hang(place, _icd)
+        self.on("2010BA", "NM1", _member)
         self.on("2320", "SBR", _other)
         self.on("2320", "AMT", _payer_amount)
         self.on("2320", "CAS", _payer_adjustment)
@@ -393,8 +427,16 @@ def _created(state: _State837, engine: _Engine, number: int, parts: list[str]) -
 
 
 def _subscriber(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    state.order = _at(parts, 1)
+    state.order, state.filing = _at(parts, 1), _at(parts, 9)
     state.birth = ""
+
+
+def _member(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    if state.filing in ("MA", "MB") and _at(parts, 8) == "MI" and not _MBI.match(_at(parts, 9)):
+        engine.report(
+            "837.medicare-id", "NM109 does not have the form of a Medicare beneficiary's number.",
+            "Ask the patient for the Medicare card.", loop="2010BA", segment_id="NM1", element=9,
+        )  # fmt: skip
 
 
 def _patient(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -408,6 +450,8 @@ def _birth(state: _State837, engine: _Engine, number: int, parts: list[str]) -> 
 
 def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     state.clear(number, cents(parts[2]) if len(parts) > 2 else None)
+    if state.charge is not None and state.charge < 0:
+        _negative(engine, "2300", "CLM", 2)
     identifier = parts[1] if len(parts) > 1 else ""
     engine.subject = safe_id(identifier)
     state.claims += 1
@@ -434,6 +478,37 @@ def _claim(state: _State837, engine: _Engine, number: int, parts: list[str]) -> 
 
 def _diagnoses(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     state.diagnoses += sum(1 for part in parts[1:] if part)
+
+
+def _icd(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
+    """Codes without a decimal point, in the form of the list that their qualifier names, one revision in a claim."""
+    known = (state.revision, *parts)
+    if known in state.icd:
+        return
+    found, component = engine.count, engine.delimiters.component
+    for element, part in enumerate(parts[1:], start=1):
+        qualifier, _, rest = part.partition(component)
+        code = rest.partition(component)[0]
+        if qualifier not in _ICD or not code:
+            continue
+        revision, form = _ICD[qualifier]
+        if not form.match(code):
+            words = "has a decimal point" if "." in code else f"does not have the form of {revision}"
+            engine.report(
+                "837.icd", f"HI{element:02d}-2 {words}.", "Send the code of that list, without its point.", loop="2300",
+                segment_id="HI", element=element, component=2,
+            )  # fmt: skip
+        ninth = revision[:5] == "ICD-9"
+        if not state.revision:
+            state.revision = "9" if ninth else "10"
+        elif ninth is not (state.revision == "9"):
+            engine.report(
+                "837.icd", f"HI{element:02d} is of another revision than the claim's first diagnosis.",
+                "Code the whole claim by the list that is in force on its dates.", loop="2300", segment_id="HI",
+                element=element, component=1,
+            )  # fmt: skip
+    if engine.count == found and len(state.icd) < REMEMBERED:
+        state.icd.add(known)
 
 
 def _other(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -529,6 +604,8 @@ def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> N
 def _service(charge: int, pointers: int, state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
     amount = state.line_charge = cents(parts[charge]) if charge < len(parts) else None
     state.served = True
+    if amount is not None and amount < 0:
+        _negative(engine, "2400", parts[0], charge)
     if amount is None or state.total is None:
         state.total = None
     else:
@@ -556,6 +633,13 @@ def _service(charge: int, pointers: int, state: _State837, engine: _Engine, numb
         )  # fmt: skip
     if engine.count == found:
         state.pointed.add(pointed)
+
+
+def _negative(engine: _Engine, loop: str, segment_id: str, element: int) -> None:
+    engine.report(
+        "837.negative", f"{segment_id}{element:02d} is less than nothing: a charge is zero or more.",
+        "To take a claim back, send it with frequency 8 and its own charges.", loop=loop, segment_id=segment_id, element=element,
+    )  # fmt: skip
 
 
 def _service_date(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -730,6 +814,9 @@ class _State835(State):
         self.line_charge: int | None = None
         self.line_paid: int | None = None
         self.line_adjusted: int | None = 0
+        # segment number of an adjustment that needs a remark (0: none), and whether one stands beside it
+        self.asks = self.line_asks = 0
+        self.remarked = self.line_remarked = False
 
 
 class Meaning835(Meaning):
@@ -746,9 +833,15 @@ class Meaning835(Meaning):
         self.on("2110", "SVC", _service_payment)
         self.on("2110", "CAS", _service_adjustment)
         self.on("ST", "PLB", _provider_adjustment)
+        self.on("2100", "MIA", _claim_remark)
+        self.on("2100", "MOA", _claim_remark)
+        self.on("2110", "LQ", _line_remark)
 
     def closed(self, state: _State835, engine: _Engine, frame: _Frame) -> None:
         if frame.loop.id == "2110":
+            if state.line_asks and not state.line_remarked:
+                _no_remark(engine, state.line_asks, "2110")
+            state.line_asks, state.line_remarked = 0, False
             charge, adjusted, paid = state.line_charge, state.line_adjusted, state.line_paid
             if charge is not None and adjusted is not None and paid is not None and charge - adjusted != paid:
                 engine.report(
@@ -757,6 +850,8 @@ class Meaning835(Meaning):
                     "Ask the payer for a corrected remittance.", number=state.line_number, loop="2110", segment_id="SVC", element=3,
                 )  # fmt: skip
         elif frame.loop.id == "2100":
+            if state.asks and not state.remarked:
+                _no_remark(engine, state.asks, "2100")
             charge, adjusted, paid = state.charge, state.adjusted, state.paid
             if charge is not None and adjusted is not None and paid is not None and charge - adjusted != paid:
                 engine.report(
@@ -783,16 +878,43 @@ def _payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -
 
 def _claim_payment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
     state.claim_number, state.adjusted = number, 0
+    state.asks, state.remarked = 0, False
     if len(parts) < 5:
         engine.subject = ""
         state.charge = state.paid = state.total = None
         return
     engine.subject = safe_id(parts[1])
     state.charge, state.paid = cents(parts[3]), cents(parts[4])
+    if parts[2] == "22":
+        for element, amount in ((3, state.charge), (4, state.paid)):
+            if amount is not None and amount > 0:
+                engine.report(
+                    "835.reversal-sign", f"CLP{element:02d} of a reversal (CLP02 22) is more than nothing: its amounts are negated.",
+                    "Ask the payer for a corrected remittance.", loop="2100", segment_id="CLP", element=element,
+                )  # fmt: skip
+                break
     state.total = None if state.total is None or state.paid is None else state.total + state.paid
 
 
+def _claim_remark(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.remarked |= any(_REMARK.match(part) for part in parts[3:])
+
+
+def _line_remark(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    state.line_remarked |= _at(parts, 1) == "HE"
+
+
+def _no_remark(engine: _Engine, number: int, loop: str) -> None:
+    where = "LQ*HE of the line" if loop == "2110" else "MIA or MOA of the claim"
+    engine.report(
+        "835.remark", f"Reason {NEEDS_REMARK} says that something is missing or wrong, and no remark code says what ({where}).",
+        "Ask the payer what the claim lacks.", number=number, loop=loop, segment_id="CAS",
+    )  # fmt: skip
+
+
 def _claim_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    if NEEDS_REMARK in parts[2::3]:
+        state.asks = state.asks or number
     total = _trios(parts)
     state.adjusted = None if state.adjusted is None or total is None else state.adjusted + total
 
@@ -805,6 +927,8 @@ def _service_payment(state: _State835, engine: _Engine, number: int, parts: list
 
 
 def _service_adjustment(state: _State835, engine: _Engine, number: int, parts: list[str]) -> None:
+    if NEEDS_REMARK in parts[2::3]:
+        state.line_asks = state.line_asks or number
     total = _trios(parts)
     state.line_adjusted = None if state.line_adjusted is None or total is None else state.line_adjusted + total
     state.adjusted = None if state.adjusted is None or total is None else state.adjusted + total

@@ -56,6 +56,7 @@ RULES: dict[str, FormatRule] = {
     "x12.gs-missing": _R(1, interchange="022"),
     "x12.gs-duplicate": _R(1, lenient="warning", group="6"),
     # the set
+    "x12.st-missing": _R(1, group="5"),
     "x12.st-element": _R(1, set="6"),
     "x12.st-version": _R(1, lenient="warning", set="I6"),
     "x12.st-duplicate": _R(1, lenient="warning", set="23"),
@@ -76,7 +77,6 @@ RULES: dict[str, FormatRule] = {
     "x12.segment-repeat": _R(2, segment="5", set="5"),
     "x12.loop-missing": _R(2, segment="3", set="5"),
     "x12.loop-repeat": _R(2, segment="4", set="5"),
-    "x12.segment-not-used": _R(2, lenient="warning", segment="I4", set="I5"),
     # elements
     "x12.element-missing": _R(2, segment="8", element="1", set="5"),
     "x12.element-paired": _R(2, segment="8", element="2", set="5"),
@@ -102,6 +102,7 @@ RULES: dict[str, FormatRule] = {
     "hl.children": _R(2, lenient="warning", situational=True),
     # identifiers
     "npi": _R(5, lenient="warning", situational=True),
+    "taxonomy": _R(5, strict="warning", lenient="warning", situational=True),
     # 837
     "837.charges": _R(3, situational=True),
     "837.line-paid": _R(3, situational=True),
@@ -114,6 +115,9 @@ RULES: dict[str, FormatRule] = {
     "837.paid-date": _R(4, situational=True),
     "837.line-number": _R(4, situational=True),
     "837.line-control": _R(4, situational=True),
+    "837.negative": _R(4, situational=True),
+    "837.icd": _R(5, lenient="warning", situational=True),
+    "837.medicare-id": _R(5, strict="warning", lenient="warning", situational=True),
     "837.no-claim": _R(4, situational=True),
     "837.claim-id": _R(4, strict="warning", lenient="warning", situational=True),
     "837.pointer": _R(4, situational=True),
@@ -124,6 +128,8 @@ RULES: dict[str, FormatRule] = {
     "835.line-balance": _R(3, situational=True),
     "835.claim-balance": _R(3, situational=True),
     "835.set-balance": _R(3, situational=True),
+    "835.reversal-sign": _R(4, lenient="warning", situational=True),
+    "835.remark": _R(4, lenient="warning", situational=True),
     # 999
     "999.counts": _R(4, lenient="warning", situational=True),
     "999.codes": _R(4, lenient="warning", situational=True),
