@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline import shapes
 from pipeline.errors import Terminal
 
+Guide = Literal["837P", "837I", "837D"]
+GUIDES: tuple[Guide, ...] = ("837P", "837I", "837D")
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +53,15 @@ class Claims(_Section):
     release_of_information: Literal["Y", "I"] = "Y"  # CLM09
 
 
+class Terms(_Section):
+    """What differs for one guide. Empty: as for the others."""
+
+    payer_id: str = ""
+    receiver_id: str = Field("", max_length=15)
+    group_receiver: str = ""
+    filing_indicator: str = ""
+
+
 class Transport(_Section):
     """How to reach it. `box` is the payer in a box; `sftp` a real server; `folder` a local directory."""
 
@@ -85,6 +97,8 @@ class PayerProfile(_Section):
     state: str = ""
     zip: str = ""
     remittance_origins: tuple[str, ...] = Field((), description="TRN03 values that its 835s and EFTs carry")
+    takes: tuple[Guide, ...] = Field(GUIDES, description="the claims that it takes from this practice")
+    guides: dict[Guide, Terms] = Field({}, description="what differs by guide")
     interchange: Interchange
     batch: Batch = Batch()
     claims: Claims = Claims()

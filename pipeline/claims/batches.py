@@ -21,15 +21,17 @@ from pipeline.claims import proofreading
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.money import cents
-from pipeline.payers import PayerProfile
+from pipeline.payers import PayerProfile, Terms
 from pipeline.settings import SubmitterSettings
-from pipeline.transactions import professional_837_fields as fields
-from pipeline.transactions.professional_837_writer import GUIDE, Interchange837P, Numbers, Route
+from pipeline.transactions.claim_837_checks import check
+from pipeline.transactions.claim_837_forms import FORMS, Form
+from pipeline.transactions.claim_837_route import Numbers, Route
+from pipeline.transactions.claim_837_writer import Interchange837
 from pipeline.x12.columns import as_mask
 
 Usage = Literal["T", "P"]
-#: batch id → its control numbers; called once a batch, before its bytes are made
-Allot = Callable[[str], Numbers]
+#: the batch's route and id → its control numbers; called once a batch, before its bytes are made
+Allot = Callable[[Route, str], Numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class BuiltFile:
     batch_id: str
     data: bytes
     numbers: Numbers
+    route: Route
     guide: str
     usage: Usage
     claim_ids: list[str]
@@ -58,19 +61,20 @@ class Build:
     faulty_batches: list[str] = field(default_factory=list)
 
 
-def route(profile: PayerProfile, submitter: SubmitterSettings, usage: Usage) -> Route:
-    """The writer's view of a profile. `basic` payers get the submitter's own data in capitals too."""
-    i, c = profile.interchange, profile.claims
+def route(profile: PayerProfile, submitter: SubmitterSettings, usage: Usage, form: Form) -> Route:
+    """The writer's view of a profile for one form. `basic` payers get the submitter's own data in capitals too."""
+    i, c, own = profile.interchange, profile.claims, profile.guides.get(form.kind, Terms())
     written = (lambda text: text.upper()) if c.charset == "basic" else (lambda text: text)
-    receiver = i.receiver_id
+    receiver = own.receiver_id or i.receiver_id
     return Route(
         submitter_name=written(submitter.name), submitter_id=submitter.id, submitter_contact=written(submitter.contact),
         submitter_phone=submitter.phone, sender_qualifier=i.sender_qualifier or submitter.interchange_qualifier,
         sender_id=i.sender_id or submitter.interchange_id, group_sender=submitter.id,
         receiver_name=written(profile.name), receiver_qualifier=i.receiver_qualifier, receiver_id=receiver,
-        group_receiver=i.group_receiver or receiver, payer_name=written(profile.name), payer_id=profile.payer_id,
-        payer_address1=written(profile.address1), payer_city=written(profile.city), payer_state=profile.state,
-        payer_zip=profile.zip, filing_indicator=c.filing_indicator, assignment=c.assignment,
+        group_receiver=own.group_receiver or (own.receiver_id or i.group_receiver) or receiver,
+        payer_name=written(profile.name), payer_id=own.payer_id or profile.payer_id, payer_address1=written(profile.address1),
+        payer_city=written(profile.city), payer_state=profile.state, payer_zip=profile.zip,
+        filing_indicator=own.filing_indicator or c.filing_indicator, assignment=c.assignment,
         benefits_assignment=c.benefits_assignment, release_of_information=c.release_of_information, charset=c.charset,
         acknowledgment_requested=i.acknowledgment_requested, usage=usage, newline=i.newline,
     )  # fmt: skip
@@ -80,7 +84,7 @@ def counting() -> Allot:
     """Control numbers 1, 2, 3 … for builds that are not sent."""
     last = 0
 
-    def next_numbers(_batch_id: str) -> Numbers:
+    def next_numbers(_route: Route, _batch_id: str) -> Numbers:
         nonlocal last
         last += 1
         return Numbers(last, last)
@@ -94,21 +98,26 @@ def build_files(
 ) -> Build:  # fmt: skip
     """Claims of one payer → 837 files (shapes `coded_claims`, `coded_diagnoses`, `coded_lines`).
 
-    Splits by the profile's `max_claims_per_file` (one interchange with one group each) and `max_claims_per_set`. Claims that
-    cannot be written are left out with findings; no value is changed to make it fit.
+    Splits by guide, by the profile's `max_claims_per_file` (one interchange with one group each) and by its
+    `max_claims_per_set`. Claims that cannot be written are left out with findings; no value is changed to make it fit.
     """
     allot = allot or counting()
     result = Build()
-    way = route(profile, submitter, usage)
-    _leave_out(result, *_admission(claims, usage, profile.key))
-    _leave_out(result, *fields.check(
-        claims, diagnoses, lines, charset=way.charset, accepts_dependents=profile.claims.accepts_dependents))  # fmt: skip
-    keep = as_mask(pc.invert(pc.is_in(claims.column("claim_id"), pa.array(sorted(result.held), pa.string()))))
-    claims = claims.filter(pa.array(keep))
-    claims = claims.take(pc.sort_indices(claims.column("claim_id")))
-    for start in range(0, claims.num_rows, profile.batch.max_claims_per_file):
-        part = claims.slice(start, profile.batch.max_claims_per_file)
-        _build_one(result, part, diagnoses, lines, profile, way, on, allot)
+    _leave_out(result, *_admission(claims, usage, profile))
+    for form in FORMS:
+        mine = claims.filter(pc.equal(claims.column("guide"), form.guide))
+        if not mine.num_rows or form.kind not in profile.takes:
+            continue
+        way = route(profile, submitter, usage, form)
+        _leave_out(result, *check(
+            mine, diagnoses, lines, form, charset=way.charset, accepts_dependents=profile.claims.accepts_dependents,
+            filing_indicator=way.filing_indicator))  # fmt: skip
+        keep = as_mask(pc.invert(pc.is_in(mine.column("claim_id"), pa.array(sorted(result.held), pa.string()))))
+        mine = mine.filter(pa.array(keep))
+        mine = mine.take(pc.sort_indices(mine.column("claim_id")))
+        for start in range(0, mine.num_rows, profile.batch.max_claims_per_file):
+            part = mine.slice(start, profile.batch.max_claims_per_file)
+            _build_one(result, part, diagnoses, lines, profile, way, form, on, allot)
     return result
 
 
@@ -117,15 +126,20 @@ def _leave_out(result: Build, findings: Sequence[Finding], held: set[str]) -> No
     result.held |= held
 
 
-def _admission(claims: pa.Table, usage: Usage, payer_key: str) -> tuple[list[Finding], set[str]]:
-    """Which claims do not belong into a file of this guide, usage and payer at all."""
+def _admission(claims: pa.Table, usage: Usage, profile: PayerProfile) -> tuple[list[Finding], set[str]]:
+    """Which claims do not belong into a file of this usage and payer at all."""
+    guides = claims.column("guide")
+    taken = [form.guide for form in FORMS if form.kind in profile.takes]
     rules = (
-        (pc.not_equal(claims.column("guide"), GUIDE), "837P.guide",
-         "The claim asks for a guide that cannot be written yet.", "Send it by the payer's portal, or wait for this guide."),
-        (pc.and_(claims.column("synthetic"), usage == "P"), "837P.synthetic",
+        (pc.invert(pc.is_in(guides, pa.array([form.guide for form in FORMS]))), "837.guide",
+         "The claim asks for a guide that is not written.", "Give the visit the claim type P, I or D."),
+        (pc.and_(pc.is_in(guides, pa.array([form.guide for form in FORMS])), pc.invert(pc.is_in(guides, pa.array(taken)))),
+         "837.not_taken", "The payer does not take claims of this kind from the practice.",
+         "Send it another way, or add the guide to `takes` in the payer's profile."),
+        (pc.and_(claims.column("synthetic"), usage == "P"), "837.synthetic",
          "The claim is made-up data and may not go into a production file.",
          "Set submitter.usage to T, or load real encounters."),
-        (pc.fill_null(pc.not_equal(claims.column("payer_key"), payer_key), True), "837P.payer",
+        (pc.fill_null(pc.not_equal(claims.column("payer_key"), profile.key), True), "837.payer",
          "The claim belongs to another payer.", "Report this: claims are sorted by the program."),
     )  # fmt: skip
     findings: list[Finding] = []
@@ -142,12 +156,12 @@ def _admission(claims: pa.Table, usage: Usage, payer_key: str) -> tuple[list[Fin
 
 
 def _build_one(
-    result: Build, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, profile: PayerProfile, way: Route, on: date,
-    allot: Allot,
+    result: Build, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, profile: PayerProfile, way: Route,
+    form: Form, on: date, allot: Allot,
 ) -> None:  # fmt: skip
     """One interchange, or its findings. Claims that the validator finds fault with are held and the rest is built anew."""
     while claims.num_rows:
-        meant = Interchange837P(claims, diagnoses, lines, way, claims_per_set=profile.batch.max_claims_per_set)
+        meant = Interchange837(claims, diagnoses, lines, way, form, claims_per_set=profile.batch.max_claims_per_set)
         draft = meant.render(on=on, numbers=Numbers(0, 0))
         batch_id = hashlib.sha256(draft).hexdigest()
         remarks = proofreading.validated(draft)
@@ -166,7 +180,7 @@ def _build_one(
         claims = claims.filter(pc.invert(pc.is_in(claims.column("claim_id"), pa.array(sorted(blamed), pa.string()))))
     else:
         return
-    numbers = allot(batch_id)
+    numbers = allot(way, batch_id)
     data = meant.render(on=on, numbers=numbers)
     if found := [*proofreading.compared(data, meant, on, numbers), *proofreading.structure(data, meant)]:
         _fault(result, batch_id, found)
@@ -177,7 +191,7 @@ def _build_one(
     ]  # warnings: the file goes all the same
     result.files.append(
         BuiltFile(
-            batch_id=batch_id, data=data, numbers=numbers, guide=GUIDE, usage=way.usage,
+            batch_id=batch_id, data=data, numbers=numbers, route=way, guide=form.guide, usage=way.usage,
             claim_ids=meant.claims.column("claim_id").to_pylist(), set_controls=meant.set_controls(),
             charge_cents=cents(pc.sum(meant.claims.column("charge")).as_py()),
         )

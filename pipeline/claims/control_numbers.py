@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from pipeline.errors import Terminal
 from pipeline.store import outgoing
 from pipeline.store import register as r
-from pipeline.transactions.professional_837_writer import Numbers, Route
+from pipeline.transactions.claim_837_route import Numbers, Route
 
 GREATEST = 999_999_999  # ISA13 and GS06 have nine digits
 

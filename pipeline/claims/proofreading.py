@@ -21,8 +21,11 @@ import pyarrow.compute as pc
 
 from pipeline import transactions
 from pipeline.findings import Finding
-from pipeline.transactions import professional_837_fields as fields
-from pipeline.transactions.professional_837_writer import GUIDE, Interchange837P, Numbers
+from pipeline.transactions.claim_837_forms import Coding
+from pipeline.transactions.claim_837_parts import Column, Parts
+from pipeline.transactions.claim_837_route import Numbers
+from pipeline.transactions.claim_837_tables import OWN_COLUMNS
+from pipeline.transactions.claim_837_writer import Interchange837
 from pipeline.x12 import columns as x
 from pipeline.x12 import validator
 from pipeline.x12.segments import iter_segments
@@ -90,16 +93,24 @@ def _regions(data: bytes) -> list[_Region]:
 # --- read back by our reader ----------------------------------------------------------------------------------------------
 
 
-def compared(data: bytes, meant: Interchange837P, on: date, numbers: Numbers) -> list[Finding]:
+def compared(data: bytes, meant: Interchange837, on: date, numbers: Numbers) -> list[Finding]:
     """Differences between what our reader finds in the bytes and what was meant; empty where they agree."""
     result = transactions.read(data, mode="strict")
     findings = [f for f in result.findings if f.severity == "error"]
     t = result.tables
     if "837.claims" not in t:
-        return [*findings, _fault("837P.readback", "Our reader finds no claims in the file.")]
+        return [*findings, _fault("837.readback", "Our reader finds no claims in the file.")]
     findings += _envelope(t["interchanges"], meant, on, numbers)
-    own = x.flat(pc.equal(meant.claims.column("relationship"), "18"))
-    claims = meant.claims
+    findings += _claims(t["837.claims"], meant, numbers)
+    findings += _lines(t["837.service_lines"], meant)
+    findings += _codes(t["837.diagnoses"], meant)
+    findings += _providers(t["837.parties"], meant)
+    return findings + _other_payers(t["837.other_payers"], meant)
+
+
+def _claims(found: pa.Table, meant: Interchange837, numbers: Numbers) -> list[Finding]:
+    tables, claims, form, route, n = meant.tables, meant.claims, meant.form, meant.route, len(meant)
+    own = pa.array(meant.in_file(tables.own))
 
     def whose(part: str) -> pa.Array:
         return pc.if_else(own, claims.column(f"patient_{part}"), claims.column(f"subscriber_{part}"))
@@ -108,41 +119,113 @@ def compared(data: bytes, meant: Interchange837P, on: date, numbers: Numbers) ->
         array = x.flat(claims.column(column))
         return pc.if_else(pc.equal(array, ""), default, array)
 
-    route, n = meant.route, len(meant)
-    findings += _differences("837.claims", t["837.claims"], claims.column("claim_id"), {
+    expected: dict[str, Column] = {
         "claim_id": claims.column("claim_id"), "charge": claims.column("charge"),
-        "facility_code": claims.column("place_of_service"), "frequency": claims.column("frequency"),
-        "assignment": agreed("assignment", route.assignment),
+        "facility_code": claims.column(form.place_column), "facility_qualifier": _same(form.place_qualifier, n),
+        "frequency": claims.column("frequency"), "assignment": agreed("assignment", route.assignment),
         "benefits_assignment": agreed("benefits_assignment", route.benefits_assignment),
         "release_of_information": agreed("release_of_information", route.release_of_information),
-        "related_causes": claims.column("accident_kind"), "filing_indicator": _same(route.filing_indicator, n),
-        "relationship": claims.column("relationship"), "authorization_number": claims.column("authorization_number"),
-        "payer_claim_number": claims.column("payer_claim_number"), "billing_npi": claims.column("billing_npi"),
-        "subscriber_id": claims.column("member_id"), "subscriber_last": whose("last"), "subscriber_first": whose("first"),
+        "payer_responsibility": agreed("payer_responsibility", "P"),
+        "related_causes": claims.column("accident_kind") if form.related_causes else _same("", n),
+        "filing_indicator": _same(route.filing_indicator, n),
+        "relationship": pc.if_else(own, "18", claims.column("relationship")),
+        "authorization_number": _authorization(meant), "payer_claim_number": claims.column("payer_claim_number"),
+        "billing_npi": claims.column("billing_npi"), "subscriber_id": meant.in_file(tables.member_id),
+        "subscriber_last": whose("last"), "subscriber_first": whose("first"),
         "patient_last": claims.column("patient_last"), "patient_first": claims.column("patient_first"),
         "patient_birth_date": claims.column("patient_birth_date"), "patient_sex": claims.column("patient_sex"),
         "payer_id": _same(route.payer_id, n), "set_control": pa.array(meant.set_controls()),
         "interchange_control": _same(f"{numbers.interchange:09d}", n), "group_control": _same(str(numbers.group), n),
-        "version": _same(GUIDE, n),
-    })  # fmt: skip
-    lines, place = meant.lines, x.flat(meant.lines.column("place_of_service"))
-    claim_place = claims.column("place_of_service").take(
-        pc.index_in(lines.column("claim_id"), x.flat(claims.column("claim_id")))
-    )
-    findings += _differences("837.service_lines", t["837.service_lines"], lines.column("claim_id"), {
+        "version": _same(form.guide, n),
+    }  # fmt: skip
+    if form.place("2300", "DTP", "434"):
+        expected |= {"statement_from": claims.column("service_from"), "statement_to": claims.column("service_to")}
+    return _differences("837.claims", found, claims.column("claim_id"), expected)
+
+
+def _authorization(meant: Interchange837) -> pa.Array:
+    """REF*G1: the claim's own column, else a number among its references."""
+    own = x.flat(meant.claims.column("authorization_number"))
+    rows = meant.tables.parts.get("references")
+    if rows is None or not len(rows := rows.where(rows.equal("qualifier", "G1"))):
+        return own
+    rows = rows.where(rows.within() == 0)
+    listed = meant.in_file(pc.fill_null(x.spread(x.flat(rows.column("value")), rows.counts() > 0), ""))
+    return pc.if_else(pc.equal(own, ""), listed, own)
+
+
+def _lines(found: pa.Table, meant: Interchange837) -> list[Finding]:
+    tables, form, lines = meant.tables, meant.form, meant.lines
+    coded = x.present(lines.column("procedure"))
+    day, last = x.flat(lines.column("service_date")), x.flat(lines.column("service_to"))
+    last = pc.if_else(pc.fill_null(pc.greater(last, day), False), last, day)
+    expected: dict[str, Column] = {
         "claim_id": lines.column("claim_id"), "line_number": lines.column("line"),
+        "qualifier": pc.if_else(pa.array(coded), lines.column("qualifier"), ""),
         **{name: lines.column(name) for name in (
-            "qualifier", "procedure", "modifier1", "modifier2", "modifier3", "modifier4", "charge", "unit_basis", "units",
-            "pointer1", "pointer2", "pointer3", "pointer4", "line_control_number", "ndc")},
-        "place_of_service": pc.if_else(pc.equal(place, x.flat(claim_place)), "", place),
-        "service_from": lines.column("service_date"),
-    })  # fmt: skip
-    codes = meant.diagnoses
-    findings += _differences("837.diagnoses", t["837.diagnoses"], codes.column("claim_id"), {
-        "claim_id": codes.column("claim_id"), "position": codes.column("rank"), "code": codes.column("code"),
-        "qualifier": pc.if_else(pc.equal(x.flat(codes.column("rank")), 1), "ABK", "ABF"),
-    })  # fmt: skip
-    return findings + _providers(t["837.parties"], claims)
+            "procedure", "modifier1", "modifier2", "modifier3", "modifier4", "description", "charge", "units",
+            "line_control_number")},
+    }  # fmt: skip
+    if form.kind != "837D":
+        expected |= {name: lines.column(name) for name in ("unit_basis", "ndc")}
+    if form.kind == "837I":
+        expected["revenue_code"] = lines.column("revenue_code")
+    else:
+        order = pa.array(tables.lines.places(meant.in_file(np.arange(len(meant)))))
+        place = x.flat(lines.column("place_of_service"))
+        claims_own = tables.lines.of(tables.claims.column("place_of_service")).take(order)
+        expected |= {f"pointer{n}": lines.column(f"pointer{n}") for n in (1, 2, 3, 4)}
+        expected["place_of_service"] = pc.if_else(pc.equal(place, claims_own), "", place)
+        if form.kind == "837D":
+            planned = tables.lines.of(pc.fill_null(tables.claims.column("predetermination"), False)).take(order)
+            day, last = (pc.if_else(planned, pa.scalar(None, pa.date32()), column) for column in (day, last))
+    expected |= {"service_from": day, "service_to": last}
+    return _differences("837.service_lines", found, lines.column("claim_id"), expected)
+
+
+def _codes(found: pa.Table, meant: Interchange837) -> list[Finding]:
+    """Every code of HI, qualifier by qualifier, in the order of the file."""
+    tables, form, n = meant.tables, meant.form, len(meant)
+    diagnoses = Parts(tables.diagnoses.table, tables.diagnoses.parents, n)
+    stated: list[tuple[Coding, Parts]] = [(c, diagnoses.where(diagnoses.equal("kind", c.kind))) for c in form.diagnoses]
+    if (codes := tables.parts.get("codes")) is not None:
+        stated += [(c, codes.where(codes.equal("kind", c.kind))) for c in form.codes]
+    findings: list[Finding] = []
+    known: list[str] = []
+    for coding, rows in stated:
+        rank = np.asarray(x.flat(rows.column("rank")).to_numpy())
+        rows = _filed(meant, rows, rank)
+        first = rows.within() == 0
+        for qualifier in dict.fromkeys((coding.first, coding.rest)):
+            mine = rows if coding.first == coding.rest else rows.where(first if qualifier == coding.first else ~first)
+            known.append(qualifier)
+            expected: dict[str, Column] = {"code": mine.column("code")}
+            if coding.value == "amount":
+                expected["amount"] = mine.column("amount")
+            elif coding.value:
+                expected["date"] = mine.column("from_date")
+            here = found.filter(pc.equal(found.column("qualifier"), qualifier))
+            findings += _differences(
+                f"837.diagnoses {qualifier}", here, mine.of(tables.ids), {"claim_id": mine.of(tables.ids)} | expected
+            )
+    others = int(pc.sum(pc.invert(pc.is_in(found.column("qualifier"), pa.array(known)))).as_py() or 0)
+    return [*findings, *([_fault("837.readback", "The file holds codes that were not meant.")] if others else [])]
+
+
+def _filed(meant: Interchange837, rows: Parts, *within: np.ndarray) -> Parts:
+    """Rows of claims in the order of the file. Their owners stay numbered by the order of the ids."""
+    place = np.empty(len(meant), dtype=np.int64)
+    place[meant.in_file(np.arange(len(meant)))] = np.arange(len(meant))
+    order = np.lexsort((*within, place[rows.owner]))
+    return Parts(rows.table.take(pa.array(order)), rows.owner[order], rows.owners)
+
+
+def _filed_lines(meant: Interchange837, rows: Parts) -> Parts:
+    lines = meant.tables.lines
+    place = np.empty(lines.table.num_rows, dtype=np.int64)
+    place[lines.places(meant.in_file(np.arange(len(meant))))] = np.arange(lines.table.num_rows)
+    order = np.argsort(place[rows.owner], kind="stable")
+    return Parts(rows.table.take(pa.array(order)), rows.owner[order], rows.owners)
 
 
 def _same(text: str, rows: int) -> pa.Array:
@@ -153,7 +236,7 @@ def _fault(rule: str, message: str, subject: str = "") -> Finding:
     return Finding(rule=rule, severity="error", message=message, fix=_REPORT, subject=subject)
 
 
-def _envelope(found: pa.Table, meant: Interchange837P, on: date, numbers: Numbers) -> list[Finding]:
+def _envelope(found: pa.Table, meant: Interchange837, on: date, numbers: Numbers) -> list[Finding]:
     rows = {
         level: [row for row in found.to_pylist() if row["level"] == level] for level in ("interchange", "group", "set")
     }
@@ -161,29 +244,27 @@ def _envelope(found: pa.Table, meant: Interchange837P, on: date, numbers: Number
     expected: dict[str, list[dict[str, object]]] = {
         "interchange": [{"interchange_control": f"{numbers.interchange:09d}", "usage": route.usage, "interchange_date": on,
                          "sender_id": route.sender_id, "receiver_id": route.receiver_id}],
-        "group": [{"group_control": str(numbers.group), "functional_id": "HC", "version": GUIDE,
+        "group": [{"group_control": str(numbers.group), "functional_id": "HC", "version": meant.form.guide,
                    "group_sender": route.group_sender, "group_receiver": route.group_receiver}],
         "set": [{"set_control": control, "set_id": "837"} for control in sorted(set(meant.set_controls()))],
     }  # fmt: skip
     return [
-        _fault("837P.readback", f"The file's {level} does not say what was meant.")
+        _fault("837.readback", f"The file's {level} does not say what was meant.")
         for level, wanted in expected.items()
         if [{key: row[key] for key in wanted[0]} for row in rows[level]] != wanted
     ]
 
 
-def _differences(
-    table: str, found: pa.Table, subjects: pa.ChunkedArray, expected: dict[str, pa.Array]
-) -> list[Finding]:
+def _differences(table: str, found: pa.Table, subjects: Column, expected: dict[str, Column]) -> list[Finding]:
     """One finding a claim and column that differ, or one for the whole table where the number of rows does."""
     if found.num_rows != len(subjects):
-        return [_fault("837P.readback", f"{table}: {found.num_rows} rows are in the file, {len(subjects)} were meant.")]
+        return [_fault("837.readback", f"{table}: {found.num_rows} rows are in the file, {len(subjects)} were meant.")]
     findings: list[Finding] = []
     for name, column in expected.items():
         wrong = _unequal(x.flat(column), x.flat(found.column(name)))
         claims = sorted({subjects[row].as_py() for row in np.flatnonzero(wrong).tolist()})
         findings += [
-            _fault("837P.readback", f"{table}, {name}: the file says something else than was meant.", claim_id)
+            _fault("837.readback", f"{table}, {name}: the file says something else than was meant.", claim_id)
             for claim_id in claims
         ]
     return findings
@@ -197,25 +278,62 @@ def _unequal(meant: pa.Array, found: pa.Array) -> x.Mask:
     return ~x.as_mask(pc.or_(same, both_null))
 
 
-def _providers(parties: pa.Table, claims: pa.Table) -> list[Finding]:
-    """Rendering and referring providers and facilities stand at exactly the claims that were meant to have them."""
+def _providers(parties: pa.Table, meant: Interchange837) -> list[Finding]:
+    """Providers and places stand in their roles at exactly the claims and lines that were meant to have them."""
+    tables, claims = meant.tables, meant.claims
     findings: list[Finding] = []
-    for entity, column, rows in (
-        ("82", "rendering_npi", fields.has_rendering(claims)),
-        ("DN", "referring_npi", x.present(claims.column("referring_npi"))),
-        ("77", "", fields.has_facility(claims)),
-    ):
-        here = parties.filter(pc.equal(parties.column("entity"), entity))
-        wanted = claims.filter(pa.array(rows))
-        expected = {"claim_id": wanted.column("claim_id")} | ({"id": wanted.column(column)} if column else {})
-        findings += _differences(f"837.parties {entity}", here, wanted.column("claim_id"), expected)
+    for role in tables.form.claim_roles:
+        here = _in_loop(parties, role.loop, role.entity)
+        expected: dict[str, Column]
+        if role.role in OWN_COLUMNS:
+            wanted = claims.filter(pa.array(meant.in_file(tables.own_role(role.role))))
+            expected = {"claim_id": wanted.column("claim_id")}
+            if role.role != "facility":
+                expected["id"] = wanted.column(f"{role.role}_npi")
+        else:
+            rows = tables.role(role.role)
+            rows = _filed(meant, rows) if rows is not None else None
+            expected = {"claim_id": rows.of(tables.ids), "id": rows.column("npi")} if rows is not None else {"claim_id": pa.array([], pa.string())}  # fmt: skip
+        findings += _differences(f"837.parties {role.loop} {role.entity}", here, expected["claim_id"], expected)
+    lines = tables.line_parties
+    lines = _filed_lines(meant, lines) if lines is not None else None
+    for role in tables.form.line_roles:
+        here = _in_loop(parties, role.loop, role.entity)
+        expected = {"claim_id": pa.array([], pa.string())}
+        if lines is not None:
+            rows = lines.where(lines.equal("role", role.role))
+            expected = {"claim_id": rows.of(tables.lines.table.column("claim_id")),
+                        "line_number": rows.of(tables.lines.table.column("line")), "id": rows.column("npi")}  # fmt: skip
+        findings += _differences(f"837.parties {role.loop} {role.entity}", here, expected["claim_id"], expected)
     return findings
+
+
+def _in_loop(parties: pa.Table, loop: str, entity: str) -> pa.Table:
+    return parties.filter(pc.and_(pc.equal(parties.column("loop"), loop), pc.equal(parties.column("entity"), entity)))
+
+
+def _other_payers(found: pa.Table, meant: Interchange837) -> list[Finding]:
+    tables = meant.tables
+    rows = tables.parts.get("other_payers")
+    if rows is None:
+        none = pa.array([], pa.string())
+        return _differences("837.other_payers", found, none, {"claim_id": none})
+    rows = _filed(meant, rows)
+    decided = pc.if_else(
+        pa.array(tables.decided_by_line(rows)), pa.scalar(None, pa.date32()), x.flat(rows.column("paid_date"))
+    )
+    ids = rows.of(tables.ids)
+    return _differences("837.other_payers", found, ids, {
+        "claim_id": ids, **{name: rows.column(name) for name in (
+            "responsibility", "group_number", "filing_indicator", "paid", "remaining", "payer_name", "payer_id", "payer_claim_number")},
+        "noncovered": rows.column("non_covered"), "adjudication_date": decided,
+    })  # fmt: skip
 
 
 # --- read by others -------------------------------------------------------------------------------------------------------
 
 
-def structure(data: bytes, meant: Interchange837P) -> list[Finding]:
+def structure(data: bytes, meant: Interchange837) -> list[Finding]:
     """What badx12 counts against what was meant: envelopes, control numbers, segments (SE01), claims and lines by set."""
     counts = meant.claims_and_lines_by_set()
     pieces = (
@@ -233,10 +351,10 @@ def structure(data: bytes, meant: Interchange837P) -> list[Finding]:
                 found.append((ids.count("CLM"), ids.count("LX")))
         errors = [type(error).__name__ for error in document.validate().error_list]
         if errors:
-            findings.append(_fault("837P.structure", f"badx12 reports of the file: {', '.join(sorted(set(errors)))}."))
+            findings.append(_fault("837.structure", f"badx12 reports of the file: {', '.join(sorted(set(errors)))}."))
         if found != expected or len(document.interchange.groups) != 1:
             findings.append(
-                _fault("837P.structure", "badx12 counts other sets, claims or lines in the file than were meant.")
+                _fault("837.structure", "badx12 counts other sets, claims or lines in the file than were meant.")
             )
     return findings
 

@@ -30,7 +30,9 @@ from pipeline.store.archive import sha256
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import insert_new, record_findings, record_stage, update_rows
 from pipeline.store.work import WorkItem, open_items
-from pipeline.transactions.professional_837_writer import Interchange837P, Numbers
+from pipeline.transactions.claim_837_forms import form_of
+from pipeline.transactions.claim_837_route import Numbers, Route
+from pipeline.transactions.claim_837_writer import Interchange837
 
 STAGE = "claims"
 Tables = tuple[pa.Table, pa.Table, pa.Table]
@@ -57,9 +59,8 @@ def build(store: Store, on: date, payer_key: str) -> dict[str, int]:
 
 def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) -> dict[str, int]:
     settings = store.settings.submitter
-    way = route(profile, settings, settings.usage)
 
-    def allot(batch_id: str) -> Numbers:
+    def allot(way: Route, batch_id: str) -> Numbers:
         failpoint("claims.before_numbers")
         with store.begin() as c:
             return control_numbers.allot(c, way, batch_id, profile.key)
@@ -78,7 +79,7 @@ def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) 
     with store.begin() as c:
         _hold(c, on, made, waiting)
         for file in made.files:
-            _record(c, on, profile, way, file, {row.claim_id: row for row in waiting})
+            _record(c, on, profile, file, {row.claim_id: row for row in waiting})
         _record_faults(c, on, profile.key, made)
         record_stage(c, STAGE, on, _standing(c, on, profile.key), profile.key)
     if made.faults:
@@ -142,14 +143,12 @@ def _standing(connection: sa.Connection, on: date, payer_key: str) -> dict[str, 
 # --- recording ----------------------------------------------------------------------------------------------------------
 
 
-def _record(
-    connection: sa.Connection, on: date, profile: PayerProfile, way: Any, file: BuiltFile, rows: dict[str, Any]
-) -> None:
+def _record(connection: sa.Connection, on: date, profile: PayerProfile, file: BuiltFile, rows: dict[str, Any]) -> None:
     file_id = sha256(file.data)
     still_ready = _count_ready(connection, file.claim_ids)
     if still_ready != len(file.claim_ids):
         raise Transient("Another run took some of the claims.", fix="Run again.")
-    control_numbers.tie(connection, way, file.numbers, file.batch_id, file_id)
+    control_numbers.tie(connection, file.route, file.numbers, file.batch_id, file_id)
     interchange, group = f"{file.numbers.interchange:09d}", str(file.numbers.group)
     insert_new(connection, r.files, [{
         "file_id": file_id, "direction": "out", "kind": "837", "payer_key": profile.key, "size": len(file.data),
@@ -249,7 +248,7 @@ def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[An
 def _record_faults(connection: sa.Connection, on: date, payer_key: str, made: Build) -> None:
     record_findings(connection, STAGE, on, made.faults)
     open_items(connection, [
-        WorkItem(queue="file", subject=batch_id, cause="837P.proof", title="A claim file does not say what was meant",
+        WorkItem(queue="file", subject=batch_id, cause="837.proof", title="A claim file does not say what was meant",
                  reason="Read back, the file differs from the claims that went into it, or breaks the guide. It was not built.",
                  action="See the batch's findings and report them.", opened_on=on, payer_key=payer_key)
         for batch_id in made.faulty_batches
@@ -278,12 +277,13 @@ def compare(store: Store, on: date, tell: Callable[[str, bool], None] = lambda s
         with store.read() as connection:
             rows = list(connection.execute(sa.select(r.claims).where(c.file_id == sending.file_id)))
         profile = required(profiles, sending.payer_key)
-        way = route(profile, store.settings.submitter, sending.usage)
+        form = form_of(sending.guide)
         agrees = False
-        if rows:
+        if rows and form:
+            way = route(profile, store.settings.submitter, sending.usage, form)
             numbers = Numbers(int(sending.interchange_control), int(rows[0].group_control))
             tables = _tables(store, rows)
-            rebuilt = Interchange837P(*tables, way, claims_per_set=profile.batch.max_claims_per_set)
+            rebuilt = Interchange837(*tables, way, form, claims_per_set=profile.batch.max_claims_per_set)
             agrees = sha256(rebuilt.render(on=on, numbers=numbers)) == sending.file_id
         same, different = same + agrees, different + (not agrees)
         tell(sending.sending_id, agrees)

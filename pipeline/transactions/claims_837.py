@@ -328,7 +328,9 @@ class Reader:
             chunk.error("number.form", "LX01 is not a number: the line is numbered by its place.", segment, element=1)
         firsts = np.searchsorted(owner, owner, side="left") if n else owner
         self.line_number = np.where(bad, np.arange(n) - firsts + 1, number)
-        first, last = self.ranges(self.of_line(self.at("DTP", 1, "472")))
+        served = self.of_line(self.at("DTP", 1, "472"))
+        # a dental claim whose services were given on one day says the day once, at the claim
+        first, last = self.ranges(np.where(served >= 0, served, self.of_claim(self.at("DTP", 1, "472"))[owner]))
         starts, stops = scan.spans(sv, element(0, 1, 0))
         columns = {
             **chunk.place(at),

@@ -316,6 +316,11 @@ def present(column: pa.Array | pa.ChunkedArray) -> Mask:
     return offsets[1:] > offsets[:-1]
 
 
+def equals(column: pa.Array | pa.ChunkedArray, value: str) -> Mask:
+    """True where the text is this one."""
+    return as_mask(pc.equal(column, value))
+
+
 def buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     """Offsets (rows + 1) and bytes of a string column. A null row has no bytes."""
     array = flat(column)

@@ -24,8 +24,10 @@ from pipeline.claims import proofreading
 from pipeline.claims.batches import route
 from pipeline.payers import load_profiles
 from pipeline.settings import SubmitterSettings
-from pipeline.transactions import professional_837_fields as fields
-from pipeline.transactions.professional_837_writer import Interchange837P, Numbers
+from pipeline.transactions.claim_837_checks import check as check_claims
+from pipeline.transactions.claim_837_forms import PROFESSIONAL
+from pipeline.transactions.claim_837_route import Numbers
+from pipeline.transactions.claim_837_writer import Interchange837
 from pipeline.x12.segments import iter_segments
 from pipeline.x12.writer import render
 
@@ -49,15 +51,15 @@ def measure(claims: int = 100_000) -> dict[str, float]:
         tuple(t.filter(_of(t, tables[0].column("claim_id")[start : start + FILE])) for t in tables)
         for start in range(0, claims, FILE)
     ]
-    way = route(load_profiles()["harbor"], SubmitterSettings(), "T")
+    way = route(load_profiles()["harbor"], SubmitterSettings(), "T", PROFESSIONAL)
     numbers = Numbers(1, 1)
 
     def build() -> list[bytes]:
-        return [Interchange837P(*file, way).render(on=ON, numbers=numbers) for file in files]
+        return [Interchange837(*file, way, PROFESSIONAL).render(on=ON, numbers=numbers) for file in files]
 
     def check() -> None:
         for file in files:
-            fields.check(*file, charset="basic", accepts_dependents=True)
+            check_claims(*file, PROFESSIONAL, charset="basic", accepts_dependents=True)
 
     built = build()
     size = sum(map(len, built))
@@ -66,7 +68,7 @@ def measure(claims: int = 100_000) -> dict[str, float]:
     sample = built[0]
     segments = [[e.split(":") if ":" in e and s.id != "ISA" else e for e in s.elements] for s in iter_segments(sample)]
     plain = best(lambda: render(segments), 2) * size / len(sample)
-    meant = Interchange837P(*files[0], way)
+    meant = Interchange837(*files[0], way, PROFESSIONAL)
     data = meant.render(on=ON, numbers=numbers)
     proof = best(lambda: proofreading.compared(data, meant, ON, numbers), 2)
     return {

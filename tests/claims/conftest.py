@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.transactions.professional_837_writer import Route
+from pipeline.transactions.claim_837_route import Route
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from claims import samples
 
 from pipeline.claims import proofreading
 from pipeline.findings import Finding
-from pipeline.transactions.professional_837_writer import Interchange837P, Numbers, Route
+from pipeline.transactions.claim_837_forms import PROFESSIONAL
+from pipeline.transactions.claim_837_route import Numbers, Route
+from pipeline.transactions.claim_837_writer import Interchange837
 from pipeline.x12.segments import iter_segments
 
 ON = date(2024, 3, 2)
@@ -17,12 +19,12 @@ NUMBERS = Numbers(12, 34)
 
 
 @pytest.fixture
-def meant(way: Route) -> Interchange837P:
-    return Interchange837P(*samples.make(40, seed=6), way, claims_per_set=15)
+def meant(way: Route) -> Interchange837:
+    return Interchange837(*samples.make(40, seed=6), way, PROFESSIONAL, claims_per_set=15)
 
 
 @pytest.fixture
-def data(meant: Interchange837P) -> bytes:
+def data(meant: Interchange837) -> bytes:
     return meant.render(on=ON, numbers=NUMBERS)
 
 
@@ -31,7 +33,7 @@ def segment_of(data: bytes, start: bytes) -> bytes:
     return data[at : data.index(b"~", at) + 1]
 
 
-def test_a_true_file_passes_all_readers(meant: Interchange837P, data: bytes) -> None:
+def test_a_true_file_passes_all_readers(meant: Interchange837, data: bytes) -> None:
     assert proofreading.validated(data) == []
     assert proofreading.compared(data, meant, ON, NUMBERS) == []
     assert proofreading.structure(data, meant) == []
@@ -67,7 +69,7 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("what", ALTERED)
-def test_an_altered_file_is_found_out_by_our_reader(meant: Interchange837P, data: bytes, what: str) -> None:
+def test_an_altered_file_is_found_out_by_our_reader(meant: Interchange837, data: bytes, what: str) -> None:
     start, alter = ALTERED[what]
     segment = segment_of(data, start)
     altered = data.replace(segment, alter(segment), 1)
@@ -86,7 +88,7 @@ def test_an_altered_file_is_found_out_by_our_reader(meant: Interchange837P, data
         (b"*BOXHARBOR  ", b"*BOXHARBOX  "),
     ],
 )
-def test_an_altered_envelope_is_found_out(meant: Interchange837P, data: bytes, good: bytes, bad: bytes) -> None:
+def test_an_altered_envelope_is_found_out(meant: Interchange837, data: bytes, good: bytes, bad: bytes) -> None:
     assert good in data[:106]
     assert proofreading.compared(data.replace(good, bad, 1), meant, ON, NUMBERS)
 
@@ -102,7 +104,7 @@ def test_an_altered_envelope_is_found_out(meant: Interchange837P, data: bytes, g
     ],
 )
 @pytest.mark.parametrize("whole", [True, False])
-def test_badx12_counts_for_itself(meant: Interchange837P, data: bytes, good: bytes, bad: bytes, whole: bool,
+def test_badx12_counts_for_itself(meant: Interchange837, data: bytes, good: bytes, bad: bytes, whole: bool,
                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(proofreading, "_WHOLE", 10**9 if whole else 0)
     assert good in data
@@ -111,7 +113,7 @@ def test_badx12_counts_for_itself(meant: Interchange837P, data: bytes, good: byt
         assert proofreading.structure(data.replace(good, bad, 1), meant)
 
 
-def test_blame_goes_to_the_claims_of_the_loop(meant: Interchange837P, data: bytes) -> None:
+def test_blame_goes_to_the_claims_of_the_loop(meant: Interchange837, data: bytes) -> None:
     segments = list(iter_segments(data))
     claims_below: dict[int, set[str]] = {}
     open_loops: dict[str, int] = {}

@@ -144,25 +144,25 @@ def test_made_up_claims_never_go_into_a_production_file(tmp_path: Path) -> None:
     houses.ready(store, samples.make(4, payer_key="harbor"), "harbor")
     assert stage.build(store, ON, "harbor")["held"] == 4
     assert of(store, r.sendings) == []
-    assert {f.rule for f in of(store, r.findings)} == {"837P.synthetic"}
+    assert {f.rule for f in of(store, r.findings)} == {"837.synthetic"}
     assert {e.state for e in of(store, r.encounters)} == {"held"}
 
 
 def test_a_file_that_does_not_say_what_was_meant_does_not_leave(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = stage.build_files.__globals__["Interchange837P"]
+    real = stage.build_files.__globals__["Interchange837"]
 
     class Altered(real):  # type: ignore[misc, valid-type]
         def render(self, **given):  # type: ignore[no-untyped-def]
             return super().render(**given).replace(b"*UN*1*", b"*UN*2*", 1)
 
-    monkeypatch.setitem(stage.build_files.__globals__, "Interchange837P", Altered)
+    monkeypatch.setitem(stage.build_files.__globals__, "Interchange837", Altered)
     with pytest.raises(Terminal, match="do not say what was meant"):
         stage.build(store, ON, "meridian")
     assert of(store, r.sendings) == of(store, r.files) == of(store, r.ledger_entries) == []
     assert {c.state for c in of(store, r.claims)} == {"ready"}
     (finding,) = of(store, r.findings)
     assert (finding.rule, finding.message) == (
-        "837P.readback",
+        "837.readback",
         "837.service_lines, units: the file says something else than was meant.",
     )
     assert [w.queue for w in of(store, r.work_items)] == ["file"]

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from pipeline.claims.batches import route
 from pipeline.errors import Terminal
-from pipeline.payers import PayerProfile, by_source_name, load_profiles
+from pipeline.payers import PayerProfile, Terms, by_source_name, load_profiles
 from pipeline.settings import SubmitterSettings
+from pipeline.transactions.claim_837_forms import DENTAL, INSTITUTIONAL, PROFESSIONAL
 
 PROFILES = load_profiles()
 DOCS = (Path(__file__).parents[2] / "docs" / "payers.md").read_text(encoding="utf-8")
@@ -39,7 +40,7 @@ def test_the_payers_of_our_extracts_are_known() -> None:
 
 @pytest.mark.parametrize("key", PROFILES)
 def test_a_route_can_be_made_of_each(key: str) -> None:
-    way = route(PROFILES[key], SubmitterSettings(), "T")
+    way = route(PROFILES[key], SubmitterSettings(), "T", PROFESSIONAL)
     assert (way.payer_id, way.receiver_id, way.usage) == (
         PROFILES[key].payer_id,
         PROFILES[key].interchange.receiver_id,
@@ -51,8 +52,23 @@ def test_a_payer_may_know_the_sender_by_another_id() -> None:
     profile = PROFILES["harbor"]
     other = profile.model_copy(update={"interchange": profile.interchange.model_copy(
         update={"sender_qualifier": "30", "sender_id": "041234567", "group_receiver": "HARBORGS"})})  # fmt: skip
-    way = route(other, SubmitterSettings(), "P")
+    way = route(other, SubmitterSettings(), "P", PROFESSIONAL)
     assert (way.sender_qualifier, way.sender_id, way.group_receiver, way.usage) == ("30", "041234567", "HARBORGS", "P")
+
+
+def test_what_differs_by_guide() -> None:
+    medicare = PROFILES["medicare"]
+    assert [route(medicare, SubmitterSettings(), "T", f).filing_indicator for f in (PROFESSIONAL, INSTITUTIONAL)] == [
+        "MB",
+        "MA",
+    ]
+    assert medicare.takes == ("837P", "837I")
+    other = PROFILES["harbor"].model_copy(
+        update={"guides": {"837D": Terms(payer_id="HARBORDENT", receiver_id="DENTALHUB")}}
+    )
+    ways = [route(other, SubmitterSettings(), "T", f) for f in (PROFESSIONAL, DENTAL)]
+    assert [(w.payer_id, w.receiver_id, w.group_receiver) for w in ways] == [
+        ("HARBOR1", "BOXHARBOR", "BOXHARBOR"), ("HARBORDENT", "DENTALHUB", "DENTALHUB")]  # fmt: skip
 
 
 def test_every_field_is_documented() -> None:

@@ -13,7 +13,7 @@ from pipeline.errors import Terminal
 from pipeline.settings import Settings
 from pipeline.store import Store, open_store
 from pipeline.store import register as r
-from pipeline.transactions.professional_837_writer import Route
+from pipeline.transactions.claim_837_route import Route
 
 ROUTE = Route(
     submitter_name="PRACTICE", submitter_id="CLAIMPIPE", submitter_contact="OFFICE", submitter_phone="6175550100",

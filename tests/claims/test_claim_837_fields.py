@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from claims import samples
 
-from pipeline.transactions import professional_837_fields as fields
+from pipeline.transactions import claim_837_checks, claim_837_tables
+from pipeline.transactions import claim_837_fields as fields
+from pipeline.transactions.claim_837_forms import PROFESSIONAL
 
 GOOD = samples.make(20, seed=4)
 OWN = next(i for i, v in enumerate(GOOD[0].column("relationship").to_pylist()) if v == "18")
@@ -21,7 +23,7 @@ SECOND = next(i for i, v in enumerate(GOOD[2].column("line").to_pylist()) if v =
 def check(
     claims: Any = GOOD[0], codes: Any = GOOD[1], lines: Any = GOOD[2], charset: Any = "basic", dependents: bool = True
 ):  # type: ignore[no-untyped-def]
-    return fields.check(claims, codes, lines, charset=charset, accepts_dependents=dependents)
+    return claim_837_checks.check(claims, codes, lines, PROFESSIONAL, charset=charset, accepts_dependents=dependents)
 
 
 def test_good_claims_pass() -> None:
@@ -49,7 +51,7 @@ def test_the_extended_set_allows_more_but_never_a_delimiter() -> None:
 def test_small_letters_and_blanks_at_the_ends_are_no_fault() -> None:
     claims = samples.replace(GOOD[0], OWN, patient_last="  fir ", billing_city="boston")
     assert check(claims) == ([], set())
-    row = fields.normalised(claims, "basic").slice(OWN, 1).to_pylist()[0]
+    row = claim_837_tables.normalised(claims, "basic").slice(OWN, 1).to_pylist()[0]
     assert (row["patient_last"], row["billing_city"], row["patient_middle"]) == ("FIR", "BOSTON", row["patient_middle"])
 
 
@@ -168,7 +170,9 @@ def test_payers_without_dependents() -> None:
 
 
 @pytest.mark.parametrize(
-    "f", [f for f in fields.CLAIM_FIELDS if f.characters is None and f.need == "all"], ids=lambda f: f.column
+    "f",
+    [f for f in fields.claim_fields(PROFESSIONAL) if f.characters is None and f.need == "all"],
+    ids=lambda f: f.column,
 )
 def test_every_free_text_is_looked_through(f: fields.Field) -> None:
     value = "A*B"

@@ -14,8 +14,10 @@ from claims import samples
 from claims.oracle import pyx12_errors
 
 from pipeline import shapes
-from pipeline.transactions import professional_837_fields as fields
-from pipeline.transactions.professional_837_writer import Interchange837P, Numbers, Route
+from pipeline.transactions.claim_837_checks import check
+from pipeline.transactions.claim_837_forms import PROFESSIONAL
+from pipeline.transactions.claim_837_route import Numbers, Route
+from pipeline.transactions.claim_837_writer import Interchange837
 from pipeline.x12.segments import Segment, iter_segments
 
 ON = date(2024, 3, 2)
@@ -68,8 +70,8 @@ def tables(claims: list[dict[str, Any]], codes: list[dict[str, Any]] | None = No
 
 
 def written(way: Route, given: tuple[pa.Table, ...], claims_per_set: int = 5000) -> bytes:
-    assert fields.check(*given, charset=way.charset, accepts_dependents=True)[0] == []
-    return Interchange837P(*given, way, claims_per_set=claims_per_set).render(on=ON, numbers=Numbers(7, 9))
+    assert check(*given, PROFESSIONAL, charset=way.charset, accepts_dependents=True)[0] == []
+    return Interchange837(*given, way, PROFESSIONAL, claims_per_set=claims_per_set).render(on=ON, numbers=Numbers(7, 9))
 
 
 def one(
