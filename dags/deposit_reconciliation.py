@@ -33,7 +33,9 @@ def deposit_reconciliation():
 
         return dagkit.run(get_current_context(), night.prove_or_fail)
 
-    reconcile() >> prove()
+    reconciled = reconcile()
+    reconciled >> prove()
+    dagkit.nothing_set_aside([reconciled])
 
 
 deposit_reconciliation()

@@ -61,10 +61,12 @@ def payer_inbox():
     swept = [
         sweep.override(task_id=f"sweep_{key}", pool=dagkit.pool_of(key))(key) for key in [*dagkit.payer_keys(), "bank"]
     ]
-    after = [acknowledge(), announce_remittances(), announce_bank_files()]
+    acknowledged = acknowledge()
+    after = [acknowledged, announce_remittances(), announce_bank_files()]
     for one in after:
         swept >> one
-    [*swept, *after] >> dagkit.watch()
+    clean = dagkit.nothing_set_aside([*swept, acknowledged])
+    [*swept, *after, clean] >> dagkit.watch()
 
 
 payer_inbox()

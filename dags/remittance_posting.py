@@ -31,7 +31,9 @@ def remittance_posting():
     def announce():
         yield Metadata(POSTINGS, {"date": dagkit.night_of(get_current_context()).isoformat()})
 
-    post() >> announce()
+    posted = post()
+    posted >> announce()
+    dagkit.nothing_set_aside([posted])
 
 
 remittance_posting()

@@ -8,7 +8,7 @@ the suite's threshold the whole stage stops: then the fault is in the source, an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -37,73 +37,89 @@ Failed = dict[str, engine.Reason]
 class Checkpoint:
     """`frame` gives the fresh rows (one column is `key`); `set_aside` moves failed rows out of the way.
 
+    `of_file` in place of it: the rows of one received file of the kinds `received`, so that a file that cannot be held against
+    the suite is set aside alone.
+
     `of_date`: the frame holds all rows of the date rather than those that are fresh, so a later check of the same night
     stands in place of the earlier one; else the checks of a night add up.
-    `received`: the kinds of received files whose rows these are; one that cannot be held against the suite is set aside alone.
     """
 
     suite: str
     key: str
-    frame: Callable[[Store, date], pd.DataFrame]
     set_aside: Callable[[sa.Connection, date, Failed], None]
+    frame: Callable[[Store, date], pd.DataFrame] | None = None
     of_date: bool = False
     received: Sequence[str] = ()
+    of_file: Callable[[Store, Any], pd.DataFrame | None] | None = None
 
 
 def run(store: Store, on: date, suite: str) -> dict[str, int]:
     """Hold the fresh rows of a stage against its suite. Terminal where the share of failed rows passes the threshold."""
     point = CHECKPOINTS[suite]
-    frame = point.frame(store, on)
-    if frame.empty:
-        return {"checked": 0, "failed": 0}
-    result = _check_files(store, on, point, frame) if point.received else engine.check(suite, frame, point.key)
+    result, refused = _check_files(store, on, point) if point.of_file else _check_rows(store, on, point)
     if result is None:
-        return {"checked": 0, "failed": 0}
+        return {"checked": 0, "failed": refused}
     with store.begin() as connection:
-        engine.record(connection, on, result, "" if point.of_date else _subject(frame[point.key]))
+        engine.record(connection, on, result, "" if point.of_date else _subject(result.names))
         if not result.stops:
             if result.failed:
                 point.set_aside(connection, on, result.failed)
             record_findings(connection, f"quality.{suite}", on, result.findings())
     result.raise_if_stopped()
-    return {"checked": result.rows, "failed": len(result.failed)}
+    return {"checked": result.rows, "failed": len(result.failed) + refused}
 
 
-def _check_files(store: Store, on: date, point: Checkpoint, frame: pd.DataFrame) -> engine.Result | None:
-    """The check of what received files say. A fault that no row can be blamed for is looked for file by file, so that it
-    costs one file and not the stage; None where nothing is left to check.
+def _check_rows(store: Store, on: date, point: Checkpoint) -> tuple[engine.Result | None, int]:
+    assert point.frame is not None
+    frame = point.frame(store, on)
+    return (None if frame.empty else engine.check(point.suite, frame, point.key)), 0
+
+
+def _check_files(store: Store, on: date, point: Checkpoint) -> tuple[engine.Result | None, int]:
+    """The check of what received files say, and how many files could not be checked at all and were quarantined.
+
+    A fault that no row can be blamed for is looked for file by file, so that it costs one file and not the stage.
     """
+    assert point.of_file is not None
+    stage, of_file = f"quality.{point.suite}", point.of_file
+    with store.read() as connection:
+        waiting = files_waiting(connection, point.received)
+    read = received.read_each(store, on, stage, waiting, lambda row: (row, of_file(store, row)))
+    refused = len(waiting) - len(read)
+    frames = [(row, frame) for row, frame in read if frame is not None and not frame.empty]
+    if not frames:
+        return None, refused
     try:
-        result = engine.check(point.suite, frame, point.key)
+        result = engine.check(point.suite, pd.concat([frame for _, frame in frames], ignore_index=True), point.key)
         if not result.broken:
-            return result
+            return result, refused
     except ClaimpipeError:
         raise
     except Exception:  # noqa: S110 - found again below, in the file that it belongs to
         pass
-
-    def alone(row: Any) -> tuple[str, engine.Result]:
-        return row.file_id, engine.check(point.suite, frame[frame[point.key] == row.file_id], point.key)
-
-    present = set(frame[point.key])
-    rows = [row for row in _waiting(store, point.received) if row.file_id in present]
-    each = dict(received.read_each(store, on, f"quality.{point.suite}", rows, alone))
-    good = [file_id for file_id, one in each.items() if not one.broken]
-    bad = {file_id: one.broken[0].reason for file_id, one in each.items() if one.broken}
+    of_id = {row.file_id: frame for row, frame in frames}
+    each = received.read_each(
+        store, on, stage, [row for row, _ in frames],
+        lambda row: (row.file_id, engine.check(point.suite, of_id[row.file_id], point.key)),
+    )  # fmt: skip
+    refused += len(frames) - len(each)
+    bad = {file_id: one.broken[0].reason for file_id, one in each if one.broken}
+    good = [of_id[file_id] for file_id, one in each if not one.broken]
     if good:
-        told = engine.check(point.suite, frame[frame[point.key].isin(good)], point.key)
-    elif bad:
-        told = each[next(iter(bad))]
+        told = engine.check(point.suite, pd.concat(good, ignore_index=True), point.key)
+    elif each:
+        told = each[0][1]
     else:
-        return None
+        return None, refused
     told.broken = []
     told.failed |= bad
-    return told
+    told.names |= {file_id for file_id, _ in each}
+    return told, refused
 
 
-def _subject(keys: pd.Series[str]) -> str:
+def _subject(keys: Iterable[str]) -> str:
     """The name of a check: the same rows checked again are the same check."""
-    return hashlib.sha256("\0".join(sorted({str(key) for key in keys})).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(sorted(set(keys))).encode()).hexdigest()[:16]
 
 
 def _of_lake(store: Store, table: str, pairs: Sequence[tuple[date, str]], key: str, keys: set[str]) -> pd.DataFrame:
@@ -183,17 +199,11 @@ def _batches(store: Store, on: date) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _waiting(store: Store, kinds: Sequence[str]) -> Sequence[Any]:
-    with store.read() as connection:
-        return files_waiting(connection, kinds)
-
-
-def _acknowledgments(store: Store, on: date) -> pd.DataFrame:
-    """One row a fact of an acknowledgment that has not been worked yet."""
-
-    def read(row: Any) -> list[dict[str, object]]:
-        tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
-        return [
+def _acknowledgment(store: Store, row: Any) -> pd.DataFrame:
+    """One row a fact of an acknowledgment file."""
+    tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
+    return pd.DataFrame(
+        [
             {"file_id": row.file_id, "kind": kind, "code": value}
             for kind, table, code in (
                 ("TA1", "TA1.interchanges", "code"),
@@ -203,29 +213,21 @@ def _acknowledgments(store: Store, on: date) -> pd.DataFrame:
             if table in tables
             for value in tables[table].column(code).to_pylist()
         ]
-
-    files = received.read_each(store, on, "quality.acknowledgments", _waiting(store, _ACKNOWLEDGING), read)
-    return pd.DataFrame([row for rows in files for row in rows])
+    )
 
 
-def _remittances(store: Store, on: date) -> pd.DataFrame:
+def _remittance(store: Store, row: Any) -> pd.DataFrame | None:
     """One row a claim payment, with what its transaction set says; a set without claims is one row as well."""
-
-    def read(row: Any) -> pd.DataFrame | None:
-        tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
-        if "835.payments" not in tables:
-            return None
-        payments = tables["835.payments"].select(["set_number", "amount", "method", "payment_date", "trace", "origin"])
-        claims = tables["835.claims"].select(["set_number", "claim_id", "status", "charge", "paid"])
-        return (
-            payments.to_pandas(types_mapper=pd.ArrowDtype)
-            .merge(claims.to_pandas(types_mapper=pd.ArrowDtype), on="set_number", how="left")
-            .assign(file_id=row.file_id)
-        )
-
-    files = received.read_each(store, on, "quality.remittances", _waiting(store, _PAYING), read)
-    frames = [frame for frame in files if frame is not None]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
+    if "835.payments" not in tables:
+        return None
+    payments = tables["835.payments"].select(["set_number", "amount", "method", "payment_date", "trace", "origin"])
+    claims = tables["835.claims"].select(["set_number", "claim_id", "status", "charge", "paid"])
+    return (
+        payments.to_pandas(types_mapper=pd.ArrowDtype)
+        .merge(claims.to_pandas(types_mapper=pd.ArrowDtype), on="set_number", how="left")
+        .assign(file_id=row.file_id)
+    )
 
 
 def _postings(store: Store, on: date) -> pd.DataFrame:
@@ -372,13 +374,13 @@ def _only_report(connection: sa.Connection, on: date, failed: Failed) -> None:
 CHECKPOINTS = {
     point.suite: point
     for point in (
-        Checkpoint("encounters", "encounter_key", _encounters, _aside_encounters),
-        Checkpoint("coded_claims", "encounter_key", _coded, _aside_coded),
-        Checkpoint("scrubbed_claims", "encounter_key", _scrubbed, _aside_scrubbed),
-        Checkpoint("batches", "sending_id", _batches, _aside_batches),
-        Checkpoint("acknowledgments", "file_id", _acknowledgments, _aside_files, received=_ACKNOWLEDGING),
-        Checkpoint("remittances", "file_id", _remittances, _aside_files, received=_PAYING),
-        Checkpoint("postings", "transaction_id", _postings, _only_report, of_date=True),
-        Checkpoint("deposits", "deposit_id", _deposits, _only_report, of_date=True),
+        Checkpoint("encounters", "encounter_key", _aside_encounters, _encounters),
+        Checkpoint("coded_claims", "encounter_key", _aside_coded, _coded),
+        Checkpoint("scrubbed_claims", "encounter_key", _aside_scrubbed, _scrubbed),
+        Checkpoint("batches", "sending_id", _aside_batches, _batches),
+        Checkpoint("acknowledgments", "file_id", _aside_files, received=_ACKNOWLEDGING, of_file=_acknowledgment),
+        Checkpoint("remittances", "file_id", _aside_files, received=_PAYING, of_file=_remittance),
+        Checkpoint("postings", "transaction_id", _only_report, _postings, of_date=True),
+        Checkpoint("deposits", "deposit_id", _only_report, _deposits, of_date=True),
     )
 }

@@ -246,6 +246,7 @@ def nightly(
             {
                 "date": on,
                 "troubles": report.troubles,
+                "rejects": summary.rejects,
                 "reports": [str(p) for p in written],
                 "proof": report.proof.as_dict(),
             }
@@ -254,11 +255,11 @@ def nightly(
         terminal.show(terminal.console_for_people(), summary)
         for path in written:
             print(f"report: {path}")
-    for trouble in together(report.troubles):
-        _say(trouble)
+    for said in [*summary.rejects, *together(report.troubles)]:
+        _say(said)
     if report.troubles:
         raise typer.Exit(CANNOT_RUN)
-    raise typer.Exit(OK if report.proof.closes else FINDINGS)
+    raise typer.Exit(OK if report.proof.closes and not summary.rejects else FINDINGS)
 
 
 def together(troubles: Sequence[str]) -> list[str]:

@@ -45,6 +45,24 @@ def watch() -> None:
     raise AirflowFailException("A step of this run failed: see the red tasks.")
 
 
+#: counts of what a step set aside whole, or held: see `nothing_set_aside`
+_ASIDE = (
+    "files_quarantined", "files_with_errors", "quality_failed", "quarantined", "remittances_held", "remittances_conflict",
+    "remittances_unusable",
+)  # fmt: skip
+
+
+@task(trigger_rule="all_done", retries=0)
+def nothing_set_aside(steps: list[dict[str, int] | None]) -> None:
+    """Fails where the steps of this run set a received file or a remittance aside: the others were worked, and the run is
+    not green. Cleared and run again it is, since nothing is set aside twice."""
+    aside = sum(counts.get(name, 0) for counts in steps if counts for name in _ASIDE)
+    if aside:
+        raise AirflowFailException(
+            f"Set aside in this run: {aside}. All the rest was worked. See `claimpipe work list` for what to do."
+        )
+
+
 def skip(why: str) -> None:
     """Mark the task as skipped."""
     raise AirflowSkipException(why)

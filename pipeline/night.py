@@ -143,7 +143,13 @@ def has_landed(store: Store, *kinds: str) -> bool:
 
 
 def sweep(store: Store, on: date, payer_key: str) -> Counts:
-    return {"files": len(inbox.sweep(store, on, payer_key))}
+    new = inbox.sweep(store, on, payer_key)
+    f, aside = r.files.c, 0
+    with store.read() as connection:
+        for start in range(0, len(new), 500):
+            query = sa.select(sa.func.count()).where(f.file_id.in_(new[start : start + 500]), f.state == "quarantined")
+            aside += connection.execute(query).scalar_one()
+    return {"files": len(new), "quarantined": aside}
 
 
 def acknowledge(store: Store, on: date) -> Counts:

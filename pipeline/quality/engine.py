@@ -54,7 +54,7 @@ class Outcome:
 class Result:
     suite: str
     rows: int
-    keys: int
+    names: frozenset[str]  # keys of the rows that were looked at
     stop_above: float
     outcomes: list[Outcome] = field(default_factory=list)
     failed: dict[str, Reason] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Result:
 
     @property
     def share(self) -> float:
-        return len(self.failed) / self.keys if self.keys else 0.0
+        return len(self.failed) / len(self.names) if self.names else 0.0
 
     @property
     def stops(self) -> bool:
@@ -92,7 +92,7 @@ class Result:
             reasons = Counter(self.failed.values())
             commonest, count = reasons.most_common(1)[0]
             raise Terminal(
-                f"Quality suite {self.suite} stopped the night: {len(self.failed)} of {self.keys} rows fail "
+                f"Quality suite {self.suite} stopped the night: {len(self.failed)} of {len(self.names)} rows fail "
                 f"({self.share:.1%}; the threshold is {self.stop_above:.1%}). Nothing of them went on. "
                 f"Most often ({count}): {commonest.message} ({commonest.rule})",
                 fix=f"{commonest.fix} So many failures usually mean that the source changed its layout.",
@@ -125,7 +125,7 @@ def check(name: str, frame: pd.DataFrame, key: str) -> Result:
     """Hold `frame` against the suite `name`; rows are told apart by the column `key`."""
     data = suite_json(name)
     meta = data.get("meta", {})
-    result = Result(name, len(frame), int(frame[key].nunique()), float(meta.get("stop_above", 0.5)))
+    result = Result(name, len(frame), frozenset(frame[key].astype(str)), float(meta.get("stop_above", 0.5)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         checked = _checkpoint(name, key).run(batch_parameters={"dataframe": frame})

@@ -6,7 +6,7 @@ stands after the night (what there is to do, the books, the payers, the deposits
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.ledger.proof import Proof
 from pipeline.money import shown
 from pipeline.quality import engine
 from pipeline.reports import words
+from pipeline.reports.rejects import rejects
 from pipeline.reports.visits import visits
 from pipeline.store import Store
 from pipeline.store import register as r
@@ -199,6 +200,17 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Warnings of one rule in this night: things that went on and that a person should know. `says`: the first one's words."""
+
+    stage: str
+    rule: str
+    says: str
+    fix: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class TieDay:
     """The bank's credits of one day and account against the ledger."""
 
@@ -232,6 +244,8 @@ class Summary:
     suites: list[Suite]
     proof: Proof
     troubles: list[str]
+    rejects: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
     @property
     def residue(self) -> int:
@@ -306,6 +320,8 @@ def gather(store: Store, on: date, proof: Proof, troubles: list[str] | None = No
             suites=_suites(connection, on),
             proof=proof,
             troubles=troubles or [],
+            rejects=rejects(connection, on),
+            notices=_notices(connection, on),
         )
 
 
@@ -379,6 +395,19 @@ def _mail(connection: sa.Connection, on: date) -> list[Mail]:
     order = list(words.KINDS)
     found = [Mail(kind, int(n), int(bad)) for kind, n, bad in rows]
     return sorted(found, key=lambda x: (order.index(x.kind) if x.kind in order else len(order), x.kind))
+
+
+def _notices(connection: sa.Connection, on: date) -> list[Notice]:
+    f = r.findings.c
+    found: dict[tuple[str, str], list[Any]] = {}
+    rows = connection.execute(
+        sa.select(f.stage, f.rule, f.message, f.fix)
+        .where(f.logical_date == on, f.severity == "warning")
+        .order_by(f.stage, f.rule, f.file, f.message, f.finding_id)
+    )
+    for row in rows:
+        found.setdefault((row.stage, row.rule), []).append(row)
+    return [Notice(stage, rule, same[0].message, same[0].fix, len(same)) for (stage, rule), same in found.items()]
 
 
 def _came(connection: sa.Connection, on: date) -> Came:

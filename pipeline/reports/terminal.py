@@ -34,6 +34,7 @@ def show(console: Console, summary: Summary, *, causes: int = 12) -> None:
         _files(summary),
         _todo(summary, causes),
         _money(summary),
+        _notices(summary),
     ):
         if part is not None:
             console.print()
@@ -139,6 +140,19 @@ def _money(summary: Summary) -> RenderableType | None:
     return made
 
 
+def _notices(summary: Summary, most: int = 6) -> RenderableType | None:
+    """What went on and should be known, one line a rule."""
+    if not summary.notices:
+        return None
+    made = table("Good to know", "times", "what", right=(0,), fold=(1,))
+    for notice in summary.notices[:most]:
+        made.add_row(f"{notice.count:,}", named(notice.says, notice.fix))
+    rest = summary.notices[most:]
+    if rest:
+        made.add_row(f"{sum(n.count for n in rest):,}", Text("more, of other kinds: see the workbook", "dim"))
+    return made
+
+
 def _verdict(summary: Summary) -> Panel:
     lines: list[Text] = []
     for line in summary.proof.lines:
@@ -162,5 +176,6 @@ def _verdict(summary: Summary) -> Panel:
             stage = words.SUITES.get(suite.name, suite.name).lower()
             said = f"! Quality, {stage}: {count} of {len(suite.checks)} checks {what}."
             lines.append(Text(said, style="red" if suite.stopped else "yellow"))
-    lines += [Text(f"! {trouble}", style="red") for trouble in summary.troubles]
-    return Panel(Group(*lines), title="Proof", border_style="green" if closed and not summary.troubles else "red")
+    lines += [Text(f"! {said}", style="red") for said in [*summary.rejects, *summary.troubles]]
+    clean = closed and not summary.troubles and not summary.rejects
+    return Panel(Group(*lines), title="Proof", border_style="green" if clean else "red")

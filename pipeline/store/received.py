@@ -66,6 +66,7 @@ def work(
     with store.read() as connection:
         arrived = files_waiting(connection, kinds, unless=unless)
     files = read_each(store, on, stage, arrived, read)
+    refused = len(arrived) - len(files)
     failpoint(f"{stage}.before_record")
 
     def once(files: Sequence[R]) -> Counts:
@@ -78,7 +79,7 @@ def work(
         return counts
 
     try:
-        return dict(once(files))
+        return _with(once(files), refused)
     except ClaimpipeError:
         raise
     except Exception:
@@ -95,7 +96,14 @@ def work(
                 made = _set_aside(store, on, stage, file.file_id, error)
             for name, count in made.items():
                 total[name] += count
-    return dict(total)
+    return _with(total, refused)
+
+
+def _with(counts: Counts, refused: int) -> Counts:
+    """The counts with the files that could not even be read: `read_each` has kept those in the register."""
+    for name in ("files", "files_quarantined") if refused else ():
+        counts[name] = counts.get(name, 0) + refused
+    return dict(counts)
 
 
 def read_each(store: Store, on: date, stage: str, rows: Iterable[Any], read: Callable[[Any], T]) -> list[T]:

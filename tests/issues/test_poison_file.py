@@ -101,7 +101,7 @@ def test_what_is_raised_while_one_file_is_read_costs_that_file(
     monkeypatch.setattr(stage, "_read", stumbling)
     counts = stage.run(books.store, ON)
     assert states(books) == {ids[0]: "processed", ids[1]: "quarantined", ids[2]: "processed"}
-    assert counts["files"] == 2
+    assert (counts["files"], counts["files_quarantined"]) == (3, 1)
     (item,) = books.work("file")
     assert (item.subject, item.cause) == (ids[1], received.UNWORKABLE)
     assert "KeyError at test_poison_file.py:" in item.reason
