@@ -8,10 +8,12 @@ Airflow reads its configuration at import, so nothing of it may be imported befo
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +88,19 @@ def prepare(settings: Settings) -> None:
                 f"payer_{key}", slots=1, description="one connection a payer", include_deferred=True
             )
     marker.write_text(wanted, encoding="utf-8")
+
+
+def refuse_a_port_in_use(port: int) -> None:
+    """Terminal where Airflow's pages could not listen: found here, before anything is started."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just given up is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OverflowError:
+            raise Terminal(f"There is no port {port}.", fix="Name one from 1024 to 65535 with --port.") from None
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            raise Terminal(f"Port {port} {why}.", fix="Stop what listens there, or name another with --port.") from None
 
 
 def standalone() -> int:

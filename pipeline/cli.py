@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -156,16 +158,41 @@ def _settings(home: Path | None) -> Settings:
     return loaded
 
 
-def _existing_store(home: Path | None) -> Store:
-    """The store of a home that has been used before: a question must not create an empty register."""
-    from pipeline.store import open_store
+@contextmanager
+def _existing_store(home: Path | None, *, reading: bool = False) -> Iterator[Store]:
+    """The store of a home that has been used before: a question must not create an empty register. Closed at the end.
+
+    `reading`: nothing will be written, so a home that may not be written will do.
+    """
+    from pipeline.store import open_store, open_to_read
 
     settings = _settings(home)
     if not settings.store.url and not (settings.home / "claimpipe.db").is_file():
         raise Terminal(
             f"There is no register in {settings.home}.", fix="Run `claimpipe nightly` first, or name another --home."
         )
-    return open_store(settings)
+    store = (open_to_read if reading else open_store)(settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """SIGTERM stops as Ctrl-C does: what was started is stopped too. (Signals are for the main thread alone.)"""
+
+    def asked_to_stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, asked_to_stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -218,19 +245,20 @@ def nightly(
 
     store = open_store(settings)
     started = process.endpoint(settings) is None and night.uses_box(settings)
-    if started:
-        process.start(settings, Path(settings.payer_box.faults) if settings.payer_box.faults else None)
-    try:
-        if airflow:
-            from pipeline import airflow_night
+    with _stopping_cleanly():
+        try:
+            if started:
+                process.start(settings, Path(settings.payer_box.faults) if settings.payer_box.faults else None)
+            if airflow:
+                from pipeline import airflow_night
 
-            report = airflow_night.run(store, on, extract, fmt.value)
-        else:
-            with _progress(as_json) as tell:
-                report = night.run(store, on, extract, fmt.value, tell)
-    finally:
-        if started:
-            process.stop(settings)
+                report = airflow_night.run(store, on, extract, fmt.value)
+            else:
+                with _progress(as_json) as tell:
+                    report = night.run(store, on, extract, fmt.value, tell)
+        finally:
+            if started:
+                process.stop(settings)
     assert report.proof is not None
     written: list[Path] = []
     summary = summaries.gather(store, on, report.proof, report.troubles)
@@ -287,9 +315,8 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
     from pipeline.reports import proof as proof_report
     from pipeline.reports.terminal import console_for_people
 
-    store = _existing_store(home)
-    result = night.prove(store, _day(day) if day else None)
-    store.close()
+    with _existing_store(home, reading=True) as store:
+        result = night.prove(store, _day(day) if day else None)
     if as_json:
         emit(result.as_dict())
     else:
@@ -357,9 +384,8 @@ def settle(
     from pipeline.transport import sending
 
     settings = _settings(home)
-    store = _existing_store(home)
-    counts = sending.settle(store, _day(day, settings), payer, interchange, arrived=received, note=note)
-    store.close()
+    with _existing_store(home) as store:
+        counts = sending.settle(store, _day(day, settings), payer, interchange, arrived=received, note=note)
     after = "wait for the payer's answer" if received else "go with the next run, under the same number"
     print(f"Interchange {interchange:09d}: its {counts['claims']:,} claims {after}.")
 
@@ -422,19 +448,21 @@ def airflow_pages(
     from pipeline.payer_simulator import process
 
     settings = _settings(home)
+    if not prepare_only:
+        airflow_night.refuse_a_port_in_use(port)
     airflow_night.prepare(settings)
     if prepare_only:
         return
     if not settings.extract:
         os.environ["CLAIMPIPE_EXTRACT"] = str(sample_extract())
-    if night.uses_box(settings):
-        process.start(settings)
     # without the base URL every task would call port 8080, whatever the pages listen on
     os.environ |= {"AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": f"http://localhost:{port}"}
     print(
         f"Airflow opens on http://localhost:{port} in some seconds; every visitor is its administrator, so keep it local."
     )
     try:
+        if night.uses_box(settings):
+            process.start(settings)
         raise typer.Exit(airflow_night.standalone())
     finally:
         process.stop(settings)
@@ -454,9 +482,8 @@ def work_list(
     from pipeline.reports import work
     from pipeline.reports.terminal import console_for_people
 
-    store = _existing_store(home)
-    rows = work.items(store, queue) if everything else work.causes(store, queue)
-    store.close()
+    with _existing_store(home, reading=True) as store:
+        rows = work.items(store, queue) if everything else work.causes(store, queue)
     if as_json:
         for row in rows:
             emit(row)
@@ -472,9 +499,8 @@ def work_show(
     from pipeline.reports import work
     from pipeline.reports.terminal import console_for_people
 
-    store = _existing_store(home)
-    found = work.one(store, item)
-    store.close()
+    with _existing_store(home, reading=True) as store:
+        found = work.one(store, item)
     if as_json:
         emit(found)
     else:
@@ -490,9 +516,8 @@ def work_assign(
     """Give an item to a person."""
     from pipeline.reports import work
 
-    store = _existing_store(home)
-    print(f"Item {work.assign(store, item, owner)} belongs to {owner}.")
-    store.close()
+    with _existing_store(home) as store:
+        print(f"Item {work.assign(store, item, owner)} belongs to {owner}.")
 
 
 @work_app.command("resolve")
@@ -504,9 +529,8 @@ def work_resolve(
     """Close an item, with a note of what was done."""
     from pipeline.reports import work
 
-    store = _existing_store(home)
-    print(f"Item {work.resolve(store, item, note)} is done.")
-    store.close()
+    with _existing_store(home) as store:
+        print(f"Item {work.resolve(store, item, note)} is done.")
 
 
 if __name__ == "__main__":

@@ -97,20 +97,23 @@ def _spawn(settings: Settings, root: Path, faults: Path | None, deadline: float)
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=environment,
             close_fds=True,
         )  # fmt: skip
-    while time.monotonic() < deadline:
-        told = _told(root)
-        if told is not None:
-            return _endpoint(told)
-        if process.poll() is not None:
-            said = log.read_bytes()[mark:].decode("utf-8", "replace").strip()
-            raise Terminal(
-                f"The payer in a box did not start: {said or f'it ended with code {process.returncode}'}",
-                fix=f"See {log}.",
-            )
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    raise Transient(f"The payer in a box was not ready within {START_SECONDS:.0f} seconds.", fix=f"See {log}.")
+    try:
+        while time.monotonic() < deadline:
+            told = _told(root)
+            if told is not None:
+                return _endpoint(told)
+            if process.poll() is not None:
+                said = log.read_bytes()[mark:].decode("utf-8", "replace").strip().splitlines()
+                raise Terminal(
+                    f"The payer in a box did not start: {said[-1] if said else f'it ended with code {process.returncode}'}",
+                    fix=f"See {log}.",
+                )
+            time.sleep(0.02)
+        raise Transient(f"The payer in a box was not ready within {START_SECONDS:.0f} seconds.", fix=f"See {log}.")
+    except BaseException:  # Ctrl-C too: it has a session of its own and would live on
+        process.kill()
+        process.wait()
+        raise
 
 
 def stop(settings: Settings) -> bool:

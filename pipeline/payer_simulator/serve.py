@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -135,7 +136,21 @@ def main() -> int:
     except ClaimpipeError as error:
         print(error, file=sys.stderr)
         return 2
+    except (OSError, OverflowError) as error:
+        print(_refused(error, given.port), file=sys.stderr)
+        return 2
     return 0
+
+
+def _refused(error: OSError | OverflowError, port: int) -> str:
+    """What the machine refused, in words. asyncio puts the address into an error of its own, without a code of its own kind."""
+    number = getattr(error, "errno", None)
+    fix = "Set payer_box.port to a free port, or to 0 for any."
+    if number == errno.EADDRINUSE:
+        return f"Port {port} of {HOST} is in use by another program. {fix}"
+    if isinstance(error, OverflowError) or number in (errno.EACCES, errno.EADDRNOTAVAIL):
+        return f"Port {port} of {HOST} cannot be used. {fix}"
+    return f"The machine refused an operation ({error.strerror or type(error).__name__})."
 
 
 async def _on_a_port(given: argparse.Namespace) -> None:

@@ -37,8 +37,6 @@ def render(summary: Summary) -> bytes:
                          "Due", "Owner", "Cause", "Visit", "Source"),
                ((x.item_id, _queue(x.queue), x.title, x.reason, x.action, x.payer, x.claim_id, x.subject, x.cents,
                  x.opened_on, x.due_on, x.owner, x.cause, x.visit, x.source) for x in summary.items))  # fmt: skip
-    sheets.add("Good to know", ("Stage", "Times", "What", "What to do", "Rule"),
-               ((n.stage, n.count, n.says, n.fix, n.rule) for n in summary.notices))  # fmt: skip
     sheets.add("Funnel", ("Stage", "Visits", "$Dollars", "Set aside", "$Set aside dollars", "$Of it not billed",
                           "$Priced here", "Why"),
                ((x.name, x.count, x.cents, x.aside_count, x.aside_cents, x.unbilled_cents, x.priced_cents, x.aside)
@@ -66,6 +64,8 @@ def render(summary: Summary) -> bytes:
     sheets.add("Quality", ("Stage", "What would be wrong", "Column", "Rows checked", "Rows failed", "Passed"),
                ((SUITES.get(q.name, q.name), c.says, c.column, c.checked, c.failed, "yes" if c.success else "no")
                 for q in summary.suites for c in q.checks))  # fmt: skip
+    sheets.add("Good to know", ("Stage", "Times", "What", "What to do", "Rule"),
+               ((n.stage, n.count, n.says, n.fix, n.rule) for n in summary.notices))  # fmt: skip
     book.close()
     return buffer.getvalue()
 

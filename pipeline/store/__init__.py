@@ -4,6 +4,6 @@ Stages meet here and nowhere else. `Store` bundles the three; a stage reads what
 records it in one register transaction.
 """
 
-from pipeline.store.store import Store, open_store
+from pipeline.store.store import Store, open_store, open_to_read
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "open_to_read"]

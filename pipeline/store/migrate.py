@@ -20,13 +20,18 @@ def _config() -> Config:
     return config
 
 
+def is_current(engine: sa.Engine) -> bool:
+    """Whether the database has the shape of this version."""
+    with engine.connect().execution_options(write=False) as connection:
+        have = MigrationContext.configure(connection).get_current_revision()
+    return have == ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def upgrade(engine: sa.Engine) -> None:
     """Upgrade to the newest revision; a database that is up to date is not written to."""
     config = _config()
     try:
-        with engine.connect().execution_options(write=False) as connection:
-            have = MigrationContext.configure(connection).get_current_revision()
-        if have == ScriptDirectory.from_config(config).get_current_head():
+        if is_current(engine):
             return
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # two runs that start together must not both migrate

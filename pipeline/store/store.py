@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -122,6 +123,43 @@ _SQLITE_MEANINGS: tuple[tuple[tuple[str, ...], Callable[[str], Terminal | Transi
         ),
     ),
 )
+
+
+def open_to_read(settings: Settings) -> Store:
+    """The store for a question. A register that may not be written (a read-only disk, a home of others) is read as it is."""
+    url = sa.make_url(settings.database_url)
+    path = Path(url.database or "")
+    if url.get_backend_name() != "sqlite" or (_writable(path) and _writable(path.parent)):
+        return open_store(settings)
+    # SQLite's side files cannot be made there. Where none is left, nobody writes, and the file alone is the register
+    left = path.with_name(path.name + "-wal")
+    still = {} if left.exists() and left.stat().st_size else {"immutable": "1"}
+    place = sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true", **still})
+    engine = sa.create_engine(place, hide_parameters=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    from pipeline.store.migrate import is_current
+
+    with _translated(engine):
+        current = is_current(engine)
+    if not current:
+        engine.dispose()
+        raise Terminal(
+            f"The register {path} is of another version of claimpipe, and may not be written to bring it up to date.",
+            fix="Ask with that version, or give the right to write.",
+        )
+    return Store(settings, engine, Archive(settings.archive_place), Lake(settings.lake_place))
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK)
 
 
 def open_store(settings: Settings, *, migrate: bool = True) -> Store:

@@ -58,8 +58,8 @@ def test_nightly_json_tells_each_step_and_the_proof_last(night):
     assert all({"step", "subject"} <= set(s) for s in steps)
     assert all(isinstance(v, int) for s in steps for k, v in s.items() if k not in ("step", "subject"))
     assert {s["subject"] for s in steps if s["step"] == "send"} == {line["payer"] for line in record(home)}
-    assert list(last) == ["date", "troubles", "reports", "proof"]
-    assert (last["date"], last["troubles"]) == (DAY, [])
+    assert list(last) == ["date", "troubles", "rejects", "reports", "proof"]
+    assert (last["date"], last["troubles"], last["rejects"]) == (DAY, [], [])
     assert last["proof"]["closes"]
     assert last["proof"]["residue_cents"] == 0
     assert sum(state["count"] for state in last["proof"]["states"]) == VISITS

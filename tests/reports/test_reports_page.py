@@ -186,8 +186,8 @@ def test_bars_are_as_long_as_their_numbers(bad_night):
 def test_troubles_and_an_open_proof_cannot_be_overlooked(bad_night, pages):
     assert bad_night.summary.troubles
     found = Page(pages["render open"])
-    for trouble in bad_night.summary.troubles:
-        assert trouble in found.text
+    for said in [*bad_night.summary.troubles, *bad_night.summary.rejects, *(n.says for n in bad_night.summary.notices)]:
+        assert said in found.text
     assert f"Residue ${shown(bad_night.summary.residue + 123)}: the proof does not close" in found.text
     assert "3 visits say that they have no claim." in found.text
     assert ["Charges of <extracts> = charges of their visits", "100.00", "98.77", "−1.23"] in found.rows(

@@ -198,3 +198,15 @@ def test_a_second_look_finds_the_same(copied, bad_night):
     assert dataclasses.replace(again, proof=bad_night.summary.proof) == bad_night.summary
     assert again.as_dict()["proof"]["closes"] is True
     assert again.on == ON
+
+
+def test_what_is_not_clean_and_the_warnings_of_the_night_are_told(bad_night):
+    told = " ".join(bad_night.summary.rejects)
+    assert "received file" in told
+    assert "held" in told
+    rules = bad_night.sql(
+        "SELECT stage, rule, count(*) FROM findings WHERE severity = 'warning' GROUP BY stage, rule ORDER BY stage, rule"
+    )
+    assert rules
+    assert [(n.stage, n.rule, n.count) for n in bad_night.summary.notices] == rules
+    assert all(n.says for n in bad_night.summary.notices)

@@ -47,8 +47,10 @@ def test_the_night_fits(bad_night, width):
     assert f"in suspense {shown(summary.deposited('suspense'))}" in words
     assert "Residue 0.00: every visit is in one state and every cent is explained." in words.replace(" │ │ ", " ")
     plain = " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
-    for trouble in summary.troubles:
-        assert " ".join(trouble.split()) in plain
+    for said in [*summary.rejects, *summary.troubles]:
+        assert " ".join(said.split()) in plain
+    for notice in summary.notices[:6]:
+        assert " ".join(notice.says.split()) in plain
 
 
 def test_bars_are_as_long_as_their_visits(bad_night):

@@ -136,7 +136,7 @@ def test_days_are_days(book):
 
 def test_every_sheet_has_a_heading_that_stays_and_a_filter(book):
     assert book.sheetnames == ["To do", "Items", "Funnel", "States", "Files", "Payers", "Ledger", "Deposits", "Daily tie",
-                               "Proof", "Quality"]  # fmt: skip
+                               "Proof", "Quality", "Good to know"]  # fmt: skip
     for sheet in book:
         assert sheet.freeze_panes == "A2"
         assert sheet.auto_filter.ref.endswith(str(sheet.max_row))
@@ -163,7 +163,7 @@ def test_the_same_summary_gives_the_same_bytes_whatever_the_clock(bad_night):
 def test_a_night_with_nothing_is_a_workbook_too(bad_night):
     nothing = dataclasses.replace(
         bad_night.summary, todo=[], items=[], funnel=[], states=[], files=[], payer_lines=[], accounts=[], deposits=[], tie=[],
-        suites=[],
+        suites=[], notices=[],
     )  # fmt: skip
     book = read(workbook.render(nothing))
-    assert [sheet.max_row for sheet in book if sheet.title != "Proof"] == [1] * 10
+    assert [sheet.max_row for sheet in book if sheet.title != "Proof"] == [1] * 11
