@@ -13,7 +13,7 @@ import io
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 
-from pipeline.codes import catalogue, editions, pairs, sources
+from pipeline.codes import catalogue, contracts, editions, pairs, sources
 from pipeline.codes.catalogue import CodeSet, Layout
 from pipeline.codes.editions import About, Edition
 from pipeline.codes.sources import Source
@@ -411,18 +411,20 @@ class _Reading:
             return None
         if code_set.id == "mce_age" and "age" in row:
             row["lowest"], row["highest"] = _ages(row["age"])
+        if code_set.id in _CHECKS and (wrong := _CHECKS[code_set.id](row)):
+            self._finding(number, wrong, "Mend the row; docs/codes.md has the layout.")
+            return None
         for column, kind in code_set.columns.items():
             text = row.get(column, "").strip() or layout.default.get(column, "")
-            if column in layout.values and text:
-                text = layout.values[column].get(text.casefold(), "?")
-            if column in layout.first_digit:
-                text = text[:1]
             try:
+                if column in layout.values and text:
+                    text = layout.values[column][text.casefold()]
+                if column in layout.first_digit:
+                    text = text[:1]
                 values[column] = _typed(text, kind)
-            except (ValueError, InvalidOperation):
-                self._finding(
-                    number, f"The column {column} is not {_KINDS[kind]}.", "Mend the cell, or fetch the file again."
-                )
+            except (ValueError, KeyError, InvalidOperation):
+                what = " or ".join(layout.values[column]) if column in layout.values else _KINDS[kind]
+                self._finding(number, f"The column {column} is not {what}.", "Mend the cell, or fetch the file again.")
                 return None
         return values
 
@@ -443,6 +445,8 @@ class _Reading:
         )  # fmt: skip
 
 
+#: sets whose rows have rules of their own
+_CHECKS: dict[str, Callable[[dict[str, str]], str]] = {"contract": contracts.check_term}
 _KINDS = {"text": "text", "integer": "a whole number", "decimal": "a number", "flag": "yes or no"}
 
 
@@ -716,6 +720,7 @@ def _conflicts(code_set: CodeSet, rows: _Gathered) -> list[Finding]:
 _SINGLE: dict[str, tuple[str, ...]] = {
     "mue_practitioner": (), "mue_outpatient": (), "mue_dme": (), "pfs_rvu": ("modifier",), "pfs_indicator": ("modifier",),
     "pfs_gpci": (), "pfs_anesthesia": (), "pfs_opps_cap": ("modifier", "locality"), "charge_master": ("modifier",),
+    "contract": ("payer", "modifier", "place"),
 }  # fmt: skip
 
 

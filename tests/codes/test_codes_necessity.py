@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from codes.files import put
 
+from pipeline import shapes
 from pipeline.codes import loading, necessity
 from pipeline.codes.necessity import Coverage
 
@@ -103,3 +104,12 @@ def test_a_policy_that_lists_only_what_it_does_not_cover(home: Path):
 def test_without_policies_nothing_is_said(home: Path, tmp_path_factory: pytest.TempPathFactory):
     assert ask(home, "99999", ["J209"]) == (Coverage.NO_POLICY, "")
     assert ask(tmp_path_factory.mktemp("empty"), "10000", ["J209"]) == (Coverage.NO_POLICY, "")
+
+
+def test_the_example_of_the_documentation_loads_and_judges(tmp_path: Path):
+    folder = shapes.schemas_dir() / "codes" / "examples"
+    files = [folder / "necessity_procedures.csv", folder / "necessity_diagnoses.csv"]
+    assert loading.load(files, tmp_path, effective_from=date(2024, 1, 1)).findings == []
+    assert ask(tmp_path, "93000", ["I10"]) == (Coverage.COVERED, "EXAMPLE-1")
+    assert ask(tmp_path, "93000", ["E119"]) == (Coverage.NOT_COVERED, "EXAMPLE-1")
+    assert ask(tmp_path, "83036", ["E119"]) == (Coverage.COVERED, "EXAMPLE-2")
