@@ -310,7 +310,7 @@ def _aside_scrubbed(connection: sa.Connection, on: date, failed: Failed) -> None
     """A claim that is ready and fails is withdrawn: its visit is held, its row goes, the event of it stays."""
     c, keys = r.claims.c, sorted(failed)
     for start in range(0, len(keys), 500):
-        where = c.encounter_key.in_(keys[start : start + 500])
+        where = c.encounter_key.in_(keys[start : start + 500]) & (c.state == "ready")
         rows = connection.execute(sa.select(c.claim_id, c.encounter_key).where(where).order_by(c.claim_id)).all()
         moves = [Move(row.claim_id, "withdrawn", "ready", detail=failed[row.encounter_key].rule) for row in rows]
         move_claims(connection, on, moves)

@@ -8,6 +8,7 @@ line and nothing else; people's words go to stderr then. Heavy modules are impor
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import signal
 import sys
@@ -523,14 +524,29 @@ def work_assign(
 @work_app.command("resolve")
 def work_resolve(
     item: Annotated[str, typer.Argument(help="Item id, or its beginning.")],
-    note: Annotated[str, typer.Option("--note", help="What was done.")],
+    note: Annotated[str, typer.Option("--note", help="What was done, or why.")],
+    approve: Annotated[bool, typer.Option("--approve", help="Send the replacement or void that waits.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the payer's claim as it is.")] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send the claim again though its visit did not change.")
+    ] = False,
+    actor: Annotated[str, typer.Option("--by", help="Who decides; else the login name.")] = "",
     home: Home = None,
 ) -> None:
-    """Close an item, with a note of what was done."""
+    """Close an item, with a note of what was done; or decide what becomes of the claim that it is about."""
     from pipeline.reports import work
+    from pipeline.store import decisions
 
+    given = {"approve": approve, "keep": keep, "resend": resend}
+    chosen = [name for name in decisions.ACTIONS if given[name]]
+    if len(chosen) > 1:
+        raise Terminal("Only one of --approve, --keep and --resend can be done.")
     with _existing_store(home) as store:
-        print(f"Item {work.resolve(store, item, note)} is done.")
+        if chosen:
+            done = work.decide(store, item, chosen[0], note, actor or getpass.getuser(), _day(None, store.settings))
+            print(f"Item {done} is done: {chosen[0]}. The next night acts on it.")
+        else:
+            print(f"Item {work.resolve(store, item, note)} is done.")
 
 
 if __name__ == "__main__":

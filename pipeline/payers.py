@@ -47,6 +47,8 @@ class Claims(_Section):
     filing_days: int = 365
     appeal_days: int = 120  # after the payment date; add the days that a payer presumes for the post
     charset: Literal["basic", "extended"] = "basic"
+    # replacements and voids (frequency 7, 8) of claims that it holds: a person approves each, they go by themselves, or none
+    corrections: Literal["approve", "automatic", "none"] = "approve"
     # what the practice agreed with this payer, where the encounter does not say otherwise
     assignment: Literal["A", "B", "C"] = "A"  # CLM07
     benefits_assignment: Literal["Y", "N", "W"] = "Y"  # CLM08

@@ -23,6 +23,7 @@ from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
 from pipeline.ledger import posting
+from pipeline.ledger.versions import close_versions
 from pipeline.payers import PayerProfile
 from pipeline.store import Store, locks, outgoing
 from pipeline.store import register as r
@@ -96,7 +97,11 @@ def _ready(connection: sa.Connection, payer_key: str) -> list[Any]:
     query = (
         sa.select(r.claims, e.source_file, e.source_row)
         .join_from(r.claims, r.encounters, c.encounter_key == e.encounter_key)
-        .where(c.payer_key == payer_key, c.state == "ready", e.state == "claimed")
+        .where(
+            c.payer_key == payer_key,
+            c.state == "ready",
+            sa.or_(c.frequency == "8", (e.state == "claimed") & (e.claim_id == c.claim_id)),
+        )
         .order_by(c.claim_id)
     )
     return list(connection.execute(query))
@@ -167,7 +172,7 @@ def _record(connection: sa.Connection, on: date, profile: PayerProfile, file: Bu
     move_claims(
         connection, on, [Move(claim_id, "batched", "batched", file_id, interchange) for claim_id in file.claim_ids]
     )
-    _post_charges(connection, on, profile.key, file_id, [rows[claim_id] for claim_id in file.claim_ids])
+    _post_charges(connection, on, profile.key, [rows[claim_id] for claim_id in file.claim_ids])
 
 
 def _count_ready(connection: sa.Connection, claim_ids: Sequence[str]) -> int:
@@ -180,45 +185,23 @@ def _count_ready(connection: sa.Connection, claim_ids: Sequence[str]) -> int:
     )
 
 
-def _post_charges(connection: sa.Connection, on: date, payer_key: str, file_id: str, rows: Sequence[Any]) -> None:
-    """Dr receivable of the payer, Cr income, once in the life of a claim.
-
-    A claim that is sent again after a rejection is charged already: only what its charge or its payer changed by is posted.
-    Replacements and voids (7, 8) answer to the charge of the claim that they replace and bring none of their own.
-    """
-    originals = [row for row in rows if row.frequency == "1"]
-    posted = _charged(connection, [row.claim_id for row in originals])
-    transactions = []
-    for row in originals:
-        charge = posting.charge(row.claim_id, payer_key, row.charge_cents, on)
-        before = posted.get(row.claim_id)
-        if before is None:
-            transactions.append(charge)
-            continue
-        change = {entry.account: entry.cents for entry in charge.entries}
-        for account, cents in before.items():
-            change[account] = change.get(account, 0) - cents
-        entries = tuple(posting.Entry(a, cents, row.claim_id) for a, cents in sorted(change.items()) if cents)
-        if entries:
-            reference = f"{row.claim_id}/{file_id[:16]}"
-            transactions.append(posting.Transaction(on, "charge", reference, entries))
-    posting.post(connection, transactions)
+def _post_charges(connection: sa.Connection, on: date, payer_key: str, rows: Sequence[Any]) -> None:
+    """Dr receivable of the payer, Cr income; the charges of the versions before are taken back, and a void has none."""
+    _close_earlier(connection, on, [row for row in rows if row.version > 1])
+    billed = [row for row in rows if row.frequency != "8"]
+    posting.post(connection, [posting.charge(row.claim_id, payer_key, row.charge_cents, on) for row in billed])
 
 
-def _charged(connection: sa.Connection, claim_ids: Sequence[str]) -> dict[str, dict[str, int]]:
-    """What earlier files of these claims charged: claim → account → cents."""
-    t, e = r.ledger_transactions.c, r.ledger_entries.c
-    found: dict[str, dict[str, int]] = {}
-    for start in range(0, len(claim_ids), 500):
-        query = (
-            sa.select(e.claim_id, e.account, sa.func.sum(e.cents))
-            .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
-            .where(t.kind == "charge", e.claim_id.in_(claim_ids[start : start + 500]))
-            .group_by(e.claim_id, e.account)
-        )
-        for claim_id, account, cents in connection.execute(query):
-            found.setdefault(claim_id, {})[account] = int(cents)
-    return found
+def _close_earlier(connection: sa.Connection, on: date, rows: Sequence[Any]) -> None:
+    c = r.claims.c
+    newest = {row.encounter_key: row.version for row in rows}
+    keys = sorted(newest)
+    earlier: list[str] = []
+    for start in range(0, len(keys), 500):
+        query = sa.select(c.claim_id, c.encounter_key, c.version).where(c.encounter_key.in_(keys[start : start + 500]))
+        found = connection.execute(query.order_by(c.claim_id))
+        earlier += [row.claim_id for row in found if row.version < newest[row.encounter_key]]
+    close_versions(connection, on, earlier)
 
 
 def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[Any]) -> None:
@@ -235,8 +218,9 @@ def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[An
         ids = [row.claim_id for row in held[start : start + 500]]
         connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id.in_(ids)))
     update_rows(connection, r.encounters, "encounter_key", [
-        {"encounter_key": row.encounter_key, "state": "held", "reason": first[row.claim_id].rule} for row in held
-    ], ["state", "reason"])  # fmt: skip
+        {"encounter_key": row.encounter_key, "state": "held", "reason": first[row.claim_id].rule, "claim_id": None}
+        for row in held
+    ], ["state", "reason", "claim_id"])  # fmt: skip
     open_items(connection, [
         WorkItem(queue="held", subject=row.encounter_key, claim_id=row.claim_id, cause=first[row.claim_id].rule,
                  title="A claim cannot be written as an 837", reason=first[row.claim_id].message,

@@ -16,6 +16,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.findings import Finding, Severity
 
@@ -232,6 +233,16 @@ def finding(
     return Finding(
         rule=rule, severity=severity, message=f"{place}: {what}", fix=fix, file=file, source=place, subject=subject
     )
+
+
+def visit_keys(practices: pa.Array, encounters: pa.Array) -> pa.Array:
+    """The keys of visits: PRACTICE:VISIT, a percent sign or colon inside of an id written %25 or %3A, so that two visits
+    never share one ("A:B" + "C" and "A" + "B:C")."""
+
+    def escaped(ids: pa.Array) -> pa.Array:
+        return pc.replace_substring(pc.replace_substring(ids, "%", "%25"), ":", "%3A")
+
+    return pc.binary_join_element_wise(escaped(practices), escaped(encounters), ":")
 
 
 def plain(text: str) -> str:

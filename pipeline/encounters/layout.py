@@ -305,7 +305,7 @@ class _Assembly:
         self.count = visits.source.rows
         practice, encounter = (visits.source.text(name) for name in KEY)
         self.practice = practice
-        self.keys: pa.Array = pc.binary_join_element_wise(practice, encounter, ":")
+        self.keys: pa.Array = intake.visit_keys(practice, encounter)
         #: index of the visit → (rule, file, row, column) of each of its faults, in the order found
         self.faults: dict[int, list[tuple[str, str, int, str]]] = {}
         #: index of the visit → the key under which it is registered, where that is not its own
@@ -393,7 +393,7 @@ class _Assembly:
     def _place(self, name: str, read: _Read) -> _Placed:
         """Which visit each row of a child table belongs to; its faults become the visit's."""
         source = read.source
-        keys = pc.binary_join_element_wise(*(source.text(column) for column in KEY), ":")
+        keys = intake.visit_keys(*(source.text(column) for column in KEY))
         index_in = pc.index_in(keys, value_set=self.keys)
         visit = pc.fill_null(index_in, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         for orphan in np.flatnonzero(visit < 0):
@@ -452,7 +452,8 @@ class _Assembly:
         if not self.first:
             for index, key in enumerate(self.keys.to_pylist()):
                 self.first.setdefault(key, index)
-        return self.first.get(":".join(cells[place] for place in places), -1)
+        key = intake.visit_keys(*(pa.array([cells[place]], pa.string()) for place in places))[0].as_py()
+        return self.first.get(key, -1)
 
     def _charges(self, placed: _Placed) -> None:
         """Where every service of a visit has a charge, they add up to the visit's; they never exceed it."""

@@ -1,9 +1,13 @@
 """Intake: an extract becomes encounters in the register and in the lake.
 
-Intake is idempotent twice over. The extract: its id is the hash of its files, and an extract that is known is left alone
-on any date. The visit: a visit whose key and content are known is left alone, so a cumulative extract brings only what is
-new. A visit that comes again changed takes the place of the earlier one until a claim has been made of it; from then on the
-claim stands and a person decides.
+Intake is idempotent by the visit: one whose key and content stand in the register already is left alone, so a cumulative
+extract brings only what is new, and the same extract again brings nothing. It is not idempotent by the extract's bytes: the
+same files have another effect once a visit's day has come, or once another extract has brought other content in between.
+
+What a visit is, the latest logical date says, and of extracts of one date the last to come. An extract of an earlier night
+than the one that brought a visit does not change it, so a backfill over later nights alters nothing; where its content
+differs, a work item says so. A visit that comes again changed takes the earlier one's place. A claim that has not left the
+house is withdrawn with it; one that has left stands, and scrubbing decides what corrects it (`scrubbing/versions.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -31,14 +35,16 @@ from pipeline.money import cents
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.archive import sha256
+from pipeline.store.events import Move, move_claims
 from pipeline.store.store import insert_new, record_findings, record_stage, update_rows
-from pipeline.store.work import WorkItem, open_items
+from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "encounters"
 _LOOK_UP = 5000  # keys a query
 _UPDATED = (
     "version", "content_hash", "import_id", "logical_date", "practice_id", "payer_key", "service_from", "charge_cents",
-    "billed_cents", "unbilled_cents", "state", "reason", "coded_part", "lake_part", "source_file", "source_row",
+    "billed_cents", "unbilled_cents", "priced_cents", "state", "reason", "coded_part", "lake_part", "source_file",
+    "source_row", "claim_id", "cancelled",
 )  # fmt: skip
 
 
@@ -51,10 +57,7 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
     """
     fmt, files = formats.sources(Path(path), fmt)
     hashes = {name: sha256(data) for name, data in files.items()}
-    import_id = hashlib.sha256("\n".join(f"{name} {hashes[name]}" for name in sorted(hashes)).encode()).hexdigest()
-    known = _known_import(store, import_id, on)
-    if known is not None:
-        return known
+    files_id = hashlib.sha256("\n".join(f"{name} {hashes[name]}" for name in sorted(hashes)).encode()).hexdigest()
     for name in sorted(files):
         store.archive.put(files[name])
     context = Context(
@@ -65,9 +68,13 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
     taken = formats.READERS[fmt].read(files, context)
     sizes = {name: len(data) for name, data in files.items()}
     del files
+    earlier = _earlier(store, files_id)
+    news = _compare(store, taken, on, repeated=on in earlier.values())
+    import_id = _import_id(files_id, on, news) if earlier else files_id
     part = import_id[:16]
-    news = _compare(store, taken, import_id, on, part)
-    if news.fresh:
+    for row in (*news.inserts, *news.updates):
+        row |= {"import_id": import_id, "lake_part": part}
+    if news.fresh and news.writes:
         keys = pa.array(news.fresh, type=pa.string())
         for shape, rows in (
             ("encounters", taken.encounters), ("encounter_diagnoses", taken.diagnoses), ("encounter_lines", taken.lines),
@@ -85,9 +92,13 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
         "findings": len(taken.findings),
     }
     failpoint("encounters.before_register")
+    if earlier and not news.writes:
+        with store.begin() as c:
+            open_items(c, [_older(news.older, files_id, on)] if news.older else [])
+        return _recorded(store, on, [i for i, day in earlier.items() if day == on]) or counts
     with store.begin() as c:
         insert_new(c, r.imports, [{
-            "import_id": import_id, "logical_date": on, "format": fmt, "name": Path(path).name,
+            "import_id": import_id, "files_id": files_id, "logical_date": on, "format": fmt, "name": Path(path).name,
             **{name: counts[name] for name in (
                 "rows_read", "charge_cents", "rows_new", "rows_changed", "rows_known", "rows_quarantined")},
         }])  # fmt: skip
@@ -96,6 +107,7 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
              "logical_date": on, "state": "processed", "reason": ""}
             for name in sorted(hashes)
         ])  # fmt: skip
+        _withdraw(c, on, [row["encounter_key"] for row in news.updates])
         insert_new(c, r.encounters, news.inserts)
         update_rows(c, r.encounters, "encounter_key", news.updates, _UPDATED)
         brought = ("encounter_key", "version", "import_id", "charge_cents")
@@ -103,28 +115,38 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
         record_findings(c, STAGE, on, taken.findings)
         untold = [f for f in taken.findings if f.subject not in news.told]
         waiting = [item for item in taken.set_aside if item.encounter_key not in news.told]
-        open_items(c, [*news.items, *_summaries(untold, waiting, part, on)])
+        open_items(c, _summaries(untold, waiting, part, on))
+        open_items(c, [_older(news.older, files_id, on)] if news.older else [])
+        gone = [row["encounter_key"] for row in news.updates if row["state"] == "cancelled"]
+        for queue in ("held", "coding"):
+            close_items(c, queue, gone, "The visit was cancelled in the source.")
         _close_mended(c, part)
         record_stage(c, STAGE, on, counts, import_id)
     return counts
 
 
-def _known_import(store: Store, import_id: str, on: date) -> dict[str, int] | None:
-    """The counts of an extract that was taken in before: as recorded on its own date, all known on any other."""
+def _earlier(store: Store, files_id: str) -> dict[str, date]:
+    """Imports of the very same files, with their logical dates."""
+    i = r.imports.c
     with store.read() as c:
-        row = c.execute(sa.select(r.imports).where(r.imports.c.import_id == import_id)).first()
-        if row is None:
-            return None
+        query = sa.select(i.import_id, i.logical_date).where(i.files_id == files_id)
+        return {row.import_id: row.logical_date for row in c.execute(query)}
+
+
+def _import_id(files_id: str, on: date, news: _News) -> str:
+    """Of files that are known: made of what they change tonight, so that a run after a power cut finds the same id."""
+    told = [f"{row['encounter_key']} {row['version']} {row['content_hash']}" for row in (*news.inserts, *news.updates)]
+    return hashlib.sha256("\n".join([files_id, on.isoformat(), *told]).encode()).hexdigest()
+
+
+def _recorded(store: Store, on: date, import_ids: list[str]) -> dict[str, int] | None:
+    """What the first run of these files on this date counted."""
+    s = r.stage_runs.c
+    with store.read() as c:
         text = c.execute(
-            sa.select(r.stage_runs.c.counts).where(
-                r.stage_runs.c.stage == STAGE, r.stage_runs.c.subject == import_id,
-                r.stage_runs.c.logical_date == row.logical_date,
-            )
-        ).scalar_one()  # fmt: skip
-    counts: dict[str, int] = json.loads(text)
-    if row.logical_date != on:
-        counts |= {"rows_new": 0, "rows_changed": 0, "rows_known": counts["rows_read"] - counts["rows_quarantined"]}
-    return counts
+            sa.select(s.counts).where(s.stage == STAGE, s.logical_date == on, s.subject.in_(import_ids)).limit(1)
+        ).scalar()
+    return None if text is None else dict(json.loads(text))
 
 
 @dataclass(slots=True)
@@ -134,24 +156,34 @@ class _News:
     inserts: list[dict[str, Any]] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
     fresh: list[str] = field(default_factory=list)
-    items: list[WorkItem] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
     """Keys of bad visits that a person has on a work item already."""
     new: int = 0
     changed: int = 0
     known: int = 0
+    older: int = 0
+    """Visits to which a later night has brought other content."""
+
+    @property
+    def writes(self) -> bool:
+        return bool(self.inserts or self.updates)
 
 
-def _compare(store: Store, taken: Intake, import_id: str, on: date, part: str) -> _News:
+def _compare(store: Store, taken: Intake, on: date, *, repeated: bool) -> _News:
+    """What of the extract is news. `repeated`: these files were worked on this date before, so what a later night has
+    changed since is known to all."""
     news = _News()
     rows = [*_good_rows(taken.encounters), *_set_aside_rows(taken.set_aside)]
-    before = _before(store, [row["encounter_key"] for row in rows])
+    keys = [row["encounter_key"] for row in rows]
+    before, billed = _before(store, keys), _with_claims(store, keys)
     for row in rows:
         row |= {
-            "import_id": import_id, "logical_date": on, "lake_part": part, "billed_cents": 0, "unbilled_cents": 0,
-            "claim_id": None, "coded_part": None,
+            "logical_date": on, "billed_cents": 0, "unbilled_cents": 0, "priced_cents": 0, "claim_id": None,
+            "coded_part": None,
         }  # fmt: skip
         key, good = row["encounter_key"], row["state"] != "quarantined"
+        if row["cancelled"]:
+            row |= _cancelled(key in billed) | {"unbilled_cents": row["charge_cents"]}
         old = before.get(key)
         if old is None:
             news.inserts.append({"version": 1, **row})
@@ -161,17 +193,24 @@ def _compare(store: Store, taken: Intake, import_id: str, on: date, part: str) -
             if not good and old.state == "quarantined":
                 news.told.add(key)
             continue
-        elif old.state == "claimed":
-            news.items.append(_after_claim(old, row, on))
+        elif old.logical_date > on:
+            news.known += good
+            news.older += not repeated
             news.told.add(key)
-            news.changed += good
             continue
+        elif not good and key in billed:
+            continue  # the claim that left speaks for the visit until a legible row comes; the finding tells of this one
         else:
             news.updates.append({"version": old.version + 1, **row})
             news.changed += good
         if good:
             news.fresh.append(key)
     return news
+
+
+def _cancelled(billed: bool) -> dict[str, Any]:
+    """Where a visit goes that the source took back: a claim of it that left the house has to be voided first."""
+    return {"state": "held", "reason": "cancelled"} if billed else {"state": "cancelled", "reason": "cancelled"}
 
 
 def _good_rows(encounters: pa.Table) -> Iterable[dict[str, Any]]:
@@ -184,11 +223,13 @@ def _good_rows(encounters: pa.Table) -> Iterable[dict[str, Any]]:
         "charge",
         "source_file",
         "source_row",
+        "cancelled",
     )
     columns = [encounters.column(name).to_pylist() for name in names]
     for cells in zip(*columns, strict=True):
         row = dict(zip(names, cells, strict=True))
         row["charge_cents"] = cents(row.pop("charge"))
+        row["cancelled"] = bool(row["cancelled"])
         yield row | {"state": "extracted", "reason": ""}
 
 
@@ -198,6 +239,7 @@ def _set_aside_rows(items: Iterable[SetAside]) -> Iterable[dict[str, Any]]:
             "encounter_key": item.encounter_key, "content_hash": item.content_hash, "practice_id": item.practice_id,
             "payer_key": item.payer_key, "service_from": item.service_from, "charge_cents": item.charge_cents,
             "source_file": item.source_file, "source_row": item.source_row, "state": "quarantined", "reason": item.reason,
+            "cancelled": False,
         }  # fmt: skip
 
 
@@ -205,27 +247,48 @@ def _before(store: Store, keys: list[str]) -> dict[str, Any]:
     e, found = r.encounters.c, {}
     with store.read() as c:
         for start in range(0, len(keys), _LOOK_UP):
-            query = sa.select(e.encounter_key, e.content_hash, e.version, e.state, e.claim_id, e.charge_cents).where(
+            query = sa.select(e.encounter_key, e.content_hash, e.version, e.state, e.logical_date).where(
                 e.encounter_key.in_(keys[start : start + _LOOK_UP])
             )
             found.update({row.encounter_key: row for row in c.execute(query)})
     return found
 
 
-def _after_claim(old: Any, row: Mapping[str, Any], on: date) -> WorkItem:
+def _with_claims(store: Store, keys: list[str]) -> set[str]:
+    """Visits of which a claim has gone into a file."""
+    k = r.claims.c
+    found: set[str] = set()
+    with store.read() as c:
+        if not c.execute(sa.select(k.claim_id).limit(1)).first():
+            return found
+        for start in range(0, len(keys), _LOOK_UP):
+            some = k.encounter_key.in_(keys[start : start + _LOOK_UP])
+            found.update(c.execute(sa.select(k.encounter_key).where(some, k.file_id.is_not(None))).scalars())
+    return found
+
+
+def _withdraw(connection: sa.Connection, on: date, keys: list[str]) -> None:
+    """Claims of changed visits that are ready and in no file do not go; the new content makes its own."""
+    k = r.claims.c
+    for start in range(0, len(keys), _LOOK_UP):
+        where = (k.encounter_key.in_(keys[start : start + _LOOK_UP]), k.state == "ready")
+        ids = list(connection.execute(sa.select(k.claim_id).where(*where).order_by(k.claim_id)).scalars())
+        move_claims(connection, on, [Move(claim_id, "withdrawn", "ready", detail="visit changed") for claim_id in ids])
+        if ids:
+            connection.execute(sa.delete(r.claims).where(*where))
+
+
+def _older(visits: int, files_id: str, on: date) -> WorkItem:
     return WorkItem(
-        queue="held",
-        subject=old.encounter_key,
-        cause="intake.changed_after_claim",
-        reference=row["content_hash"],
-        title="The visit changed after its claim was made",
-        reason="The extract brought this visit again with other content. The claim was built from the earlier version "
-        "and stands as it is.",
-        action="Compare both versions. Where the claim is wrong, send a replacement or a void.",
+        queue="file",
+        subject=files_id[:16],
+        cause="intake.older",
+        reference=on.isoformat(),
+        title="An extract of an earlier night says otherwise than a later one",
+        reason=f"{visits:,} visits of this extract differ from what an extract of a later night has brought. They were left "
+        "as the later night has them.",
+        action="Nothing, if the later extract is right. Else run this one again under today's date.",
         opened_on=on,
-        claim_id=old.claim_id,
-        payer_key=row["payer_key"],
-        cents=row["charge_cents"] - old.charge_cents,
     )
 
 

@@ -110,7 +110,7 @@ def _states(connection: sa.Connection, on: date | None, broken: list[str]) -> li
     e, c = r.encounters.c, r.claims.c
     query = (
         sa.select(e.state, c.state, sa.func.count(), sa.func.sum(e.charge_cents))
-        .select_from(r.encounters.outerjoin(r.claims, c.encounter_key == e.encounter_key))
+        .select_from(r.encounters.outerjoin(r.claims, c.claim_id == e.claim_id))
         .group_by(e.state, c.state)
     )
     if on is not None:
@@ -121,12 +121,48 @@ def _states(connection: sa.Connection, on: date | None, broken: list[str]) -> li
         if name not in r.ENCOUNTER_STATES + r.CLAIM_STATES or name == "claimed":
             broken.append(f"{count} visits say that they have a claim, and no claim has them.")
             name = "claimed"
-        if state != "claimed" and claim_state is not None:
+        if state not in ("claimed", "cancelled") and claim_state is not None:
             broken.append(f"{count} visits in state {state} have a claim as well, in state {claim_state}.")
         found[name][0] += count
         found[name][1] += int(cents)
+    broken += _versions(connection)
     order = [*r.ENCOUNTER_STATES, *r.CLAIM_STATES]
     return [State(name, *found[name]) for name in order if name in found]
+
+
+def _versions(connection: sa.Connection) -> Iterator[str]:
+    """Claims that no visit speaks for, and visits that an old version speaks for."""
+    e, c = r.encounters.c, r.claims.c
+    newest = (
+        sa.select(c.encounter_key, sa.func.max(c.version).label("version")).group_by(c.encounter_key).subquery("last")
+    )
+    joined = r.claims.join(newest, c.encounter_key == newest.c.encounter_key).outerjoin(
+        r.encounters, e.encounter_key == c.encounter_key
+    )
+    last = c.version == newest.c.version
+    spoken_for = sa.and_(e.claim_id.is_not(None), e.claim_id == c.claim_id)
+    for words, where in (
+        ("claims are of no visit.", e.encounter_key.is_(None)),
+        ("claims are ready, and no visit says so.", sa.and_(c.state == "ready", c.frequency != "8", ~spoken_for)),
+        ("visits are claimed, and not by the newest version.", sa.and_(last, e.state == "claimed", ~spoken_for)),
+        ("claims are not the newest version, and yet their charge stands beside it.",
+         sa.and_(~last, c.closed_on.is_(None), c.file_id.is_not(None), _later_sent(c))),
+    ):  # fmt: skip
+        count = connection.execute(sa.select(sa.func.count()).select_from(joined).where(where)).scalar_one()
+        if count:
+            yield f"{count} {words}"
+
+
+def _later_sent(c: Any) -> sa.ColumnElement[bool]:
+    later = r.claims.alias("later")
+    return sa.exists().where(
+        later.c.encounter_key == c.encounter_key, later.c.version > c.version, later.c.file_id.is_not(None)
+    )
+
+
+def _stands(c: Any) -> sa.ColumnElement[bool]:
+    """The version's charge stands: it went into a file, no later one did, and it is no void."""
+    return sa.and_(c.file_id.is_not(None), c.closed_on.is_(None), c.frequency != "8")
 
 
 def _visits(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
@@ -213,19 +249,20 @@ def _claims(connection: sa.Connection) -> Iterator[Line]:
     yield Line(
         "billed by claimed visits = charges of claims",
         _sum(connection, e.billed_cents, e.state == "claimed"),
-        _sum(connection, c.charge_cents),
+        _sum(connection, c.charge_cents, c.claim_id == e.claim_id, e.state == "claimed"),
     )
     yield Line(
-        "charges of claims that went into a file = income in the ledger",
-        _sum(connection, c.charge_cents, c.file_id.is_not(None)),
+        "charges of claims that went into a file and stand = income in the ledger",
+        _sum(connection, c.charge_cents, _stands(c)),
         -_balance(connection, accounts.INCOME),
     )
     charged = _charged()
-    off = sa.func.abs(c.charge_cents - sa.func.coalesce(charged.c.cents, 0))
+    stands = sa.case((_stands(c), c.charge_cents), else_=0)
+    off = sa.func.abs(stands - sa.func.coalesce(charged.c.cents, 0))
     each = connection.execute(
-        sa.select(sa.func.coalesce(sa.func.sum(off), 0))
-        .select_from(r.claims.outerjoin(charged, charged.c.claim_id == c.claim_id))
-        .where(c.file_id.is_not(None))
+        sa.select(sa.func.coalesce(sa.func.sum(off), 0)).select_from(
+            r.claims.outerjoin(charged, charged.c.claim_id == c.claim_id)
+        )
     ).scalar_one()
     yield Line("each claim's charge is posted once, as billed", 0, int(each))
 
@@ -273,7 +310,7 @@ def _receivables(connection: sa.Connection) -> Iterator[Line]:
 
     receivable = held(e.account.like("receivable:payer:%"), "receivable")
     patient = held(e.account == accounts.PATIENT, "patient")
-    charge = sa.case((c.file_id.is_not(None), c.charge_cents), else_=0)
+    charge = sa.case((_stands(c), c.charge_cents), else_=0)
     expected = charge - sa.func.coalesce(settled.c.moved, 0)
     found = sa.func.coalesce(receivable.c.cents, 0)
     owed, booked = sa.func.coalesce(settled.c.patient, 0), sa.func.coalesce(patient.c.cents, 0)

@@ -345,7 +345,7 @@ def _states(connection: sa.Connection, on: date) -> list[_StateRow]:
     sums = [sa.func.sum(column) for column in (e.charge_cents, e.billed_cents, e.unbilled_cents, e.priced_cents)]
     rows = connection.execute(
         sa.select(state, sa.func.count(), *sums)
-        .select_from(r.encounters.outerjoin(r.claims, c.encounter_key == e.encounter_key))
+        .select_from(r.encounters.outerjoin(r.claims, c.claim_id == e.claim_id))
         .where(e.logical_date == on)
         .group_by(state)
     )

@@ -11,6 +11,7 @@ STATES: dict[str, tuple[str, str]] = {
     "extracted": ("Extracted, not coded yet", "wait"),
     "coder_list": ("On the coder's list", "wait"),
     "not_billable": ("Not billed to a payer", "off"),
+    "cancelled": ("Cancelled in the source", "off"),
     "coded": ("Coded, not scrubbed yet", "wait"),
     "held": ("Held by an edit", "bad"),
     "ready": ("Ready to be sent", "go"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from pipeline.money import shown
 from pipeline.reports.terminal import named, table
 from pipeline.reports.visits import visits
 from pipeline.reports.words import QUEUES
-from pipeline.store import Store
+from pipeline.store import Store, decisions
 from pipeline.store import register as r
 
 _W = r.work_items.c
@@ -106,16 +107,31 @@ def resolve(store: Store, item: str, note: str) -> str:
     return _change(store, item, state="done", resolution=note)
 
 
+def decide(store: Store, item: str, action: decisions.Action, note: str, actor: str, on: date) -> str:
+    """Answer an open item about a claim that a payer has seen: approve, keep or resend. Terminal where that is no answer to
+    it; the item stays open then."""
+    with store.begin() as connection:
+        found = _find(connection, item)
+        if found["state"] == "open":
+            decisions.decide(connection, found, action, actor=actor, reason=note, on=on)
+        _set(connection, found, state="done", resolution=f"{action} by {actor}: {note}")
+        return str(found["item_id"])
+
+
 def _change(store: Store, item: str, **values: str) -> str:
     """The note of a closed item is what was done: nothing is written over it."""
     with store.begin() as connection:
         found = _find(connection, item)
-        if found["state"] != "open":
-            raise Terminal(
-                f"Work item {found['item_id']} is done already.", fix="See `claimpipe work show` for what was done."
-            )
-        connection.execute(sa.update(r.work_items).where(_W.item_id == found["item_id"]).values(**values))
+        _set(connection, found, **values)
         return str(found["item_id"])
+
+
+def _set(connection: sa.Connection, found: Mapping[str, Any], **values: str) -> None:
+    if found["state"] != "open":
+        raise Terminal(
+            f"Work item {found['item_id']} is done already.", fix="See `claimpipe work show` for what was done."
+        )
+    connection.execute(sa.update(r.work_items).where(_W.item_id == found["item_id"]).values(**values))
 
 
 def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:

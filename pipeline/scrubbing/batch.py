@@ -51,7 +51,7 @@ class Batch:
     def __init__(
         self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, *, on: date, icd10cm: Icd10cm,
         profiles: Mapping[str, PayerProfile], usage: str = "T", known: Collection[tuple[str, str]] = (),
-        sent: Collection[str] = (),
+        holds: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.tables: dict[str, pa.Table] = {"claims": claims, "diagnoses": diagnoses, "lines": lines}
         self.on = on
@@ -60,8 +60,8 @@ class Batch:
         self.usage = usage
         #: (duplicate key, encounter key) of claims in the register
         self.known = known
-        #: encounter keys whose claim left the house
-        self.sent = sent
+        #: encounter key → why its correction does not go yet
+        self.holds = holds or {}
         self._columns: dict[tuple[str, str], Column] = {}
         self._made: dict[str, Any] = {}
         self.size = claims.num_rows

@@ -63,6 +63,10 @@ def applies(batch: Batch, edit: Edit) -> Mask:
     if edit.effective_to < date.max:
         end = edit.effective_to.toordinal()
         mask &= start <= end
+    if (
+        edit.check != "correction" and "frequency" not in edit.when
+    ):  # a void repeats what the payer holds, right or wrong
+        mask &= ~batch.column("claims", "frequency").where(lambda v: v == "8")
     for name, values in edit.when.items():
         column = batch.column("claims", name)
         allowed = frozenset(values)
@@ -340,19 +344,22 @@ def facility_apart(batch: Batch, edit: Edit) -> Iterator[Hits]:
 
 
 @check
-def sent_before(batch: Batch, edit: Edit) -> Iterator[Hits]:
-    """The encounter has no claim that left the house: a change after that needs a replacement."""
-    if batch.sent:
+def correction(batch: Batch, edit: Edit) -> Iterator[Hits]:
+    """The correction of a claim that left the house is held for the reason that the edit is about: parameter `hold`."""
+    if batch.holds:
+        keys = batch.column("claims", "encounter_key")
         yield from _hit(
-            "claim_id", applies(batch, edit) & batch.column("claims", "encounter_key").where(batch.sent.__contains__)
+            "claim_id", applies(batch, edit) & keys.where(lambda key: batch.holds.get(key) == edit.parameters["hold"])
         )
 
 
 @check
 def duplicate(batch: Batch, edit: Edit) -> Iterator[Hits]:
-    """No other claim has the same patient, provider and lines: in the register or earlier in the batch."""
+    """No other claim has the same patient, provider and lines: in the register or earlier in the batch. Replacements and
+    voids are exempt: they repeat a claim on purpose."""
     keys = duplicate_keys(batch)
     where = applies(batch, edit)
+    exempt = ~batch.column("claims", "frequency").where(lambda v: v == "1")
     encounters = batch.tables["claims"].column("encounter_key").to_pylist()
     held: dict[str, set[str]] = defaultdict(set)
     for known, encounter in batch.known:
@@ -363,7 +370,9 @@ def duplicate(batch: Batch, edit: Edit) -> Iterator[Hits]:
         key = keys[row]
         if key is None or not where[row]:
             continue
-        if held.get(key, set()) - {encounters[row]} or seen.get(key, encounters[row]) != encounters[row]:
+        if exempt[row]:
+            seen.setdefault(key, encounters[row])
+        elif held.get(key, set()) - {encounters[row]} or seen.get(key, encounters[row]) != encounters[row]:
             bad.append(row)
         else:
             seen[key] = encounters[row]
@@ -409,7 +418,7 @@ def _make_line_keys(batch: Batch) -> list[str | None]:
 
 
 def duplicate_keys(batch: Batch) -> list[str | None]:
-    """For each claim a hash of patient, provider and lines; None where it may repeat (frequency 7 or 8, modifiers)."""
+    """For each claim a hash of patient, provider and lines; None where it may repeat (void, modifiers)."""
     found: list[str | None] = batch.once("duplicate_keys", lambda: _make_duplicate_keys(batch))
     return found
 
@@ -430,9 +439,10 @@ def _make_duplicate_keys(batch: Batch) -> list[str | None]:
     columns = [claims.column(n).to_pylist() for n in names]
     for row, cells in enumerate(zip(*columns, strict=True)):
         own = lines.get(row)
-        if not own or cells[-1] != "1":
+        if not own or cells[-1] == "8":
             keys.append(None)
             continue
-        text = "\x1f".join(["" if c is None else str(c) for c in cells] + sorted(own))
+        said = [*cells[:-1], "1"]  # a replacement says the same as its original
+        text = "\x1f".join(["" if c is None else str(c) for c in said] + sorted(own))
         keys.append(hashlib.sha256(text.encode()).hexdigest()[:32])
     return keys

@@ -39,12 +39,12 @@ def batch(*examples: Mapping[str, Any]) -> Batch:
 
     An example names columns of the claim; `diagnoses` (codes) and `lines` (changes to a good line); and of the world: `on`,
     `usage`, `twice` (the claim stands in the batch again, for another encounter), `known` (the register has its like),
-    `sent` (its claim left the house).
+    `hold` (why the correction of its claim does not go yet).
     """
     claims: list[dict[str, Any]] = []
     diagnoses: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
-    on, usage, known, sent = ON, "T", False, set()
+    on, usage, known, holds = ON, "T", False, {}
     for number, example in enumerate(examples, 1):
         changes = dict(example)
         on = _value("on", changes.pop("on", on))
@@ -53,8 +53,8 @@ def batch(*examples: Mapping[str, Any]) -> Batch:
         codes = changes.pop("diagnoses", ["J209"])
         changed_lines = changes.pop("lines", [{}])
         copies = 2 if changes.pop("twice", False) else 1
-        if changes.pop("sent", False):
-            sent.add(f"P1:E{number}")
+        if hold := changes.pop("hold", ""):
+            holds[f"P1:E{number}"] = hold
         for copy in range(copies):
             claim = f"C{number}" + ("B" if copy else "")
             keys = {"claim_id": claim, "encounter_key": f"P1:E{number}{'B' if copy else ''}"}
@@ -72,7 +72,7 @@ def batch(*examples: Mapping[str, Any]) -> Batch:
     made = Batch(
         shapes.from_rows("coded_claims", claims), shapes.from_rows("coded_diagnoses", diagnoses),
         shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=load_profiles(), usage=usage,
-        sent=sent,
+        holds=holds,
     )  # fmt: skip
     if known:
         made.known = {(key, "P1:earlier") for key in duplicate_keys(made) if key}

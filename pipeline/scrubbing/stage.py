@@ -1,7 +1,8 @@
 """Scrubbing: coded claims are repaired, judged by the edits, and either become claims that are ready to be sent, or are held.
 
 Claims of encounters in state `coded` or `held` are looked at; a held one whose cause is gone (a payer profile was added, an
-edit expired) is released on the next night. What passes is written, as repaired, to `scrubbed_*` in the lake: the claims
+edit expired) is released on the next night. Where a claim of the visit has left the house already, `versions` says what
+the coded claim becomes: a new original, a replacement, a void, or nothing. What passes is written, as repaired, to `scrubbed_*` in the lake: the claims
 builder reads it there. What is held has findings that name the source and the fix, and one work item.
 """
 
@@ -21,25 +22,25 @@ import sqlalchemy as sa
 
 from pipeline import shapes
 from pipeline.codes import Status, open_icd10cm
-from pipeline.errors import Terminal
+from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
+from pipeline.ledger.versions import close_versions
 from pipeline.money import cents
-from pipeline.payers import load_profiles
+from pipeline.payers import PayerProfile, load_profiles
 from pipeline.scrubbing import edits as books
-from pipeline.scrubbing import repairs
+from pipeline.scrubbing import repairs, versions
 from pipeline.scrubbing.batch import Batch, Hits
 from pipeline.scrubbing.checks import CHECKS, duplicate_keys
 from pipeline.scrubbing.edits import Book, Edit
+from pipeline.scrubbing.versions import Plan, Version
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import Store, add_to_stage, insert_new, record_findings, update_rows
-from pipeline.store.work import WorkItem, close_items, open_items
+from pipeline.store.work import WorkItem, close_items, close_items_of_claims, open_items
 
 STAGE = "scrubbing"
 TABLES = ("claims", "diagnoses", "lines")
-#: a claim in one of these states may still be changed by a new version of its encounter
-UNSENT = ("ready", "rejected")
 
 
 @dataclass(slots=True)
@@ -59,13 +60,17 @@ def run(store: Store, on: date) -> dict[str, int]:
     book = books.load()
     profiles = load_profiles(store.settings.payers_dir)
     tables = _read(store, due)
+    family = versions.families(store, list(due))
+    plans = _plans(store, tables, due, family, book, profiles) if family else {}
+    if plans:
+        bases = [v for key, p in plans.items() if p.action == "void" for v in family[key] if v.claim_id == p.replaces]
+        tables = versions.applied(tables, plans, versions.as_sent(store, bases))
     claims, made = repairs.make(tables["claims"], book.repairs, profiles)
     tables["claims"] = claims
-    existing = _existing(store, list(due))
     batch = Batch(
         tables["claims"], tables["diagnoses"], tables["lines"], on=on, icd10cm=open_icd10cm(store.settings.home),
         profiles=profiles, usage=store.settings.submitter.usage,
-        sent={key for key, claim in existing.items() if claim.state not in UNSENT},
+        holds={key: p.hold for key, p in plans.items() if p.hold},
     )  # fmt: skip
     keys = duplicate_keys(batch)
     batch.known = _known(store, {k for k in keys if k})
@@ -73,7 +78,7 @@ def run(store: Store, on: date) -> dict[str, int]:
     judged = judge(batch, book)
     judged.findings += _repaired(batch, made, judged.counts, fresh) + _editions(batch, fresh)
     titles = {edit.id: edit.title for edit in book.edits}
-    return _record(store, on, batch, judged, titles, due, existing, keys, fresh)
+    return _record(store, on, batch, judged, titles, due, family, plans, keys, fresh)
 
 
 def judge(batch: Batch, book: Book) -> Judgement:
@@ -138,8 +143,19 @@ def _due(store: Store) -> dict[str, Any]:
     e = r.encounters.c
     with store.read() as connection:
         rows = connection.execute(
-            sa.select(e.encounter_key, e.logical_date, e.coded_part, e.state, e.reason)
-            .where(e.state.in_(("coded", "held")), e.coded_part.is_not(None))
+            sa.select(
+                e.encounter_key,
+                e.logical_date,
+                e.coded_part,
+                e.state,
+                e.reason,
+                e.version,
+                e.payer_key,
+                e.cancelled,
+                e.charge_cents,
+                e.priced_cents,
+            )
+            .where(e.state.in_(("coded", "held")), sa.or_(e.coded_part.is_not(None), e.cancelled))
             .order_by(e.encounter_key)
         ).all()
     return {row.encounter_key: row for row in rows}
@@ -149,6 +165,8 @@ def _read(store: Store, due: Mapping[str, Any]) -> dict[str, pa.Table]:
     """The coded tables of the encounters that are due."""
     parts: dict[tuple[date, str], list[str]] = defaultdict(list)
     for row in due.values():
+        if row.coded_part is None:  # cancelled: what the payer holds is all there is
+            continue
         parts[(row.logical_date, row.coded_part)].append(row.encounter_key)
     found: dict[str, list[pa.Table]] = {name: [shapes.empty(f"coded_{name}")] for name in TABLES}
     for (day, part), keys in sorted(parts.items()):
@@ -160,19 +178,29 @@ def _read(store: Store, due: Mapping[str, Any]) -> dict[str, pa.Table]:
     return {name: pa.concat_tables(tables).combine_chunks() for name, tables in found.items()}
 
 
-def _existing(store: Store, keys: list[str]) -> dict[str, Any]:
-    """Claims that these encounters have already: a new version of the encounter came."""
-    c = r.claims.c
-    found: dict[str, Any] = {}
-    with store.read() as connection:
-        if not connection.execute(sa.select(c.claim_id).limit(1)).first():
-            return found
-        for start in range(0, len(keys), 500):
-            for row in connection.execute(
-                sa.select(c.claim_id, c.encounter_key, c.state).where(c.encounter_key.in_(keys[start : start + 500]))
-            ):
-                found[row.encounter_key] = row
-    return found
+def _plans(
+    store: Store, tables: Mapping[str, pa.Table], due: Mapping[str, Any], family: Mapping[str, list[Version]], book: Book,
+    profiles: Mapping[str, PayerProfile],
+) -> dict[str, Plan]:  # fmt: skip
+    """What becomes of the visits that have a claim which left the house."""
+    rows = tables["claims"].filter(
+        pc.is_in(tables["claims"].column("encounter_key"), pa.array(sorted(family), pa.string()))
+    )
+    repaired, _ = repairs.make(rows, book.repairs, profiles)
+    roots = dict(zip(rows.column("encounter_key").to_pylist(), rows.column("claim_id").to_pylist(), strict=True))
+    now = versions.contents({**tables, "claims": repaired}, set(roots.values()))
+    newest = {key: found[-1] for key, found in family.items()}
+    before = versions.contents(versions.as_sent(store, newest.values()), {v.claim_id for v in newest.values()})
+    said = versions.decisions(store, list(family))
+    plans = {}
+    for key, found in family.items():
+        held = next((v for v in reversed(found) if v.state != "rejected"), found[-1])
+        plans[key] = versions.plan(
+            found, same=key in roots and now[roots[key]] == before[newest[key].claim_id], cancelled=due[key].cancelled,
+            payer_key=due[key].payer_key, visit_version=due[key].version, decisions=said.get(key, ()),
+            policy=profiles[held.payer_key].claims.corrections if held.payer_key in profiles else "approve",
+        )  # fmt: skip
+    return plans
 
 
 def _known(store: Store, keys: set[str]) -> set[tuple[str, str]]:
@@ -185,7 +213,9 @@ def _known(store: Store, keys: set[str]) -> set[tuple[str, str]]:
             found.update(
                 (row.duplicate_key, row.encounter_key)
                 for row in connection.execute(
-                    sa.select(c.duplicate_key, c.encounter_key).where(c.duplicate_key.in_(wanted[start : start + 500]))
+                    sa.select(c.duplicate_key, c.encounter_key).where(
+                        c.duplicate_key.in_(wanted[start : start + 500]), c.closed_on.is_(None)
+                    )
                 )
             )
     return found
@@ -249,7 +279,7 @@ def _editions(batch: Batch, fresh: np.ndarray) -> list[Finding]:
 
 def _record(
     store: Store, on: date, batch: Batch, judged: Judgement, titles: Mapping[str, str], due: Mapping[str, Any],
-    existing: Mapping[str, Any], keys: list[str | None], fresh: np.ndarray,
+    family: Mapping[str, list[Version]], plans: Mapping[str, Plan], keys: list[str | None], fresh: np.ndarray,
 ) -> dict[str, int]:  # fmt: skip
     claims = batch.tables["claims"]
     names = ("claim_id", "encounter_key", "payer_key", "practice_id", "guide", "frequency", "charge", "service_from")
@@ -258,25 +288,32 @@ def _record(
     changes: list[dict[str, Any]] = []
     items: list[WorkItem] = []
     counts: Counter[str] = Counter()
+    for key, done in plans.items():
+        if done.action in ("keep", "drop"):
+            changes.append(_settled(due[key], done, family[key]))
+            counts["kept" if done.action == "keep" else "dropped"] += 1
     for row, values in enumerate(zip(*(claims.column(n).to_pylist() for n in names), strict=True)):
         claim = dict(zip(names, values, strict=True))
         charge = cents(claim.pop("charge"))
         before = due[claim["encounter_key"]]
         errors = judged.errors.get(row)
         if errors:
-            items.append(_item(claim, errors, titles, charge, on))
+            items.append(_item(claim, errors, titles, charge, on, before.version))
             if before.state == "held" and before.reason == errors[0].rule:
                 continue
             change = {"state": "held", "reason": errors[0].rule, "claim_id": None}
             counts.update({"held": 1, "held_cents": charge, f"held.{errors[0].rule}": 1})
         else:
             ready_rows.append(row)
+            made = plans.get(claim["encounter_key"], Plan("make", version=1))
             ready.append(
                 claim | {"charge_cents": charge, "duplicate_key": keys[row], "logical_date": on, "scrubbed_date": on,
-                         "state": "ready"}
+                         "state": "ready", "version": made.version, "replaces": made.replaces}
             )  # fmt: skip
-            change = {"state": "claimed", "reason": "", "claim_id": claim["claim_id"]}
+            change = _ready_visit(claim, before, made)
             counts.update({"ready": 1, "ready_cents": charge})
+            if made.version > 1:
+                counts[_VERSIONS[made.frequency]] += 1
             if before.state == "held":
                 counts["released"] += 1
         changes.append({"encounter_key": claim["encounter_key"], **change})
@@ -295,13 +332,11 @@ def _record(
     failpoint("scrubbing.before_register")
     with store.begin() as connection:
         update_rows(connection, r.encounters, "encounter_key", changes, ["state", "reason", "claim_id"])
-        insert_new(connection, r.claims, [c for c in ready if c["encounter_key"] not in existing])
-        again = [c for c in ready if c["encounter_key"] in existing]
-        update_rows(
-            connection, r.claims, "claim_id", again,
-            ["payer_key", "practice_id", "guide", "frequency", "charge_cents", "service_from", "logical_date",
-             "scrubbed_date", "scrubbed_part", "duplicate_key"],
-        )  # fmt: skip
+        billed = [change for change in changes if "billed_cents" in change]
+        update_rows(connection, r.encounters, "encounter_key", billed, ["billed_cents", "unbilled_cents"])
+        if insert_new(connection, r.claims, ready) != len(ready):
+            raise Transient("Another run has made claims of some of these visits.", fix="Run again.")
+        _settle_versions(connection, on, ready, plans, family)
         move_claims(connection, on, [Move(c["claim_id"], "scrubbed", "ready") for c in ready])
         _work(connection, changes, items)
         record_findings(connection, STAGE, on, judged.findings)
@@ -340,8 +375,51 @@ def _write(store: Store, on: date, part: str, batch: Batch, rows: list[int]) -> 
         store.lake.write(f"scrubbed_{name}", on, part, table.filter(pc.is_in(table.column("claim_id"), ids)))
 
 
+#: frequency of a later version → what it is counted as
+_VERSIONS = {"1": "sent_anew", "7": "replacements", "8": "voids"}
+
+
+def _ready_visit(claim: Mapping[str, Any], before: Any, made: Plan) -> dict[str, Any]:
+    """Where the visit of a claim that passed stands. A void speaks for a cancelled visit; one that moves to another payer
+    waits until the first payer has taken the void."""
+    if made.action != "void":
+        return {"state": "claimed", "reason": "", "claim_id": claim["claim_id"]}
+    if before.cancelled:
+        return {"state": "cancelled", "reason": "cancelled", "claim_id": claim["claim_id"]}
+    return {"state": "held", "reason": "correction-waits", "claim_id": None}
+
+
+def _settled(visit: Any, done: Plan, family: list[Version]) -> dict[str, Any]:
+    """The change of a visit that an older version speaks for, or of which nothing is left to bill."""
+    key = {"encounter_key": visit.encounter_key}
+    if done.action == "drop":
+        return key | {"state": "cancelled", "reason": "cancelled", "claim_id": None}
+    kept = next(v for v in family if v.claim_id == done.claim_id)
+    if visit.cancelled and kept.frequency == "8":
+        return key | {"state": "cancelled", "reason": "cancelled", "claim_id": kept.claim_id}
+    billed = kept.charge_cents
+    return key | {
+        "state": "claimed", "reason": "", "claim_id": kept.claim_id, "billed_cents": billed,
+        "unbilled_cents": visit.charge_cents + visit.priced_cents - billed,
+    }  # fmt: skip
+
+
+def _settle_versions(
+    connection: sa.Connection, on: date, ready: list[dict[str, Any]], plans: Mapping[str, Plan],
+    family: Mapping[str, list[Version]],
+) -> None:  # fmt: skip
+    """Rejections and denials that a new version answers are worked; claims of dropped visits are closed."""
+    answered = {c["encounter_key"]: f"answered by version {c['version']}, {c['claim_id']}" for c in ready}
+    dropped = [key for key, done in plans.items() if done.action == "drop"]
+    answered |= dict.fromkeys(dropped, "the visit was cancelled in the source")
+    for key, words in answered.items():
+        if key in family:
+            close_items_of_claims(connection, ("rejection", "denial"), [v.claim_id for v in family[key]], words)
+    close_versions(connection, on, [v.claim_id for key in dropped for v in family[key] if not v.closed])
+
+
 def _item(
-    claim: Mapping[str, Any], errors: list[Finding], titles: Mapping[str, str], charge: int, on: date
+    claim: Mapping[str, Any], errors: list[Finding], titles: Mapping[str, str], charge: int, on: date, version: int
 ) -> WorkItem:
     first = errors[0]
     places: dict[str, list[str]] = defaultdict(list)
@@ -351,7 +429,7 @@ def _item(
         queue="held", subject=claim["encounter_key"], claim_id=claim["claim_id"], cause=first.rule,
         payer_key=claim["payer_key"], title=titles[first.rule], action=first.fix, opened_on=on,
         reason=" ".join(f"{message} ({'; '.join(dict.fromkeys(found))})" for message, found in places.items()),
-        cents=charge,
+        cents=charge, reference=f"visit version {version}" if version > 1 else "",
     )  # fmt: skip
 
 

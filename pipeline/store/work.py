@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 
@@ -57,3 +57,15 @@ def close_items(connection: sa.Connection, queue: str, subjects: Iterable[str], 
             .values(state="done", resolution=resolution)
         ).rowcount  # fmt: skip
     return closed
+
+
+def close_items_of_claims(
+    connection: sa.Connection, queues: Sequence[str], claim_ids: Sequence[str], resolution: str
+) -> int:
+    """Close open items of these queues that are about these claims; returns how many."""
+    w = r.work_items.c
+    return connection.execute(
+        sa.update(r.work_items)
+        .where(w.queue.in_(queues), w.state == "open", w.claim_id.in_(claim_ids))
+        .values(state="done", resolution=resolution)
+    ).rowcount

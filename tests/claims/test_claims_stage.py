@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from claims import houses, samples
 from claims.oracle import pyx12_errors
 
-from pipeline import failpoints
+from pipeline import failpoints, shapes
 from pipeline.claims import proofreading, stage
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
@@ -22,7 +22,7 @@ from pipeline.ledger import posting
 from pipeline.payers import load_profiles
 from pipeline.store import Store
 from pipeline.store import register as r
-from pipeline.store.events import verify
+from pipeline.store.events import Move, move_claims, verify
 from pipeline.x12.segments import iter_segments
 
 ON = houses.ON
@@ -202,35 +202,48 @@ def test_claims_that_the_validator_blames_are_held_and_the_rest_goes(
     assert not set(blamed) & {c.claim_id for c in of(store, r.claims)}
 
 
-def test_a_claim_sent_again_is_charged_once_and_a_changed_charge_by_its_difference(store: Store) -> None:
+def test_the_charge_of_a_claim_stands_once_whatever_its_versions(store: Store) -> None:
+    """A new original and a replacement take the place of the charge before; a void leaves none."""
     stage.build(store, ON, "meridian")
-    again = of(store, r.claims)[:2]
+    first = of(store, r.claims)[:3]
+    claims, diagnoses, lines = samples.make(60, payer_key="meridian")
+    kinds = {row.claim_id: frequency for row, frequency in zip(first, "178", strict=True)}
+    made = {"scrubbed_claims": claims, "scrubbed_diagnoses": diagnoses, "scrubbed_lines": lines}
+    for name, table in made.items():
+        rows = [row for row in table.to_pylist() if row["claim_id"] in kinds]
+        for row in rows:
+            old = row["claim_id"]
+            row["claim_id"] = f"{old}V2"
+            if name == "scrubbed_claims":
+                row |= {"frequency": kinds[old], "payer_claim_number": None if kinds[old] == "1" else f"N{old}"}
+        store.lake.write(name, ON, "p2", shapes.from_rows(name, rows))
     with store.begin() as c:
-        c.execute(sa.update(r.claims).where(r.claims.c.claim_id.in_([a.claim_id for a in again])).values(state="ready"))
-    tables = [t.filter(pa_in(t, [a.claim_id for a in again])) for t in samples.make(60, payer_key="meridian")]
-    lines = tables[2].to_pylist()
-    first = next(i for i, line in enumerate(lines) if line["claim_id"] == again[0].claim_id)
-    more = samples.replace(tables[2], first, charge=lines[first]["charge"] + 5)
-    claims = samples.replace(tables[0], 0, charge=tables[0].column("charge")[0].as_py() + 5)
-    for name, table in zip(
-        ("scrubbed_claims", "scrubbed_diagnoses", "scrubbed_lines"), (claims, tables[1], more), strict=True
-    ):
-        store.lake.write(name, ON, "p2", table)
-    with store.begin() as c:
-        c.execute(sa.update(r.claims).where(r.claims.c.state == "ready").values(scrubbed_part="p2"))
-        c.execute(sa.update(r.claims).where(r.claims.c.claim_id == again[0].claim_id).values(
-            charge_cents=again[0].charge_cents + 500))  # fmt: skip
-    assert stage.build(store, date(2024, 3, 5), "meridian")["claims"] == 2
+        for row in first:
+            again = dict(row._mapping) | {
+                "claim_id": f"{row.claim_id}V2", "version": 2, "frequency": kinds[row.claim_id], "state": "ready",
+                "scrubbed_part": "p2", "file_id": None,
+            }  # fmt: skip
+            c.execute(sa.insert(r.claims).values(again))
+            c.execute(sa.update(r.encounters).where(r.encounters.c.encounter_key == row.encounter_key).values(
+                claim_id=again["claim_id"]))  # fmt: skip
+        move_claims(c, ON, [Move(f"{row.claim_id}V2", "scrubbed", "ready") for row in first])
+    later = date(2024, 3, 5)
+    assert stage.build(store, later, "meridian")["claims"] == 3
+    closed = {row.claim_id for row in of(store, r.claims) if row.closed_on == later}
+    assert closed == set(kinds)
+    [file] = {row.file_id for row in of(store, r.claims) if row.version == 2}
+    text = store.archive.get(file).decode()
+    for row, frequency in zip(first, "178", strict=True):
+        [clm] = [s for s in text.split("~") if s.startswith(f"CLM*{row.claim_id}V2*")]
+        assert f":B:{frequency}*" in clm
+    assert sorted(s for s in text.split("~") if s.startswith("REF*F8")) == sorted(
+        f"REF*F8*N{row.claim_id}" for row in first[1:]
+    )
     with store.read() as c:
-        assert {k: v["receivable:payer:meridian"] for k, v in posting.claim_balances(c).items()} == {
-            row.claim_id: row.charge_cents for row in of(store, r.claims)}  # fmt: skip
-
-
-def pa_in(table, ids):  # type: ignore[no-untyped-def]
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.is_in(table.column("claim_id"), pa.array(ids))
+        balances = {k: v["receivable:payer:meridian"] for k, v in posting.claim_balances(c).items()}
+    for row in of(store, r.claims):
+        stands = row.closed_on is None and row.frequency != "8"
+        assert balances.get(row.claim_id, 0) == (row.charge_cents if stands else 0)
 
 
 def killed_at(home: Path, at: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.encounters import formats, stage
 from pipeline.errors import Terminal, Transient
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.store.events import Move, move_claims, verify
 
 ON = date(2026, 11, 20)
 NEXT = ON + timedelta(days=1)
@@ -124,23 +126,154 @@ def test_a_visit_that_changes_before_its_claim_goes_back_to_the_start(store: Sto
     )  # fmt: skip
 
 
-def test_a_visit_that_changes_after_its_claim_stays_and_asks_a_person(store: Store, tmp_path: Path):
-    stage.run(store, ON, extract(1).write(tmp_path / "one"))
+def claimed(store: Store, state: str, file_id: str | None, key: str = "P01:V1") -> None:
+    """The visit has a claim in this state."""
+    claim = {
+        "claim_id": "C1", "encounter_key": key, "payer_key": "medicare", "practice_id": "P01", "guide": "g", "frequency": "1",
+        "charge_cents": 19400, "service_from": ON, "logical_date": ON, "scrubbed_date": ON, "scrubbed_part": "p",
+        "state": "ready", "file_id": file_id,
+    }  # fmt: skip
     with store.begin() as c:
-        c.execute(sa.update(r.encounters).values(state="claimed", claim_id="C1", billed_cents=19400))
-    [before] = rows(store, r.encounters)
-    changed = extract(1, v1={"charge": "200.00"})
-    changed.services[0]["charge"] = "162.00"
-    for number in (1, 2):  # the change again beside another new visit: still one item
-        changed.visit(10 + number)
-        counts = stage.run(store, NEXT, changed.write(tmp_path / f"two{number}"))
-        assert counts["rows_changed"] == 1
-    assert next(row for row in rows(store, r.encounters) if row.encounter_key == "P01:V1") == before
-    assert "P01:V1" not in lake_keys(store, NEXT)
-    [item] = rows(store, r.work_items)
-    assert (item.title, item.subject, item.claim_id, item.cents) == (
-        "The visit changed after its claim was made", "P01:V1", "C1", 600,
-    )  # fmt: skip
+        c.execute(sa.insert(r.claims).values(claim))
+        move_claims(c, ON, [Move("C1", "made", state)])
+        c.execute(
+            sa.update(r.encounters)
+            .where(r.encounters.c.encounter_key == key)
+            .values(state="claimed", claim_id="C1", billed_cents=19400)
+        )
+
+
+def changed_charge() -> Extract:
+    made = extract(1, v1={"charge": "200.00"})
+    made.services[0]["charge"] = "162.00"
+    return made
+
+
+def test_a_visit_that_changes_takes_a_claim_that_has_not_left_back(any_store: Store, tmp_path: Path):
+    stage.run(any_store, ON, extract(1).write(tmp_path / "one"))
+    claimed(any_store, "ready", None)
+    stage.run(any_store, NEXT, changed_charge().write(tmp_path / "two"))
+    assert rows(any_store, r.claims) == []
+    [row] = rows(any_store, r.encounters)
+    assert (row.state, row.version, row.claim_id, row.billed_cents, row.charge_cents) == (
+        "extracted",
+        2,
+        None,
+        0,
+        20000,
+    )
+    assert [(e.event, e.detail) for e in rows(any_store, r.claim_events)][-1] == ("withdrawn", "visit changed")
+    with any_store.read() as c:
+        assert verify(c) == []
+
+
+@pytest.mark.parametrize("state", ["batched", "unknown", "rejected", "paid"])
+def test_a_visit_that_changes_leaves_a_claim_that_has_left_as_it_is(store: Store, tmp_path: Path, state: str):
+    stage.run(store, ON, extract(1).write(tmp_path / "one"))
+    claimed(store, state, "f" * 64)
+    before = rows(store, r.claims)
+    stage.run(store, NEXT, changed_charge().write(tmp_path / "two"))
+    assert rows(store, r.claims) == before
+    [row] = rows(store, r.encounters)
+    assert (row.state, row.version, row.claim_id) == ("extracted", 2, None)
+
+
+def test_a_spoilt_row_of_a_visit_whose_claim_has_left_is_told_and_changes_nothing(store: Store, tmp_path: Path):
+    stage.run(store, ON, extract(1).write(tmp_path / "one"))
+    claimed(store, "paid", "f" * 64)
+    before = rows(store, r.encounters)
+    counts = stage.run(store, NEXT, extract(1, v1={"service_from": "soon"}).write(tmp_path / "two"))
+    assert (counts["rows_quarantined"], counts["rows_changed"]) == (1, 0)
+    assert rows(store, r.encounters) == before
+    assert [item.cause for item in rows(store, r.work_items)] == ["intake.date.illegible"]
+
+
+def test_content_that_comes_back_is_the_visits_content_again(any_store: Store, tmp_path: Path):
+    """A, then C, then A with the very bytes of the first."""
+    first = extract(1).write(tmp_path / "a")
+    stage.run(any_store, ON, first)
+    stage.run(any_store, NEXT, changed_charge().write(tmp_path / "c"))
+    last = NEXT + timedelta(days=1)
+    counts = stage.run(any_store, last, first)
+    assert (counts["rows_changed"], counts["rows_known"]) == (1, 0)
+    [row] = rows(any_store, r.encounters)
+    assert (row.version, row.charge_cents, row.logical_date, row.state) == (3, 19400, last, "extracted")
+    part = any_store.lake.read("encounters", on=last, part=row.lake_part)
+    assert part.column("charge").to_pylist() == [Decimal("194.00")]
+    assert len({i.import_id for i in rows(any_store, r.imports)}) == 3
+    assert len({i.files_id for i in rows(any_store, r.imports)}) == 2
+    versions = [(v.version, v.charge_cents) for v in rows(any_store, r.visit_versions)]
+    assert versions == [(1, 19400), (2, 20000), (3, 19400)]
+
+
+def test_the_same_files_once_the_visits_day_has_come_are_worked(store: Store, home: Path, tmp_path: Path):
+    made = extract(1, 2, v2={"service_from": NEXT.isoformat(), "service_to": NEXT.isoformat()})
+    for row in made.services:
+        row["service_date"] = ""
+    folder = made.write(tmp_path / "x")
+    stage.run(store, ON, folder)
+    assert states(store)["P01:V2"] == ("quarantined", 1)
+    for _ in range(2):
+        counts = stage.run(store, NEXT, folder)
+        assert (counts["rows_changed"], counts["rows_known"], counts["rows_quarantined"]) == (1, 1, 0)
+        assert states(store) == {"P01:V1": ("extracted", 1), "P01:V2": ("extracted", 2)}
+        before = snapshot(home)
+    assert snapshot(home) == before
+    assert [item.state for item in rows(store, r.work_items)] == ["done"]
+
+
+def test_a_backfill_over_later_nights_changes_no_visit(store: Store, home: Path, tmp_path: Path):
+    first = extract(1).write(tmp_path / "a")
+    stage.run(store, ON, first)
+    stage.run(store, NEXT, changed_charge().write(tmp_path / "c"))
+    before = snapshot(home)
+    stage.run(store, ON, first)  # that night again
+    assert snapshot(home) == before
+    early = ON - timedelta(days=3)
+    for _ in range(2):  # and under a date on which it was never run
+        stage.run(store, early, first)
+        [row] = rows(store, r.encounters)
+        assert (row.version, row.charge_cents) == (2, 20000)
+        [item] = rows(store, r.work_items)
+        assert (item.queue, item.cause, item.state) == ("file", "intake.older", "open")
+        assert "1 visits" in item.reason
+
+
+def test_a_cancelled_visit_is_not_billed(any_store: Store, tmp_path: Path):
+    stage.run(any_store, ON, extract(1, 2, v2={"cancelled": "Y"}).write(tmp_path / "one"))
+    claimed(any_store, "ready", None)
+    stage.run(any_store, NEXT, extract(1, v1={"cancelled": "Y"}).write(tmp_path / "two"))
+    assert {e.encounter_key: (e.state, e.cancelled, e.unbilled_cents) for e in rows(any_store, r.encounters)} == {
+        "P01:V1": ("cancelled", True, 19400), "P01:V2": ("cancelled", True, 19400),
+    }  # fmt: skip
+    assert rows(any_store, r.claims) == []
+    later = NEXT + timedelta(days=1)
+    stage.run(any_store, later, extract(1).write(tmp_path / "three"))
+    assert states(any_store)["P01:V1"] == ("extracted", 3)
+
+
+def test_a_cancelled_visit_whose_claim_has_left_waits_for_its_void(store: Store, tmp_path: Path):
+    stage.run(store, ON, extract(1).write(tmp_path / "one"))
+    claimed(store, "paid", "f" * 64)
+    stage.run(store, NEXT, extract(1, v1={"cancelled": "Y"}).write(tmp_path / "two"))
+    [row] = rows(store, r.encounters)
+    assert (row.state, row.reason, row.cancelled, row.coded_part) == ("held", "cancelled", True, None)
+    assert [c.state for c in rows(store, r.claims)] == ["paid"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("A:B", "C"), ("A", "B:C")), (("A%3AB", "C"), ("A:B", "C")), (("A%", "B"), ("A%25", "B"))]
+)
+def test_no_two_visits_share_a_key(store: Store, tmp_path: Path, one: tuple[str, str], other: tuple[str, str]):
+    made = extract(1, 2)
+    for number, (practice, visit) in enumerate((one, other), 1):
+        for table in made.tables.values():
+            for row in table:
+                if row["encounter_id"] == f"V{number}":
+                    row |= {"practice_id": practice, "encounter_id": visit}
+    counts = stage.run(store, ON, made.write(tmp_path / "x"))
+    assert (counts["rows_new"], counts["rows_quarantined"]) == (2, 0)
+    assert len(states(store)) == 2
 
 
 def test_a_visit_set_aside_comes_back_mended(any_store: Store, tmp_path: Path):
