@@ -30,7 +30,7 @@ from pipeline.store.store import insert_new, one_at_a_time, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 #: posts the charges of claims that went into a file
-PostCharges = Callable[[sa.Connection, date, str, str, Sequence[Any]], None]
+PostCharges = Callable[[sa.Connection, date, str, Sequence[Any]], None]
 #: a claim in one of these states may still be joined to a file that went out later than the register remembers
 _OPEN = ("ready", "batched", "sent", "unknown", "received", "accepted", "rejected")
 CAUSE = "recovered"
@@ -178,7 +178,7 @@ def _join(c: sa.Connection, on: date, post_charges: PostCharges) -> dict[str, in
         move_claims(c, on, [Move(row.claim_id, "recovered", state, file_id, row.interchange_control) for row in moved])
         claims = list(c.execute(sa.select(r.claims).where(k.claim_id.in_([row.claim_id for row in moved]))))
         for start in range(0, len(claims), 500):
-            post_charges(c, on, together[0].payer_key, file_id, claims[start : start + 500])
+            post_charges(c, on, together[0].payer_key, claims[start : start + 500])
         c.execute(
             sa.update(r.recovered_claims)
             .where(w.file_id == file_id, w.claim_id == sa.bindparam("b_claim"))
