@@ -371,6 +371,38 @@ def recover(
 
 
 @app.command()
+def release(
+    payer: Annotated[str, typer.Argument(help="Key of the payer.")],
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help="Claims whose file or set a TA1 or 999 refused, now that the cause is mended."),
+    ] = False,
+    tested: Annotated[
+        bool,
+        typer.Option("--tested", help="Claims that went out in test files only, now that the payer is in production."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it, only say how many.")] = False,
+    day: Day = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let claims go again that a payer does not hold: the next run puts them into new files."""
+    from pipeline import night
+
+    if refused == tested:
+        raise Terminal("Say which claims: --refused or --tested.", fix="See `claimpipe release --help`.")
+    settings = _settings(home)
+    store = _existing_store(home)
+    counts = night.let_go(store, _day(day, settings), payer, "refused" if refused else "tested", do=yes)
+    store.close()
+    if as_json:
+        emit({"payer": payer, "released": yes, **counts})
+        return
+    after = "are ready again: the next run puts them into new files" if yes else "would go; say --yes to let them"
+    print(f"{payer}: {counts['claims']:,} claims, {shown(counts['charge_cents'])}, {after}.")
+
+
+@app.command()
 def settle(
     payer: Annotated[str, typer.Argument(help="Key of the payer.")],
     interchange: Annotated[int, typer.Argument(help="Interchange number (ISA13).")],

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from pipeline import checkpoints, payers
 from pipeline.acknowledgments import stage as acknowledgments_stage
-from pipeline.claims import recovery
+from pipeline.claims import recovery, release
 from pipeline.claims import stage as claims_stage
 from pipeline.coding import stage as coding_stage
 from pipeline.deposits import stage as deposits_stage
@@ -109,6 +109,12 @@ def payers_with_mail(store: Store) -> list[str]:
 
 def build(store: Store, on: date, payer_key: str) -> Counts:
     return claims_stage.build(store, on, payer_key)
+
+
+def let_go(store: Store, on: date, payer_key: str, what: str, *, do: bool) -> Counts:
+    """Claims that a person lets go again: `refused` for a file's form, or `tested` in test files only."""
+    work = {"refused": release.refused, "tested": release.tested}[what]
+    return work(store, on, payer_key, do=do)
 
 
 def missing_interchanges(store: Store) -> list[recovery.Found]:
