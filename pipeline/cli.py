@@ -392,9 +392,8 @@ def release(
     if refused == tested:
         raise Terminal("Say which claims: --refused or --tested.", fix="See `claimpipe release --help`.")
     settings = _settings(home)
-    store = _existing_store(home)
-    counts = night.let_go(store, _day(day, settings), payer, "refused" if refused else "tested", do=yes)
-    store.close()
+    with _existing_store(home) as store:
+        counts = night.let_go(store, _day(day, settings), payer, "refused" if refused else "tested", do=yes)
     if as_json:
         emit({"payer": payer, "released": yes, **counts})
         return
