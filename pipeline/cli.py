@@ -218,8 +218,11 @@ def _progress(quiet: bool) -> Iterator[Any]:
 @app.command()
 def nightly(
     extract: Annotated[
-        Path | None,
-        typer.Option("--extract", help="Extract to take in (default: the sample that comes with claimpipe)."),
+        str | None,
+        typer.Option(
+            "--extract",
+            help="Extract to take in: a path, sftp:FOLDER, or a store's address (default: the sample that comes with claimpipe).",
+        ),
     ] = None,
     fmt: Annotated[Format, typer.Option("--format", help="How the extract is written.")] = Format.auto,
     day: Day = None,
@@ -230,11 +233,13 @@ def nightly(
     """The whole night on one machine: visits become claims, claims become payments, payments agree with the bank."""
     settings = _settings(home)
     if extract is None:
-        extract, fmt = sample_extract(), Format.csv
+        extract, fmt = str(sample_extract()), Format.csv
         on = _day(day) if day else SAMPLE_DATE
     else:
         on = _day(day, settings)
-    if not extract.exists():
+    from pipeline.transport.extracts import is_elsewhere
+
+    if not is_elsewhere(extract) and not Path(extract.replace("{date}", on.isoformat())).exists():
         raise Terminal(f"The extract {extract} does not exist.", fix="Check the path after --extract.")
 
     from pipeline import night

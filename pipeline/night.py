@@ -36,7 +36,7 @@ from pipeline.settings import Settings
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.store import files_waiting
-from pipeline.transport import inbox, sending
+from pipeline.transport import extracts, inbox, sending
 
 Counts = dict[str, int]
 #: told of every step: its name, the payer where it is of one payer, and its counts (None when it begins)
@@ -65,20 +65,24 @@ class Report:
 # --- the steps ------------------------------------------------------------------------------------------------------
 
 
-def intake(store: Store, on: date, extract: Path, fmt: str = "auto") -> Counts:
-    return encounters_stage.run(store, on, extract, fmt) | _checked(store, on, "encounters")
+def intake(store: Store, on: date, extract: str | Path, fmt: str = "auto") -> Counts:
+    """Take in an extract: a path, or an address that `transport.extracts` fetches."""
+    with extracts.at_hand(store.settings, str(extract), on) as path:
+        return encounters_stage.run(store, on, path, fmt, name=_name(extract)) | _checked(store, on, "encounters")
 
 
-def extract_of(store: Store, named: str | None) -> Path:
+def _name(extract: str | Path) -> str:
+    return str(extract).rstrip("/").rpartition("/")[2]
+
+
+def extract_of(store: Store, named: str | None) -> str:
     """The extract that a run takes in: the one it names, else the one of the settings. Terminal where there is none."""
     text = named or store.settings.extract
     if not text:
         raise Terminal(
             "No extract is named.", fix="Set `extract` in claimpipe.toml or give the run its parameter extract."
         )
-    if not Path(text).exists():
-        raise Terminal(f"The extract {text} does not exist.", fix="Check that the practice's system has delivered it.")
-    return Path(text)
+    return text
 
 
 def code(store: Store, on: date) -> Counts:
@@ -203,7 +207,7 @@ def _checked(store: Store, on: date, suite: str) -> Counts:
 # --- the whole night -------------------------------------------------------------------------------------------------
 
 
-def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
+def run(store: Store, on: date, extract: str | Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
     """The whole night for one logical date. Never raises what fails in one payer or step: see `Report.troubles`.
 
     A trouble of the intake itself (missing column, unreadable extract) is raised, after the mail has been worked: there is

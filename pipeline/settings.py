@@ -122,7 +122,14 @@ class Settings(BaseSettings):
         Transport(inbound=""),
         description="Where the bank's files (NACHA CCD+, BAI2) are fetched: the keys of a payer profile's [transport]",
     )
-    extract: str = Field("", description="Extract that the nightly DAG takes in: a folder or file")
+    practice: Transport = Field(
+        Transport(kind="sftp", inbound="", outbound=""),
+        description="The server that extracts named sftp:FOLDER are fetched from: the keys of a payer profile's [transport]",
+    )
+    extract: str = Field(
+        "",
+        description="Extract that the nightly DAG takes in: a folder or file, sftp:FOLDER, or a store's address; {date} is the night's date",
+    )
     payers_dir: str = Field("", description="Folder of payer profiles; empty: schemas/payers")
 
     @classmethod
