@@ -106,5 +106,8 @@ def _single(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
 
 
 def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return [name.strip() for name in next(csv.reader([file.readline(65536)]), [])]
+    with path.open("rb") as file:
+        head = file.read(65536)
+    text = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", errors="replace")
+    lines = text.splitlines()
+    return [name.strip() for name in next(csv.reader(lines[:1]), [])]

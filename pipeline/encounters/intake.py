@@ -26,6 +26,8 @@ _QUANTITY = re.compile(r"\d{1,10}(?:\.\d{0,4})?|\.\d{1,4}", re.ASCII)
 _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 #: no patient, accident or visit of a living practice is older; a year below it is a slip of the keyboard
 EARLIEST = date(1880, 1, 1)
+#: nor will a date lie beyond this one
+LATEST = date(2099, 12, 31)
 #: the payer's name of a visit that the patient pays for
 NO_INSURANCE = "NO_INSURANCE"
 #: control characters: never part of an id, and some databases refuse them
@@ -177,6 +179,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "Check its spelling against docs/extracts.md.",
         "column that the layout does not know",
     ),
+    "intake.file.end": (
+        "the file does not end with the end of a line: it may have been cut on its way.",
+        "Compare its last row with the source; export with a line end behind each row.",
+        "file that may be cut",
+    ),
     "intake.total.unproved": (
         "the charges cannot be compared with the manifest's total to the cent, because some amounts are illegible.",
         "Mend the rows named in the other findings and send the extract again.",
@@ -255,8 +262,8 @@ def read_date(text: str) -> date:
     if not _DATE.fullmatch(text):
         raise ValueError("not a date")
     value = date.fromisoformat(text)
-    if value < EARLIEST:
-        raise ValueError("too early")
+    if not EARLIEST <= value <= LATEST:
+        raise ValueError("a slip of the keyboard")
     return value
 
 

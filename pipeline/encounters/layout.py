@@ -18,7 +18,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -131,6 +131,11 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
             for name in source.columns
             if name not in known
         ]
+    findings += [
+        finding("intake.file.end", source.file, None, "", severity="warning")
+        for source in found.values()
+        if not source.ended
+    ]
     read = {table: _typed(table, source) for table, source in found.items()}
     _check_totals(manifest, read, findings)
     visits = read["encounters"]
@@ -228,8 +233,8 @@ def _told(name: str, text: pa.Array) -> pa.Array:
 def _manifest(data: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(data.decode("utf-8-sig"), parse_float=Decimal)
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        raise Terminal(f"{MANIFEST} is not JSON.", fix="See docs/extracts.md for its form.") from None
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, a number without end, brackets within brackets within …
+        raise Terminal(f"{MANIFEST} is not JSON that can be read.", fix="See docs/extracts.md for its form.") from None
     if not isinstance(manifest, dict) or manifest.get("layout") != LAYOUT or manifest.get("version") != VERSION:
         raise Terminal(
             f'{MANIFEST} does not say "layout": "{LAYOUT}", "version": {VERSION}.',
@@ -277,7 +282,12 @@ def _check_totals(manifest: Mapping[str, Any], tables_read: Mapping[str, _Read],
             if column == "charge" and rule in ("intake.amount.illegible", "intake.value.missing", "intake.text.encoding")
         )  # fmt: skip
         if illegible and legible <= stated_cents:
-            findings.append(finding("intake.total.unproved", read.source.file, None, "charge", severity="warning"))
+            unproved = finding("intake.total.unproved", read.source.file, None, "charge", severity="warning")
+            said = (
+                f" The manifest says {shown(stated_cents)}, the legible amounts make {shown(legible)}: "
+                f"{shown(stated_cents - legible)} stand in {illegible:,} {'cell' if illegible == 1 else 'cells'} that cannot be read."
+            )
+            findings.append(replace(unproved, message=unproved.message + said))
         elif legible != stated_cents:
             raise Terminal(
                 f"The charges in {read.source.file} add up to {shown(legible)}, but the manifest says "

@@ -129,6 +129,11 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
 
 def _table(file: str, data: bytes) -> _Table:
     source = tables.read_csv(file, data)
+    if not source.ended:  # Synthea ends every row with its line end
+        raise Terminal(
+            f"{file} ends in the middle of a row: it was cut on its way.",
+            fix="Export or copy the whole folder again. Nothing of the extract was taken in.",
+        )
     names: dict[str, str] = {}
     for alternatives in COLUMNS[file]:
         present = [name for name in alternatives if name in source.columns]
@@ -158,7 +163,7 @@ class _Times:
                     intake.read_date(text)
                 value = datetime.fromisoformat(text)
                 value = value.replace(tzinfo=self.zone) if value.tzinfo is None else value.astimezone(self.zone)
-                self.known[text] = value if value.date() >= intake.EARLIEST else None
+                self.known[text] = value if intake.EARLIEST <= value.date() <= intake.LATEST else None
             except (ValueError, OverflowError):
                 self.known[text] = None
         return self.known[text]

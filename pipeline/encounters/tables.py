@@ -24,6 +24,8 @@ from pipeline.errors import Terminal
 #: stands where bytes were not UTF-8, or a carriage return without a line feed
 REPLACEMENT = "\ufffd"
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_LOOKED_AT = 2_000  # bytes in which text of two bytes a character is seen by its zeros
 _STRAY = re.compile(rb"\r(?!\n)")
 
 
@@ -32,6 +34,7 @@ class TextTable:
     """`columns`: name → Arrow string array without nulls. `numbers`: the 1-based data row in the file of each row.
 
     `ragged`: (data row, text) of rows that do not have the header's width. `garbled`: the file is not all UTF-8.
+    `ended`: its last row has its line end; where not, it may have been cut.
     A table that was put together from records of other files names each row's own: `files`; and how the source calls a
     column there: `called`.
     """
@@ -42,6 +45,7 @@ class TextTable:
     numbers: np.ndarray
     ragged: list[tuple[int, str]] = field(default_factory=list)
     garbled: bool = False
+    ended: bool = True
     files: pa.Array | None = None
     called: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,13 +92,21 @@ def read(file: str, data: bytes) -> TextTable:
 
 def read_csv(file: str, data: bytes) -> TextTable:
     """A comma-separated file with a header, quotes doubled inside quotes, UTF-8 (a byte order mark is allowed)."""
+    if data.startswith(_UTF16) or data[:_LOOKED_AT].count(b"\0") > len(data[:_LOOKED_AT]) // 4:
+        raise Terminal(
+            f"{file} is written in UTF-16, not in UTF-8.",
+            fix="Save it as “CSV UTF-8” and send it again. Nothing of the extract was taken in.",
+        )
     data = data.removeprefix(_BOM)
     garbled = False
+    if b"\n" not in data:  # as old Macs end lines
+        data = data.replace(b"\r", b"\n")
+    ended = data.endswith(b"\n")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         data, garbled = data.decode("utf-8", "replace").encode(), True
-    if b"\n" in data and data.count(b"\r") != data.count(b"\r\n"):
+    if data.count(b"\r") != data.count(b"\r\n"):
         # a stray carriage return would end the row for the reader; marked, it costs its own row alone
         data, garbled = _STRAY.sub(REPLACEMENT.encode(), data), True
     header = next(csv.reader(io.StringIO(data[:65536].decode("utf-8", "ignore"))), [])
@@ -103,20 +115,24 @@ def read_csv(file: str, data: bytes) -> TextTable:
         raise Terminal(
             f"{file} is empty: not even a header.", fix="Export it again. Nothing of the extract was taken in."
         )
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise Terminal(f"{file} has the column {', '.join(doubled)} twice.", fix="Export it with each column once.")
+    _refuse_doubled(file, names)
     ragged: list[tuple[int, str]] = []
+    blank: list[int] = []  # lines without a cell: no rows, but they count where a person counts
 
     def keep_ragged(row: pacsv.InvalidRow) -> str:
-        ragged.append((row.number - 1, row.text))
+        if row.text.strip():
+            ragged.append((row.number - 1, row.text))
+        else:
+            blank.append(row.number - 1)
         return "skip"
 
     try:
         table = pacsv.read_csv(
             io.BytesIO(data),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=8 << 20),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep_ragged),
+            parse_options=pacsv.ParseOptions(
+                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=keep_ragged
+            ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()), null_values=[], strings_can_be_null=False
             ),
@@ -127,16 +143,23 @@ def read_csv(file: str, data: bytes) -> TextTable:
             f"{file} cannot be read as comma-separated text.",
             fix="Export it again. Nothing of the extract was taken in.",
         ) from None
-    skipped = np.array([number for number, _text in ragged], dtype=np.int64)
-    numbers = np.setdiff1d(np.arange(1, table.num_rows + len(ragged) + 1), skipped, assume_unique=True)
-    return TextTable(file, _named(table, names), table.num_rows, numbers, ragged, garbled)
+    skipped = np.array([*(number for number, _text in ragged), *blank], dtype=np.int64)
+    numbers = np.setdiff1d(np.arange(1, table.num_rows + len(skipped) + 1), skipped, assume_unique=True)
+    columns = _named(table, names)
+    said = _said(columns)
+    if not said.all():  # an empty line is a row of empty cells to the reader, and spreadsheets write lines of commas
+        columns = {name: column.filter(pa.array(said)) for name, column in columns.items()}
+        numbers = numbers[said]
+    return TextTable(file, columns, len(numbers), numbers, ragged, garbled, ended)
 
 
 def read_parquet(file: str, data: bytes) -> TextTable:
     """Text, date, decimal, integer and boolean columns, as the text that a CSV of the same table would hold."""
     try:
-        table = pq.read_table(pa.BufferReader(data)).combine_chunks()
-    except (pa.ArrowInvalid, OSError):
+        source = pq.ParquetFile(pa.BufferReader(data))
+        _refuse_doubled(file, source.schema_arrow.names)
+        table = source.read().combine_chunks()
+    except (pa.ArrowException, OSError):
         raise Terminal(
             f"{file} cannot be read as Parquet.", fix="Export it again. Nothing of the extract was taken in."
         ) from None
@@ -144,6 +167,22 @@ def read_parquet(file: str, data: bytes) -> TextTable:
     columns = [_as_text(file, name, table.column(name)) for name in names]
     texts = pa.Table.from_arrays(columns, names=names)
     return TextTable(file, _named(texts, names), table.num_rows, np.arange(1, table.num_rows + 1))
+
+
+def _said(columns: Mapping[str, pa.Array]) -> np.ndarray:
+    """Which rows have a cell that is not empty. Mostly the first columns tell."""
+    said = np.zeros(len(next(iter(columns.values()))), dtype=np.bool_)
+    for column in columns.values():
+        if said.all():
+            break
+        said |= pc.not_equal(column, "").to_numpy(zero_copy_only=False)
+    return said
+
+
+def _refuse_doubled(file: str, names: Sequence[str]) -> None:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise Terminal(f"{file} has the column {', '.join(doubled)} twice.", fix="Export it with each column once.")
 
 
 def _named(table: pa.Table, names: Sequence[str]) -> dict[str, pa.Array]:
@@ -167,7 +206,9 @@ def _as_text(file: str, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_timestamp(kind):
         raise Terminal(f"{file}, column {name}: a timestamp stands where a date is needed.", fix="Write it as date32.")
     try:
-        return pc.fill_null(column.cast(pa.string()), "")
+        text = pc.fill_null(column.cast(pa.string()), "")
+        # decimal(38, 10) of a database writes 156.0000000000: zeros behind the point say nothing
+        return pc.replace_substring_regex(text, r"(\.\d*?)0+$", r"\1") if pa.types.is_decimal(kind) else text
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise Terminal(
             f"{file}, column {name}: the type {kind} cannot be read.",

@@ -6,8 +6,13 @@ import re
 from pathlib import Path
 
 import typer
+from cli.commands import claimpipe
 
-from pipeline.cli import app
+from pipeline.cli import SAMPLE_DATE, app, sample_extract
+from pipeline.coding import stage as coding
+from pipeline.encounters import stage as encounters
+from pipeline.scrubbing import stage as scrubbing
+from pipeline.store import Store
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 
@@ -44,3 +49,30 @@ def test_nothing_else_is_documented():
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= known
     shown = {line.split()[2] for line in TEXT.splitlines() if line.startswith("$ claimpipe ")}
     assert shown <= {name.split()[0] for name in commands()}
+
+
+def examples(command: str) -> list[tuple[list[str], list[list[str]]]]:
+    """(arguments, pieces of output between …) of each example of a command."""
+    found = []
+    for block in re.findall(r"^```\n(.*?)^```", TEXT, re.M | re.S):
+        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            line, _, output = part.partition("\n")
+            if line.startswith(f"claimpipe {command} "):
+                pieces = [piece.strip("\n").splitlines() for piece in re.split(r"^…\n?", output, flags=re.M)]
+                found.append((line.split()[1:], [piece for piece in pieces if piece]))
+    return found
+
+
+def test_the_example_of_work_show_is_what_the_sample_gives(store: Store, home: Path):
+    """Word for word, from the extract that comes with claimpipe."""
+    encounters.run(store, SAMPLE_DATE, sample_extract(), "csv")
+    coding.run(store, SAMPLE_DATE)
+    scrubbing.run(store, SAMPLE_DATE)
+    store.close()
+    [(arguments, pieces)] = examples("work show")
+    ran = claimpipe(*arguments, "--home", home)
+    assert (ran.code, ran.err) == (0, "")
+    shown = "\n".join(line.rstrip() for line in ran.out.splitlines())
+    at = 0
+    for piece in pieces:
+        at = shown.index("\n".join(piece), at) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -205,7 +206,7 @@ def test_one_fault_sets_one_visit_aside(
 def test_every_rule_that_sets_a_row_aside_has_a_fixture():
     elsewhere = {
         "intake.row.width", "intake.text.encoding", "intake.orphan", "intake.row.repeated", "intake.column.unknown",
-        "intake.total.unproved",
+        "intake.total.unproved", "intake.file.end",
     }  # fmt: skip
     assert {f[2][0] for f in FAULTS} == set(RULES) - elsewhere
 
@@ -594,3 +595,25 @@ def test_the_documentation_lists_every_column_and_its_examples_are_read(tmp_path
     for rule in RULES:
         if rule not in ("intake.row.repeated", "intake.column.unknown"):
             assert f"`{rule}`" in text, rule
+
+
+def test_the_documentation_says_which_optional_columns_a_claim_needs():
+    """Each column that an edit wants filled, and under which column's condition, is in the table of docs/extracts.md."""
+    text = (ROOT / "docs" / "extracts.md").read_text()
+    section = text.split("**What billing needs beyond that.**")[1].split("\n### ")[0]
+    said = {
+        column: needed
+        for columns, needed in re.findall(r"^\| (`.*`) \| (.*) \|$", section, re.M)
+        for column in re.findall(r"`(\w+)`", columns)
+    }
+    wanted: dict[str, set[str]] = {}
+    for path in (ROOT / "schemas" / "edits").glob("*.toml"):
+        for edit in tomllib.loads(path.read_text()).get("edit", []):
+            if edit.get("check") == "required" and edit.get("severity", "error") == "error":
+                for name in edit["fields"]:
+                    if name in layout.columns("encounters") and name not in layout.REQUIRED["encounters"]:
+                        wanted.setdefault(name, set()).update(edit.get("when", {}))
+    assert set(said) == set(wanted)
+    for name, conditions in wanted.items():
+        for condition in conditions - {"relationship", "rendering_npi", "rendering_last"}:  # said in words
+            assert f"`{condition}`" in said[name], name

@@ -1,3 +1,0 @@
-from transport.conftest import payer
-
-__all__ = ["payer"]
