@@ -8,7 +8,6 @@ line and nothing else; people's words go to stderr then. Heavy modules are impor
 from __future__ import annotations
 
 import errno
-import getpass
 import os
 import signal
 import sys
@@ -530,23 +529,34 @@ def work_resolve(
     resend: Annotated[
         bool, typer.Option("--resend", help="Send the claim again though its visit did not change.")
     ] = False,
+    action: Annotated[
+        str,
+        typer.Option("--action", help="About money: release, discard, apply, match, not-claims. See docs/money.md."),
+    ] = "",
+    claim: Annotated[str, typer.Option("--claim", help="apply: our claim.")] = "",
+    deposit: Annotated[str, typer.Option("--deposit", help="match: the deposit, where the item is a remittance.")] = "",
+    remittance: Annotated[str, typer.Option("--remittance", help="match: the remittance that the deposit pays.")] = "",
     actor: Annotated[str, typer.Option("--by", help="Who decides; else the login name.")] = "",
+    day: Day = None,
     home: Home = None,
 ) -> None:
-    """Close an item, with a note of what was done; or decide what becomes of the claim that it is about."""
-    from pipeline.reports import work
+    """Close an item, with a note of what was done; or decide what becomes of the claim or of the money that it is about."""
+    from pipeline.reports import work, work_actions
     from pipeline.store import decisions
 
     given = {"approve": approve, "keep": keep, "resend": resend}
     chosen = [name for name in decisions.ACTIONS if given[name]]
-    if len(chosen) > 1:
-        raise Terminal("Only one of --approve, --keep and --resend can be done.")
+    if len(chosen) + bool(action) > 1:
+        raise Terminal("Only one of --approve, --keep, --resend and --action can be done.")
     with _existing_store(home) as store:
+        on = _day(day, store.settings)
+        wanted = work_actions.Wanted(work_actions.actor(actor), note, on, claim, deposit, remittance)
         if chosen:
-            done = work.decide(store, item, chosen[0], note, actor or getpass.getuser(), _day(None, store.settings))
+            done = work.decide(store, item, chosen[0], note, wanted.by, on)
             print(f"Item {done} is done: {chosen[0]}. The next night acts on it.")
-        else:
-            print(f"Item {work.resolve(store, item, note)} is done.")
+            return
+        made = work_actions.decide(store, item, action, wanted) if action else work_actions.close(store, item, wanted)
+        print(f"Item {made.item_id} stays open: {made.left}" if made.left else f"Item {made.item_id} is done.")
 
 
 if __name__ == "__main__":

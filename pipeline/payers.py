@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -125,7 +126,22 @@ def _load(folder: str) -> dict[str, PayerProfile]:
         except ValidationError as error:
             places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise Terminal(f"The payer profile {path} cannot be used: {places}.", fix="See docs/payers.md.") from None
+    _refuse_shared(found, "matches", lambda p: {name.casefold() for name in (*p.matches, p.name, p.key)})
+    _refuse_shared(found, "remittance_origins", lambda p: set(p.remittance_origins))
     return found
+
+
+def _refuse_shared(profiles: dict[str, PayerProfile], field: str, values: Callable[[PayerProfile], set[str]]) -> None:
+    """What two profiles claim for themselves would go to the one that is read last: money and claims on a wrong account."""
+    owners: dict[str, str] = {}
+    for key, profile in profiles.items():
+        for value in sorted(values(profile)):
+            other = owners.setdefault(value, key)
+            if other != key:
+                raise Terminal(
+                    f"The payer profiles {other} and {key} both have {value!r} in `{field}`.",
+                    fix="Leave it in one of them. See docs/payers.md.",
+                )
 
 
 def by_source_name(profiles: dict[str, PayerProfile]) -> dict[str, str]:

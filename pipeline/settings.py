@@ -48,6 +48,14 @@ class SubmitterSettings(_Section):
     phone: str = Field("6175550100", description="1000A PER04, digits")
     interchange_qualifier: str = Field("ZZ", description="ISA05")
     interchange_id: str = Field("CLAIMPIPE", description="ISA06, at most 15 characters")
+    payees: list[str] = Field(
+        [],
+        description="NPIs and TINs of ours to which payers may pay, beside the billing providers of claims that were sent",
+    )
+    addresses: list[str] = Field(
+        [],
+        description="Ids by which payers address us in ISA08, beside `interchange_id` and the payer profiles' `sender_id`",
+    )
     usage: Literal["T", "P"] = Field("T", description="ISA15: T test or P production")
 
 

@@ -49,6 +49,12 @@ class Detail:
         """Money that came in: a credit that is not taken back."""
         return 100 <= _int(self.type_code) <= 399 and not self.taken_back
 
+    @property
+    def net(self) -> int:
+        """What it adds to the account, in cents."""
+        credit = 100 <= _int(self.type_code) <= 399
+        return self.cents if credit != self.taken_back else -self.cents
+
 
 @dataclass
 class Account:
@@ -219,7 +225,7 @@ class _Reader:
                 "warning",
                 record.line,
                 "an amount with a minus: the bank took back what it had booked",
-                "It was not booked as a deposit. Find the deposit that it takes back, and ask the bank why.",
+                "It stands in suspense, below 0. Find the deposit that it takes back, and ask the bank why.",
             )
         trace, origin = trn.find(pieces)
         self.account.details.append(

@@ -3,8 +3,9 @@
 Theory. Three things tell of one payment: the remittance (835), the EFT that announces it (NACHA CCD+), and the deposit on the
 bank's report (BAI2). They meet by trace (TRN02), origin (TRN03) and amount, all three, and by nothing else: equal amounts
 under other traces are never matched. A deposit that meets a posted remittance clears it; any other deposit stands in
-suspense, with a work item, until what it waits for comes or a person decides. So at every moment the deposits are what is
-matched and what is in suspense, to the cent.
+suspense, with a work item, until what it waits for comes or a person decides. What the bank takes back (a debit that names a
+trace or reverses a deposit, a credit below 0) is a deposit below 0 and stands in suspense too. So at every moment the
+deposits are what is matched and what is in suspense, to the cent. A deposit may be matched in parts, by persons only.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ KINDS = ("NACHA", "BAI2")
 ALARM_DAYS = 3
 #: BAI2 credits that are no claim payments by their type: transfers between own accounts, sweeps, interest
 NOT_CLAIMS = frozenset({"201", "275", "354"})
+#: BAI2 debits that take a deposit back: credit reversal, deposited item returned, ACH reversal. Other debits are ours to pay,
+#: unless they name a trace
+TAKEN_BACK = frozenset({"552", "555", "558"})
+#: kind of the transaction by which a person matches; its reference is the deposit's id, a slash, and the remittance's
+MATCH_BY_PERSON = "person_match"
+ID_LENGTH = 32
 #: causes of the alarms that `_alarms` opens and closes
 _ALARMS = ("no-deposit", "eft-without-remittance")
 
@@ -47,7 +54,6 @@ class _Read:
     efts: list[dict[str, Any]]
     deposits: list[dict[str, Any]]
     rejected: str  # rule of the first error
-    debits: list[bai2.Detail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,6 @@ def _read(store: Store, row: Any) -> _Read:
     data = store.archive.get(row.file_id)
     efts: list[dict[str, Any]] = []
     deposits: list[dict[str, Any]] = []
-    debits: list[bai2.Detail] = []
     if row.kind == "NACHA":
         announced = nacha.read(data, file=row.file_id)
         findings = announced.findings
@@ -104,9 +109,8 @@ def _read(store: Store, row: Any) -> _Read:
         report = bai2.read(data, file=row.file_id)
         findings = report.findings
         deposits = deposit_rows(report, row.file_id)
-        debits = [d for a in report.accounts if not a.rejected for d in a.details if not d.is_credit]
     rejected = next((f.rule for f in findings if f.severity == "error"), "")
-    return _Read(row.file_id, row.kind, findings, efts, deposits, rejected, debits)
+    return _Read(row.file_id, row.kind, findings, efts, deposits, rejected)
 
 
 def eft_row(eft: nacha.Eft, file_id: str) -> dict[str, Any]:
@@ -119,10 +123,9 @@ def eft_row(eft: nacha.Eft, file_id: str) -> dict[str, Any]:
 
 
 def deposit_rows(report: bai2.Bai2File, file_id: str) -> list[dict[str, Any]]:
-    """The credits of all accounts that are not rejected, as rows of `deposits`.
+    """The credits of all accounts that are not rejected, and what takes credits back, as rows of `deposits`.
 
-    The same credit in an interim and in a final report is one row: two credits are told apart by all that they say and,
-    where that is the same, by their ordinal in the report.
+    Two of one report are told apart by all that they say and, where that is the same, by their ordinal in the report.
     """
     rows = []
     seen: dict[tuple[str, ...], int] = defaultdict(int)
@@ -130,10 +133,11 @@ def deposit_rows(report: bai2.Bai2File, file_id: str) -> list[dict[str, Any]]:
         if account.rejected or account.on is None:
             continue
         for detail in account.details:
-            if not detail.is_credit or not detail.cents:
+            taken_back = detail.taken_back or detail.trace or detail.type_code in TAKEN_BACK
+            if not detail.cents or not (detail.is_credit or taken_back):
                 continue
             said = (
-                account.number, account.on.isoformat(), detail.type_code, str(detail.cents), detail.bank_reference,
+                account.number, account.on.isoformat(), detail.type_code, str(detail.net), detail.bank_reference,
                 detail.customer_reference, detail.trace, detail.origin,
             )  # fmt: skip
             seen[said] += 1
@@ -141,7 +145,7 @@ def deposit_rows(report: bai2.Bai2File, file_id: str) -> list[dict[str, Any]]:
                 {
                     "deposit_id": _hash([*said, str(seen[said])]), "file_id": file_id,
                     "account": account.number[-4:], "deposit_date": account.on, "type_code": detail.type_code[:3],
-                    "amount_cents": detail.cents, "bank_reference": detail.bank_reference, "trace": detail.trace,
+                    "amount_cents": detail.net, "bank_reference": detail.bank_reference, "trace": detail.trace,
                     "origin": detail.origin,
                 }
             )  # fmt: skip
@@ -154,7 +158,7 @@ def _take_in(connection: sa.Connection, on: date, files: Sequence[_Read], counts
         counts["files"] += 1
         record_findings(connection, STAGE, on, file.findings)
         counts["efts"] += insert_new(connection, r.efts, file.efts)
-        new = insert_new(connection, r.deposits, file.deposits)
+        new = insert_new(connection, r.deposits, _unknown(connection, file.deposits))
         counts["deposits"] += new
         nothing = bool(file.rejected) and not file.efts and not file.deposits
         marks.append(
@@ -170,26 +174,53 @@ def _take_in(connection: sa.Connection, on: date, files: Sequence[_Read], counts
                     action="What was rejected is not in the books. Ask the bank for the file again.",
                 )
             )  # fmt: skip
-        for detail in file.debits:
-            if detail.trace or detail.taken_back:
-                items.append(_debit_item(file.file_id, detail, on))
     update_rows(connection, r.files, "file_id", marks, ["state", "reason"])
     counts["work_items"] += open_items(connection, items)
 
 
-def _debit_item(file_id: str, detail: bai2.Detail, on: date) -> WorkItem:
-    if detail.taken_back:
-        return WorkItem(
-            queue="deposit", subject=f"{file_id}:{detail.line}", cause="taken-back", title="The bank took a booking back",
-            reason=f"The bank's report states −{shown(detail.cents)} (type {detail.type_code}, trace "
-                   f"{detail.trace or 'none'}): it takes back what it had booked. It is not in the books.",
-            action="Find the deposit that it takes back, and ask the bank why.", cents=detail.cents, opened_on=on,
-        )  # fmt: skip
-    return WorkItem(
-        queue="deposit", subject=f"{file_id}:{detail.line}", cause="debit", title="A payer took money from the account",
-        reason=f"A debit of {shown(detail.cents)} (type {detail.type_code}) names trace {detail.trace}.",
-        action="Find the remittance that explains it, and dispute it with the bank if there is none.",
-        cents=detail.cents, opened_on=on,
+def _unknown(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those rows of one report that no earlier report has brought.
+
+    An interim report may lack what the final one says (the bank's reference, the exact type). So a row is known where an
+    earlier row has its account, day, amount and trace (without a trace its type as well) and no other reference of the
+    bank; each earlier row stands for one row of a report, so that two like credits stay two. A reference that comes later
+    is kept.
+    """
+    d = r.deposits.c
+    days = sorted({row["deposit_date"] for row in rows})
+    left: dict[str, Any] = {}
+    for start in range(0, len(days), 500):
+        query = sa.select(r.deposits).where(d.deposit_date.in_(days[start : start + 500])).order_by(d.deposit_id)
+        left |= {row.deposit_id: row._mapping for row in connection.execute(query)}
+    new = []
+    for row in rows:
+        if left.pop(row["deposit_id"], None) is None:
+            new.append(row)
+    by_fact: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+    for known in left.values():
+        by_fact[_facts(known)].append(known)
+    unknown, named = [], []
+    for row in new:
+        likely = by_fact[_facts(row)]
+        wanted = row["bank_reference"]
+        fits = [k for k in likely if k["bank_reference"] == wanted] or [
+            k for k in likely if not k["bank_reference"] or not wanted
+        ]
+        if not fits:
+            unknown.append(row)
+            continue
+        likely.remove(fits[0])
+        if wanted and not fits[0]["bank_reference"]:
+            named.append({"deposit_id": fits[0]["deposit_id"], "bank_reference": wanted})
+    update_rows(connection, r.deposits, "deposit_id", named, ["bank_reference"])
+    return unknown
+
+
+def _facts(row: Any) -> tuple[Any, ...]:
+    trace = row["trace"]
+    return (
+        row["account"], row["deposit_date"], row["amount_cents"], trace, row["origin"],
+        "" if trace else row["type_code"],
     )  # fmt: skip
 
 
@@ -198,11 +229,12 @@ def _debit_item(file_id: str, detail: bai2.Detail, on: date) -> WorkItem:
 
 def _match(connection: sa.Connection, on: date, counts: dict[str, int]) -> None:
     """Match every deposit that is not matched yet; post new ones and move what leaves suspense."""
-    d, m = r.deposits.c, r.matches.c
+    d = r.deposits.c
+    parts = matched_by(r.matches.c.deposit_id)
     open_deposits = connection.execute(
         sa.select(r.deposits)
-        .select_from(r.deposits.outerjoin(r.matches, m.deposit_id == d.deposit_id))
-        .where(m.deposit_id.is_(None))
+        .select_from(r.deposits.outerjoin(parts, parts.c.key == d.deposit_id))
+        .where(parts.c.key.is_(None))
         .order_by(d.deposit_date, d.deposit_id)
     ).fetchall()
     if not open_deposits:
@@ -217,7 +249,7 @@ def _match(connection: sa.Connection, on: date, counts: dict[str, int]) -> None:
     settled: list[str] = []
     for deposit in open_deposits:
         key = (deposit.trace, deposit.origin, deposit.amount_cents)
-        fits = remittances.get(key) if deposit.trace else None
+        fits = remittances.get(key) if deposit.trace and deposit.amount_cents > 0 else None
         known = deposit.deposit_id in in_books
         if deposit.type_code in NOT_CLAIMS and not deposit.trace:
             transactions.append(_transaction(deposit, "deposit", accounts.BANK, accounts.NOT_CLAIMS, on))
@@ -243,18 +275,36 @@ def _match(connection: sa.Connection, on: date, counts: dict[str, int]) -> None:
     close_items(connection, "deposit", settled, "matched by trace, origin and amount")
 
 
+def matched_by(column: Any) -> sa.Subquery:
+    """(key, cents): how much is matched, by deposit or by remittance."""
+    m = r.matches.c
+    return (
+        sa.select(column.label("key"), sa.func.sum(m.cents).label("cents"))
+        .where(column.is_not(None))
+        .group_by(column)
+        .subquery("matched_by")
+    )
+
+
+def _short_remittances(connection: sa.Connection) -> Sequence[Any]:
+    """Posted remittances whose money has not come in full, earliest first; `open_cents` is what is missing."""
+    columns = r.remittances.c
+    parts = matched_by(r.matches.c.remittance_id)
+    left = columns.amount_cents - sa.func.coalesce(parts.c.cents, 0)
+    return connection.execute(
+        sa.select(r.remittances, left.label("open_cents"))
+        .select_from(r.remittances.outerjoin(parts, parts.c.key == columns.remittance_id))
+        .where(columns.state == "posted", left > 0)
+        .order_by(columns.payment_date, columns.remittance_id)
+    ).fetchall()
+
+
 def _open_remittances(connection: sa.Connection) -> dict[tuple[str, str, int], list[Any]]:
     """(trace, origin, cents) → posted remittances that no deposit has met yet, earliest first."""
-    columns, m = r.remittances.c, r.matches.c
-    rows = connection.execute(
-        sa.select(r.remittances)
-        .select_from(r.remittances.outerjoin(r.matches, m.remittance_id == columns.remittance_id))
-        .where(m.remittance_id.is_(None), columns.state == "posted", columns.amount_cents > 0)
-        .order_by(columns.payment_date, columns.remittance_id)
-    )
     found: dict[tuple[str, str, int], list[Any]] = defaultdict(list)
-    for row in rows:
-        found[row.trace, row.origin, row.amount_cents].append(row)
+    for row in _short_remittances(connection):
+        if row.open_cents == row.amount_cents:
+            found[row.trace, row.origin, row.amount_cents].append(row)
     return found
 
 
@@ -279,7 +329,9 @@ def _remittances_by_trace(connection: sa.Connection, traces: Sequence[str]) -> d
     found: dict[str, list[Any]] = defaultdict(list)
     wanted = sorted(set(traces))
     for start in range(0, len(wanted), 500):
-        query = sa.select(r.remittances).where(columns.trace.in_(wanted[start : start + 500]))
+        query = sa.select(r.remittances).where(
+            columns.trace.in_(wanted[start : start + 500]), columns.state.in_(("posted", "held"))
+        )
         for row in connection.execute(query.order_by(columns.remittance_id)):
             found[row.trace].append(row)
     return found
@@ -292,7 +344,7 @@ def _transaction(deposit: Any, kind: str, debit: str, credit: str, on: date) -> 
 
 def _match_row(deposit: Any, remittance_id: str | None, eft_id: str | None, method: str, on: date) -> dict[str, Any]:
     return {
-        "deposit_id": deposit.deposit_id, "remittance_id": remittance_id, "eft_id": eft_id, "method": method,
+        "match_id": deposit.deposit_id, "deposit_id": deposit.deposit_id, "remittance_id": remittance_id, "eft_id": eft_id, "method": method,
         "cents": deposit.amount_cents, "on_date": on,
     }  # fmt: skip
 
@@ -303,6 +355,8 @@ def _suspense_item(deposit: Any, same_trace: Sequence[Any], on: date) -> WorkIte
     cause, reason = "no-remittance", "no remittance with its trace has come."
     action = "Wait for the remittance, or ask the payer for it."
     same_origin = [row for row in same_trace if row.origin == deposit.origin]
+    if deposit.amount_cents < 0:
+        return _taken_back_item(deposit, on)
     if not deposit.trace:
         cause, reason = "no-trace", "the bank's text holds no TRN segment."
         action = "Find what it pays by the bank's reference; a person may match it."
@@ -327,6 +381,18 @@ def _suspense_item(deposit: Any, same_trace: Sequence[Any], on: date) -> WorkIte
     )  # fmt: skip
 
 
+def _taken_back_item(deposit: Any, on: date) -> WorkItem:
+    cause = "taken-back" if deposit.type_code < "400" else "debit"  # a credit with a minus, or a debit
+    return WorkItem(
+        queue="deposit", subject=deposit.deposit_id, cause=cause, title="The bank took a deposit back",
+        reason=f"{shown(-deposit.amount_cents)} went off on {deposit.deposit_date.isoformat()} (type {deposit.type_code}), trace "
+               f"{deposit.trace or 'none'}. It stands in suspense.",
+        action="Find the remittance whose money it was and match the two: the remittance is then unpaid again. Dispute it with "
+               "the bank if there is none.",
+        cents=-deposit.amount_cents, opened_on=on,
+    )  # fmt: skip
+
+
 # --- what stands on one side only --------------------------------------------------------------------------------------
 
 
@@ -334,14 +400,11 @@ def _alarms(connection: sa.Connection, on: date, counts: dict[str, int]) -> None
     """Remittances without deposit and EFTs without remittance, from the third bank day on. (A deposit has its item at once.)"""
     items: list[WorkItem] = []
     columns = r.remittances.c
-    for rows in _open_remittances(connection).values():
-        for row in rows:
-            if row.method != "NON" and bank_days_between(row.payment_date, on) >= ALARM_DAYS:
-                items.append(_remittance_alarm(row, on))
-    posted = {
-        (row.trace, row.origin, row.amount_cents)
-        for row in connection.execute(sa.select(columns.trace, columns.origin, columns.amount_cents))
-    }
+    for row in _short_remittances(connection):
+        if row.method != "NON" and bank_days_between(row.payment_date, on) >= ALARM_DAYS:
+            items.append(_remittance_alarm(row, on))
+    here = sa.select(columns.trace, columns.origin, columns.amount_cents).where(columns.state.in_(("posted", "held")))
+    posted = {(row.trace, row.origin, row.amount_cents) for row in connection.execute(here)}
     for eft in connection.execute(sa.select(r.efts).order_by(r.efts.c.eft_id)):
         missing = not eft.trace or (eft.trace, eft.origin, eft.amount_cents) not in posted
         if missing and bank_days_between(eft.effective_date, on) >= ALARM_DAYS:
@@ -352,10 +415,10 @@ def _alarms(connection: sa.Connection, on: date, counts: dict[str, int]) -> None
 
 def _remittance_alarm(row: Any, on: date) -> WorkItem:
     return WorkItem(
-        queue="deposit", subject=row.remittance_id, cause="no-deposit", payer_key=row.payer_key, cents=row.amount_cents,
+        queue="deposit", subject=row.remittance_id, cause="no-deposit", payer_key=row.payer_key, cents=row.open_cents,
         title="A remittance whose money has not come",
         reason=f"Remittance of {row.payment_date.isoformat()}, trace {row.trace}, over {shown(row.amount_cents)}: no deposit "
-               f"with its trace, origin and amount after {ALARM_DAYS} bank days.",
+               f"with its trace, origin and amount for {shown(row.open_cents)} after {ALARM_DAYS} bank days.",
         action="Look at the bank's report; ask the payer to trace the payment.", opened_on=on, reference="alarm",
     )  # fmt: skip
 
@@ -392,12 +455,13 @@ def tie(connection: sa.Connection, on: date) -> Tie:
     d, t, e = r.deposits.c, r.ledger_transactions.c, r.ledger_entries.c
     deposits = connection.execute(sa.select(r.deposits).where(d.deposit_date == on)).fetchall()
     credits: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    of_deposit = sa.func.substr(t.reference, 1, ID_LENGTH)  # a match by a person has the other side behind it
     query = (
-        sa.select(t.reference, e.account, sa.func.sum(e.cents))
+        sa.select(d.deposit_id, e.account, sa.func.sum(e.cents))
         .join_from(r.ledger_transactions, r.ledger_entries, t.transaction_id == e.transaction_id)
-        .join(r.deposits, d.deposit_id == t.reference)
-        .where(d.deposit_date == on, t.kind.in_(("deposit", "suspense", "suspense_matched")))
-        .group_by(t.reference, e.account)
+        .join(r.deposits, d.deposit_id == of_deposit)
+        .where(d.deposit_date == on, t.kind.in_(("deposit", "suspense", "suspense_matched", MATCH_BY_PERSON)))
+        .group_by(d.deposit_id, e.account)
     )
     for reference, account, cents in connection.execute(query):
         credits[reference][account.split(":")[0] if account.startswith("clearing:") else account] -= int(cents)

@@ -14,10 +14,12 @@ from typing import Literal
 
 INCOME = "income:charges"
 PATIENT = "receivable:patient"
+NEXT_PAYER = "receivable:next_payer"
 UNAPPLIED = "unapplied:remittance"
 BANK = "bank:operating"
 SUSPENSE = "suspense:deposits"
 NOT_CLAIMS = "not_claims:deposits"
+DIFFERENCE = "difference:remittance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ CHART: tuple[Account, ...] = (
     Account("receivable:payer:<key>", r"receivable:payer:[a-z0-9_-]+", "debit",
             "What a payer has not yet settled: charge less paid, written off and moved to the patient. Denied money stays here."),
     Account(PATIENT, r"receivable:patient", "debit", "What remittances say the patient owes (group PR)."),
+    Account(NEXT_PAYER, r"receivable:next_payer", "debit",
+            "Group PR of claims that the payer has sent on to the patient's next payer, less what that one settled."),
     Account("adjustment:<category>", r"adjustment:[a-z_]+", "debit",
             "Written off under group CO for a reason code that the policy lists, by category of the code."),
     Account("clearing:eft:<key>", r"clearing:eft:[a-z0-9_-]+", "debit",
@@ -43,6 +47,8 @@ CHART: tuple[Account, ...] = (
             "PLB: taken or given outside of claims, by its reason code; the reference stands in the entry's detail."),
     Account(UNAPPLIED, r"unapplied:remittance", "either",
             "Paid or taken back by a remittance for a claim that could not be found; a person or a later file settles it."),
+    Account(DIFFERENCE, r"difference:remittance", "either",
+            "By how much a remittance that a person released does not add up: BPR02 less its claims and PLB."),
     Account(BANK, r"bank:operating", "debit", "Money that the bank's report shows."),
     Account(SUSPENSE, r"suspense:deposits", "credit", "Deposits that no remittance explains yet."),
     Account(NOT_CLAIMS, r"not_claims:deposits", "credit",

@@ -24,6 +24,9 @@ from pipeline.money import received_cents
 from pipeline.store import Store, events, outgoing
 from pipeline.store import register as r
 
+#: `remittances.decision_id` of what an older register had posted under one trace twice
+BEFORE = "before 0004"
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -98,6 +101,7 @@ def prove(store: Store, on: date | None = None, *, archive: bool = True) -> Proo
         ]
         if archive:
             lines += _archived(store, connection, broken)
+        _decisions(connection, broken)
         broken += [f"The chain of claim events is broken at {place}." for place in events.verify(connection)]
         return Proof(on, states, posting.balances(connection), lines, broken)
 
@@ -272,10 +276,16 @@ def _charged() -> sa.Subquery:
     return (
         sa.select(e.claim_id, sa.func.sum(e.cents).label("cents"))
         .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
-        .where(t.kind == "charge", e.account.like("receivable:payer:%"))
+        .where(t.kind == "charge", _payers_owe())
         .group_by(e.claim_id)
         .subquery("charged")
     )
+
+
+def _payers_owe() -> sa.ColumnElement[bool]:
+    """Entries on what payers owe: the payer that was billed, or the one to which it has sent the claim on."""
+    account = r.ledger_entries.c.account
+    return sa.or_(account.like("receivable:payer:%"), account == accounts.NEXT_PAYER)
 
 
 def _balance(connection: sa.Connection, account: str) -> int:
@@ -308,7 +318,7 @@ def _receivables(connection: sa.Connection) -> Iterator[Line]:
             .subquery(name)
         )
 
-    receivable = held(e.account.like("receivable:payer:%"), "receivable")
+    receivable = held(_payers_owe(), "receivable")
     patient = held(e.account == accounts.PATIENT, "patient")
     charge = sa.case((_stands(c), c.charge_cents), else_=0)
     expected = charge - sa.func.coalesce(settled.c.moved, 0)
@@ -330,7 +340,9 @@ def _receivables(connection: sa.Connection) -> Iterator[Line]:
     yield Line("group PR of remittances = the patients' receivable", values[3], values[4])
     yield Line("the patient's receivable of each claim (sum of differences)", 0, values[5])
     yield Line(
-        "the payers' receivable of claims = the account as a whole", values[1], _family(connection, "receivable:payer:")
+        "the payers' receivable of claims = the account as a whole",
+        values[1],
+        _sum(connection, e.cents, _payers_owe()),
     )
     uneven = connection.execute(
         sa.select(sa.func.coalesce(sa.func.sum(sa.func.abs(sa.literal_column("cents"))), 0)).select_from(
@@ -365,7 +377,9 @@ def _remittances(connection: sa.Connection) -> Iterator[Line]:
     yield Line("clearing of each remittance (sum of differences)", 0, int(each or 0))
     yield Line(
         "paid by claims of posted remittances − provider adjustments = their amounts",
-        _sum(connection, p.paid_cents) - _family(connection, "provider_adjustment:"),
+        _sum(connection, p.paid_cents)
+        - _family(connection, "provider_adjustment:")
+        - _balance(connection, accounts.DIFFERENCE),
         amount,
     )
     yield Line(
@@ -388,17 +402,47 @@ def _deposits(connection: sa.Connection) -> Iterator[Line]:
     matched = _sum(connection, m.cents)
     suspense = -_balance(connection, accounts.SUSPENSE)
     yield Line("deposits = matched + in suspense", deposited, matched + suspense)
-    unmatched = connection.execute(
-        sa.select(sa.func.coalesce(sa.func.sum(d.amount_cents), 0))
-        .select_from(r.deposits.outerjoin(r.matches, m.deposit_id == d.deposit_id))
-        .where(m.deposit_id.is_(None))
-    ).scalar_one()
-    yield Line("deposits without a match = suspense in the ledger", int(unmatched), suspense)
+    parts = sa.select(m.deposit_id, sa.func.sum(m.cents).label("cents")).group_by(m.deposit_id).subquery("parts")
+    of_deposits = sa.select(
+        d.deposit_id, (d.amount_cents - sa.func.coalesce(parts.c.cents, 0)).label("left")
+    ).select_from(r.deposits.outerjoin(parts, parts.c.deposit_id == d.deposit_id))
+    yield Line("deposits without a match = suspense in the ledger", _total(connection, of_deposits), suspense)
+    met = (
+        sa.select(m.remittance_id, sa.func.sum(m.cents).label("cents"))
+        .where(m.remittance_id.is_not(None))
+        .group_by(m.remittance_id)
+        .subquery("met")
+    )
+    beyond = sa.select(
+        sa.case(
+            (sa.and_(met.c.cents >= 0, met.c.cents <= sa.func.coalesce(t.amount_cents, 0)), 0),
+            else_=sa.func.abs(met.c.cents - sa.func.coalesce(t.amount_cents, 0)),
+        ).label("left")
+    ).select_from(met.outerjoin(r.remittances, sa.and_(t.remittance_id == met.c.remittance_id, t.state == "posted")))
+    yield Line("deposits matched beyond their remittance (sum)", 0, _total(connection, beyond))
     yield Line(
         "remittances without a deposit = clearing that is open",
         _sum(connection, t.amount_cents, t.state == "posted") - _sum(connection, m.cents, m.remittance_id.is_not(None)),
         _family(connection, "clearing:"),
     )
+
+
+def _total(connection: sa.Connection, query: sa.Select[Any]) -> int:
+    rows = query.subquery("rows_")
+    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(rows.c.left), 0))).scalar_one())
+
+
+def _decisions(connection: sa.Connection, broken: list[str]) -> None:
+    """What a person did to money has a decision that says who and why."""
+    m, t, d = r.matches.c, r.remittances.c, r.item_decisions.c
+    known = set(connection.execute(sa.select(d.decision_id)).scalars())
+    by_person = set(connection.execute(sa.select(t.decision_id).where(t.decision_id.not_in(("", BEFORE)))).scalars())
+    matched = connection.execute(sa.select(sa.func.count()).where(m.method == "person")).scalar_one()
+    decided = connection.execute(sa.select(sa.func.count()).where(d.action.in_(("match", "not-claims")))).scalar_one()
+    if by_person - known or matched > decided:
+        broken.append(
+            f"{len(by_person - known) + max(matched - decided, 0)} changes to money have no decision of a person."
+        )
 
 
 # --- the archive --------------------------------------------------------------------------------------------------------

@@ -61,12 +61,13 @@ def check(remittance: Remittance) -> list[Finding]:
             add("835.plb", "error", f"PLB reason {item.reason} is not one of the guide.",
                 "Nothing was posted. Ask the payer what the reason means.",
                 item.segment, "PLB", "")  # fmt: skip
-    paid = sum(claim.paid for claim in remittance.claims)
-    taken = sum(item.cents for item in remittance.provider)
-    if remittance.amount is not None and paid - taken != remittance.amount:
+    off = difference(remittance)
+    if remittance.amount is not None and off:
+        paid = sum(claim.paid for claim in remittance.claims)
+        taken = sum(item.cents for item in remittance.provider)
         add("835.balance.transaction", "error",
             f"Claims paid {shown(paid)} less provider adjustments {shown(taken)} is not BPR02 {shown(remittance.amount)}; "
-            f"difference {shown(paid - taken - remittance.amount)}.", _FIX, bpr, "BPR", "")  # fmt: skip
+            f"difference {shown(off)}.", _FIX, bpr, "BPR", "")  # fmt: skip
     if (remittance.amount or 0) < 0 or remittance.debit:
         add("835.amount", "error", "The payment is a debit or below zero, which an 835 may not be.", _FIX,
             bpr, "BPR", "")  # fmt: skip
@@ -74,3 +75,9 @@ def check(remittance: Remittance) -> list[Finding]:
         add("835.amount", "error", f"{remittance.illegible} amounts are missing or illegible.", _FIX,
             bpr, "BPR", "")  # fmt: skip
     return found
+
+
+def difference(remittance: Remittance) -> int:
+    """Σ CLP04 − Σ PLB − BPR02 in cents: 0 where the transaction balances."""
+    paid = sum(claim.paid for claim in remittance.claims)
+    return paid - sum(item.cents for item in remittance.provider) - (remittance.amount or 0)

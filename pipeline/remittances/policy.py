@@ -3,7 +3,7 @@
 The group code says who bears an amount, the reason code (CARC) why. `schemas/remittances/carc.csv` gives each reason a
 meaning in our own words, a category, and a policy; here the two meet:
 
-    PR            the patient's share, whatever the reason
+    PR            the patient's share, whatever the reason; where the payer has sent the claim on, first the next payer's
     CO write_off  written off to adjustment:<category>, for the reasons that the table lists as such
     CO capitation written off to adjustment:capitation; paid 0 by capitation is not a denial
     CO otherwise  denied: the money stays with the payer's receivable, and a person works it
@@ -30,6 +30,10 @@ STATUSES = {
     "1": "processed", "2": "processed", "3": "processed", "19": "processed", "20": "processed", "21": "processed",
     "4": "not_recognised", "22": "reversal", "23": "forwarded", "25": "predetermination",
 }  # fmt: skip
+#: processed, and sent on by the payer to the patient's next one
+SENT_ON = frozenset({"19", "20", "21"})
+#: what an earlier payer decided: in the remittance of a later payer it is information, not an adjustment
+EARLIER_PAYER = ("OA", "23")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,14 @@ def kind(group: str, number: str) -> Kind:
 
 
 @cache
-def account(group: str, number: str) -> str | None:
-    """Where the amount moves to from the payer's receivable; None: it stays there."""
+def account(group: str, number: str, sent_on: bool = False) -> str | None:
+    """Where the amount moves to from the payer's receivable; None: it stays there.
+
+    `sent_on`: the payer has sent the claim on to the patient's next payer (CLP02 19–21, or NM1*TT).
+    """
     what = kind(group, number)
     if what == "patient":
-        return accounts.PATIENT
+        return accounts.NEXT_PAYER if sent_on else accounts.PATIENT
     return accounts.adjustment(reason(number).category) if what in ("write_off", "capitation") else None
 
 

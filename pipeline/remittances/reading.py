@@ -60,6 +60,7 @@ class Claim:
     payer_claim_number: str
     original_reference: str
     remarks: str
+    sent_on: bool = False  # NM1*TT names a payer to whom the claim was sent on
     adjustments: list[tuple[str, str, int]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     adjusted: int = 0
@@ -99,14 +100,23 @@ class Remittance:
     trace: str
     origin: str
     content_hash: str
+    receiver: str = ""  # ISA08
+    payees: tuple[str, ...] = ()  # 1000B: N104 and REF*TJ, whatever of them is given
     claims: list[Claim] = field(default_factory=list)
     provider: list[ProviderAdjustment] = field(default_factory=list)
     illegible: int = 0  # amounts that are not there though they must be
+    known_as: str = ""  # its id in the register, where it came before
 
     @property
     def remittance_id(self) -> str:
-        """Hash of what identifies the payment: origin, trace, amount, date."""
-        parts = [self.origin, self.trace, str(self.amount), self.payment_date.isoformat() if self.payment_date else ""]
+        """Hash of the payment (origin, trace, amount, date) and of what is said of it: another content is another id.
+
+        That a payment posts once is not held by this id but by origin and trace (see `stage`).
+        """
+        if self.known_as:
+            return self.known_as
+        on = self.payment_date.isoformat() if self.payment_date else ""
+        parts = [self.origin, self.trace, str(self.amount), on, self.content_hash]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
@@ -120,13 +130,15 @@ def read(tables: Mapping[str, pa.Table], file_id: str) -> list[Remittance]:
     """The remittances of one file, in its order."""
     have = {name: tables[name] if name in tables else shapes.empty(name) for name in TABLES}
     hashes = _content_hashes(have)
+    receivers = _receivers(tables)
     found: dict[int, Remittance] = {}
     payments = have["835.payments"]
     for row, amount in zip(payments.to_pylist(), cents(payments.column("amount")), strict=True):
         found[row["set_number"]] = Remittance(
             file_id, row["set_number"], row["segment"], amount, row["credit_debit"] == "D", row["handling"] or "",
             row["method"] or "", row["payment_date"] or row["production_date"], row["trace"] or "", row["origin"] or "",
-            hashes.get(row["set_number"], ""),
+            hashes.get(row["set_number"], ""), receivers.get(row["set_number"], ""),
+            tuple(text for text in (row["payee_id"], row["payee_tin"]) if text),
         )  # fmt: skip
     claims = _claims(have["835.claims"], found)
     lines = _lines(have["835.service_lines"], claims)
@@ -141,6 +153,14 @@ def read(tables: Mapping[str, pa.Table], file_id: str) -> list[Remittance]:
     return list(found.values())
 
 
+def _receivers(tables: Mapping[str, pa.Table]) -> dict[int, str]:
+    """Set number → ISA08 of its interchange."""
+    if "interchanges" not in tables:
+        return {}
+    rows = _columns(tables["interchanges"], "level", "set_number", "receiver_id")
+    return {number: receiver or "" for level, number, receiver in rows if level == "set"}
+
+
 def _columns(table: pa.Table, *names: str) -> Any:
     return zip(*(table.column(name).to_pylist() for name in names), strict=True)
 
@@ -149,15 +169,15 @@ def _claims(table: pa.Table, found: Mapping[int, Remittance]) -> dict[tuple[int,
     claims: dict[tuple[int, int], Claim] = {}
     text = _columns(
         table, "set_number", "claim_number", "segment", "claim_id", "status", "payer_claim_number", "original_reference",
-        "remarks",
+        "remarks", "crossover_payer", "crossover_payer_id",
     )  # fmt: skip
     money = zip(*(cents(table.column(name)) for name in ("charge", "paid", "patient_responsibility")), strict=True)
-    for (set_number, number, segment, claim_id, status, payer_number, original, remarks), (
+    for (set_number, number, segment, claim_id, status, payer_number, original, remarks, next_name, next_id), (
         charge, paid, patient,
     ) in zip(text, money, strict=True):  # fmt: skip
         claim = Claim(
             number, segment, claim_id or "", status or "", charge or 0, paid or 0, patient, payer_number or "",
-            original or "", remarks or "",
+            original or "", remarks or "", bool(next_name or next_id),
         )  # fmt: skip
         remittance = found[set_number]
         remittance.illegible += (charge is None) + (paid is None)

@@ -1,11 +1,13 @@
 """Remittances: an 835 is read, balanced, and posted; once, whatever its file is called.
 
-Theory. A remittance is known by origin, trace, amount and date (`remittance_id`); its content by a hash that leaves the
-envelope out. Known key and known content: nothing happens. Known key and other content, or no balance: it is held, and a
-person decides. Each claim payment (CLP) is one ledger transaction of its own, so the ledger is a sum that does not depend
-on the order in which files come. What cannot be placed yet (no such claim, a reversal before its original) is kept as an
-exception, its money in `unapplied:remittance`; every run tries the exceptions again, and a settled one leaves the ledger as
-if it had been placed at once.
+Theory. A payment is known by its payer and its trace; what is said of it, by a hash that leaves the envelope out. Each content
+that comes is a row of `remittances`. Of one payment at most one content posts by itself: known content changes nothing, a
+content that cannot post (it does not balance, it is not ours, its payer is unknown) is held and gives way to its
+correction, and another content of a payment that is posted, be it another date or amount, goes to a person. Each claim
+payment (CLP) is one ledger transaction of its own, so the ledger is a sum that does not depend on the order in which files
+come. What cannot be placed yet (no such claim, a reversal before its original) is kept as an exception, its money in
+`unapplied:remittance`; every run tries the exceptions again, and a settled one leaves the ledger as if it had been placed
+at once. Persons release, discard and apply through `decide` by the same posting.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pipeline.ledger import accounts, posting
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
 from pipeline.remittances import balance, lines, policy, reading
+from pipeline.remittances.addressee import Addressee
 from pipeline.remittances.reading import Claim, Remittance
 from pipeline.store import Store, received
 from pipeline.store import register as r
@@ -36,11 +39,12 @@ KINDS = ("835", "mixed")
 #: `files.reason` of a mixed file whose acknowledgments have been read already (see acknowledgments.stage)
 ACKNOWLEDGMENTS_READ = "acknowledgments read"
 _ACKNOWLEDGMENTS = ("TA1.interchanges", "999.sets", "277CA.statuses")
-NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN = (
-    "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong",
+NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN, CHARGE_TOO_HIGH = (
+    "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong", "charge-too-high",
 )  # fmt: skip
+CONFLICT, UNKNOWN_PAYER, NO_KEY = "835.conflict", "835.payer", "835.key"
 #: exceptions that a later file can settle
-_RETRIED = (NOT_FOUND, NO_ORIGINAL)
+_RETRIED = (NOT_FOUND, NO_ORIGINAL, CHARGE_TOO_HIGH)
 _WORK_DAYS = 5
 _CHUNK = 500
 
@@ -59,11 +63,23 @@ class _File:
 
 
 @dataclass(slots=True)
+class _Known:
+    """A content of a payment that the register, or this run, has already."""
+
+    remittance_id: str
+    origin: str
+    payer_key: str
+    content_hash: str
+    state: str
+
+
+@dataclass(slots=True)
 class _Payment:
     """A CLP on its way into the ledger, or there already (`claim` is None then)."""
 
     remittance_id: str
     number: int
+    set_number: int
     paid_on: date
     clearing_key: str
     file_id: str
@@ -81,6 +97,7 @@ class _Payment:
     reason: str = ""
     reverses: str = ""
     was_exception: bool = False
+    by_person: bool = False  # a person has named its claim
     entries: tuple[Entry, ...] = ()
 
     @property
@@ -97,7 +114,7 @@ def run(store: Store, on: date) -> dict[str, int]:
     profiles = payers.load_profiles(store.settings.payers_dir)
 
     def record(connection: sa.Connection, files: list[_File], counts: dict[str, int]) -> None:
-        _Posting(store, connection, on, profiles, counts).run(files)
+        Posting(store, connection, on, profiles, counts).run(files)
 
     return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row), record, unless=READ_MARK)
 
@@ -118,7 +135,7 @@ def _read(store: Store, row: Any) -> _File:
     return file
 
 
-class _Posting:
+class Posting:
     """One run within one register transaction."""
 
     def __init__(
@@ -127,26 +144,33 @@ class _Posting:
     ) -> None:  # fmt: skip
         self.store, self.connection, self.on, self.profiles, self.counts = store, connection, on, profiles, counts
         self.origins = {origin: key for key, p in profiles.items() for origin in p.remittance_origins}
+        self.addressee = Addressee(store, connection, profiles)
         self.items: list[WorkItem] = []
+        self.replaced: list[str] = []  # remittances that gave way in this run
         self.transactions: list[Transaction] = []
         self.closing: dict[str, list[str]] = defaultdict(list)  # reason of closing → subjects
 
-    def run(self, files: Sequence[_File]) -> None:
-        accepted = self._remittances(files)
+    def run(
+        self, files: Sequence[_File], released: Sequence[tuple[Remittance, str]] = (), applied: Mapping[str, str] | None = None
+    ) -> None:  # fmt: skip
+        """Post what came; what a person `released` (with its payer's key); and exceptions that a person `applied`: the
+        payment's key → our claim."""
+        accepted = [*self._remittances(files), *released]
         fresh = [
             _Payment(
-                remittance.remittance_id, claim.number, remittance.payment_date or self.on, key, remittance.file_id,
-                claim.status, claim.charge, claim.paid, claim.stated_id, claim.payer_claim_number, claim,
+                remittance.remittance_id, claim.number, remittance.set_number, remittance.payment_date or self.on, key,
+                remittance.file_id, claim.status, claim.charge, claim.paid, claim.stated_id, claim.payer_claim_number, claim,
             )
             for remittance, key in accepted
             for claim in remittance.claims
         ]  # fmt: skip
-        pending = self._pending()
+        pending = self._pending(applied or {})
         known = self._claims({p.stated_id for p in fresh} | {p.stated_id for p in pending})
         history = self._history([p.stated_id for p in [*fresh, *pending] if p.stated_id in known])
         settled = self._settle(fresh, pending, known, history)
         for remittance, key in accepted:
             self._provider_adjustments(remittance, key)
+            self._difference(remittance, key)
         posted = posting.post(self.connection, self.transactions)
         self.counts["transactions"] += posted
         self._record(fresh, settled)
@@ -155,14 +179,14 @@ class _Posting:
         for reason, subjects in self.closing.items():
             for queue in ("remittance", "denial"):
                 close_items(self.connection, queue, subjects, reason)
-        self.counts["work_items"] += open_items(self.connection, self.items)
+        gone = set(self.replaced)  # what came and gave way in one run was nobody's work
+        self.counts["work_items"] += open_items(self.connection, (i for i in self.items if i.subject not in gone))
 
     # --- files and remittances ---------------------------------------------------------------------------------------
 
     def _remittances(self, files: Sequence[_File]) -> list[tuple[Remittance, str]]:
         """Sort what came into new, known, held and unusable; returns the new ones to post with their payer's key."""
-        ids = [m.remittance_id for file in files for m in file.remittances]
-        known = self._known_remittances(ids)
+        known = self._known_remittances(m.trace for file in files for m in file.remittances)
         accepted: list[tuple[Remittance, str]] = []
         marks: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
@@ -175,7 +199,7 @@ class _Posting:
                 continue
             for remittance in file.remittances:
                 findings += file.balances[remittance.set_number]
-                key = self.origins.get(remittance.origin) or (file.payer_key if file.payer_key in self.profiles else "")
+                key = self.payer_of(remittance, file.payer_key)
                 outcome = self._one(remittance, key, file, known, rows, findings)
                 self.counts[f"remittances_{outcome}"] += 1
                 if outcome == "posted":
@@ -185,13 +209,20 @@ class _Posting:
                 marks.append({"file_id": file.file_id, "state": "archived", "reason": READ_MARK})
             else:
                 marks.append({"file_id": file.file_id, "state": "processed", "reason": ""})
-        insert_new(self.connection, r.remittances, rows)
+        if rows:  # not insert_new: a second posting of one trace must fail, not be left out while its claims are posted
+            self.connection.execute(sa.insert(r.remittances), rows)
+        gone = [{"remittance_id": identity, "state": "replaced"} for identity in self.replaced]
+        update_rows(self.connection, r.remittances, "remittance_id", gone, ["state"])
         update_rows(self.connection, r.files, "file_id", marks, ["state", "reason"])
         record_findings(self.connection, STAGE, self.on, findings)
         return accepted
 
+    def payer_of(self, remittance: Remittance, route: str) -> str:
+        """Key of the payer's profile: by the origin, else by the route that the file came by; empty: nobody knows it."""
+        return self.origins.get(remittance.origin) or (route if route in self.profiles else "")
+
     def _one(
-        self, remittance: Remittance, key: str, file: _File, known: dict[str, str], rows: list[dict[str, Any]],
+        self, remittance: Remittance, key: str, file: _File, known: dict[str, list[_Known]], rows: list[dict[str, Any]],
         findings: list[Finding],
     ) -> str:  # fmt: skip
         """posted, held, known, conflict or unusable."""
@@ -205,53 +236,76 @@ class _Posting:
             if not value
         ]  # fmt: skip
         if missing:
-            findings.append(
-                self._finding(remittance, "835.key", f"{', '.join(missing)} missing: nothing can be matched.")
-            )
-            self._item(identity, "835.key", "A remittance cannot be identified",
+            findings.append(self._finding(remittance, NO_KEY, f"{', '.join(missing)} missing: nothing can be matched."))
+            self._item(identity, NO_KEY, "A remittance cannot be identified",
                        f"Set {remittance.set_number} of file {file.file_id} lacks {', '.join(missing)}; it was not posted.",
                        "Ask the payer for a corrected remittance.", remittance.amount or 0, key)  # fmt: skip
             return "unusable"
-        if identity in known:
-            if known[identity] == remittance.content_hash:
-                return "known"
-            findings.append(
-                self._finding(
-                    remittance, "835.conflict", "A remittance with this key and other content is known already."
-                )
-            )
-            self._item(identity, "835.conflict", "The payer sent one remittance with two contents",
-                       f"Trace {remittance.trace} of {remittance.payment_date} is known with other content; file "
-                       f"{file.file_id} was not posted.",
-                       "Compare the two files and ask the payer which one holds.", remittance.amount or 0, key,
-                       reference=remittance.content_hash)  # fmt: skip
-            return "conflict"
-        known[identity] = remittance.content_hash
-        errors = [f for f in file.balances[remittance.set_number] if f.severity == "error"]
-        reason = ""
-        if errors:
-            reason = errors[0].rule
-            self._item(identity, reason, "A remittance does not balance",
-                       f"Trace {remittance.trace} of {remittance.payment_date}: {errors[0].message} "
-                       f"{len(errors)} places in all. Nothing of it was posted.",
-                       "Ask the payer for a corrected remittance; the deposit waits in suspense.",
-                       remittance.amount or 0, key)  # fmt: skip
-        elif not key:
-            reason = "835.payer"
-            findings.append(self._finding(remittance, reason, "No payer profile has this origin (TRN03)."))
-            self._item(identity, reason, "A remittance of a payer that is not known",
-                       f"Trace {remittance.trace} of {remittance.payment_date}: no payer profile names its origin.",
-                       "Add the origin to `remittance_origins` of the payer's profile, then post it by hand.",
-                       remittance.amount or 0, key)  # fmt: skip
+        family = [k for k in known[remittance.trace] if k.origin == remittance.origin or (key and k.payer_key == key)]
+        if any(k.content_hash == remittance.content_hash for k in family):
+            return "known"
+        reason = self._why_held(remittance, key, file.balances[remittance.set_number], family, findings)
+        if reason != CONFLICT:
+            self._replace([k for k in family if k.state == "held"])
+        state = "held" if reason else "posted"
+        known[remittance.trace].append(
+            _Known(identity, remittance.origin, key or "unknown", remittance.content_hash, state)
+        )
         rows.append(
             {
                 "remittance_id": identity, "payer_key": key or "unknown", "origin": remittance.origin,
                 "trace": remittance.trace, "amount_cents": remittance.amount, "payment_date": remittance.payment_date,
                 "method": remittance.method[:3], "file_id": remittance.file_id, "set_number": remittance.set_number,
-                "content_hash": remittance.content_hash, "state": "held" if reason else "posted", "reason": reason,
+                "content_hash": remittance.content_hash, "state": state, "reason": reason, "decision_id": "",
             }
         )  # fmt: skip
-        return "held" if reason else "posted"
+        return "conflict" if reason == CONFLICT else state
+
+    def _why_held(
+        self, remittance: Remittance, key: str, checked: Sequence[Finding], family: Sequence[_Known], findings: list[Finding]
+    ) -> str:  # fmt: skip
+        """The rule for which a new content may not post by itself, told as a finding and a work item; empty: it may."""
+        where = f"Trace {remittance.trace} of {remittance.payment_date}"
+        if any(k.state == "posted" for k in family):
+            findings.append(
+                self._finding(remittance, CONFLICT, "A payment of this payer and trace is posted already, with other content.")
+            )  # fmt: skip
+            self._item(remittance.remittance_id, CONFLICT, "The payer sent one payment with two contents",
+                       f"{where}: a remittance with its trace is posted already, with another date, amount or content; this one "
+                       f"was not posted (file {remittance.file_id}).",
+                       "Compare the two and ask the payer which one holds. Discard this one; release it only if it is a payment "
+                       "of its own.",
+                       remittance.amount or 0, key)  # fmt: skip
+            return CONFLICT
+        errors = [f for f in checked if f.severity == "error"]
+        if errors:
+            self._item(remittance.remittance_id, errors[0].rule, "A remittance does not balance",
+                       f"{where}: {errors[0].message} {len(errors)} places in all. Nothing of it was posted.",
+                       "Ask the payer for a corrected remittance, which replaces this one; the deposit waits in suspense.",
+                       remittance.amount or 0, key)  # fmt: skip
+            return errors[0].rule
+        strange = self.addressee.problem(remittance)
+        if strange:
+            findings.append(strange)
+            self._item(remittance.remittance_id, strange.rule, "A remittance that is not ours",
+                       f"{where}: {strange.message} Nothing of it was posted.", strange.fix, remittance.amount or 0, key)  # fmt: skip
+            return strange.rule
+        if not key:
+            findings.append(self._finding(remittance, UNKNOWN_PAYER, "No payer profile has this origin (TRN03)."))
+            self._item(remittance.remittance_id, UNKNOWN_PAYER, "A remittance of a payer that is not known",
+                       f"{where}: no payer profile names its origin.",
+                       "Add the origin to `remittance_origins` of the payer's profile, then release the remittance.",
+                       remittance.amount or 0, key)  # fmt: skip
+            return UNKNOWN_PAYER
+        return ""
+
+    def _replace(self, held: Sequence[_Known]) -> None:
+        """Held contents give way to a newer one; nothing of them was ever posted."""
+        for one in held:
+            one.state = "replaced"
+            self.closing["replaced by a newer remittance of its trace"].append(one.remittance_id)
+            self.counts["remittances_replaced"] += 1
+        self.replaced += [one.remittance_id for one in held]
 
     def _quarantine(self, file: _File) -> dict[str, Any]:
         first = next((f for f in file.findings if f.severity == "error"), None)
@@ -286,12 +340,16 @@ class _Posting:
 
     # --- what the register knows -------------------------------------------------------------------------------------
 
-    def _known_remittances(self, ids: Iterable[str]) -> dict[str, str]:
+    def _known_remittances(self, traces: Iterable[str]) -> dict[str, list[_Known]]:
+        """Trace → what is known of it, of any payer."""
         columns = r.remittances.c
-        found: dict[str, str] = {}
-        for part in _chunks(sorted(set(ids))):
-            query = sa.select(columns.remittance_id, columns.content_hash).where(columns.remittance_id.in_(part))
-            found |= {row.remittance_id: row.content_hash for row in self.connection.execute(query)}
+        found: dict[str, list[_Known]] = defaultdict(list)
+        for part in _chunks(sorted({trace for trace in traces if trace})):
+            query = sa.select(
+                columns.trace, columns.remittance_id, columns.origin, columns.payer_key, columns.content_hash, columns.state
+            ).where(columns.trace.in_(part))  # fmt: skip
+            for trace, *row in self.connection.execute(query.order_by(columns.remittance_id)):
+                found[trace].append(_Known(*row))
         return found
 
     def _claims(self, ids: Iterable[str]) -> dict[str, Any]:
@@ -308,13 +366,19 @@ class _Posting:
     def _stored(self) -> sa.Select[Any]:
         return sa.select(
             r.remittance_claims, r.remittances.c.payment_date, r.remittances.c.payer_key, r.remittances.c.file_id,
+            r.remittances.c.set_number,
         ).join_from(r.remittance_claims, r.remittances,
                     r.remittance_claims.c.remittance_id == r.remittances.c.remittance_id)  # fmt: skip
 
-    def _pending(self) -> list[_Payment]:
+    def _pending(self, applied: Mapping[str, str]) -> list[_Payment]:
+        """Exceptions that may be settled now; those that a person applied with the claim that he named."""
         columns = r.remittance_claims.c
         query = self._stored().where(columns.state == "exception", columns.reason.in_(_RETRIED))
-        return sorted((_stored_payment(row) for row in self.connection.execute(query)), key=lambda p: p.order)
+        found = sorted((_stored_payment(row) for row in self.connection.execute(query)), key=lambda p: p.order)
+        for payment in found:
+            if payment.key in applied:
+                payment.stated_id, payment.reason, payment.by_person = applied[payment.key], NOT_FOUND, True
+        return found
 
     def _history(self, claim_ids: Iterable[str]) -> dict[str, list[_Payment]]:
         """Claim → its payments that are posted, in their order."""
@@ -342,14 +406,10 @@ class _Posting:
             else:
                 payment.claim_id = payment.stated_id
                 (reversals if payment.status == "22" else originals).append(payment)
-        found = [p for p in pending if p.reason == NOT_FOUND and p.stated_id in known]
+        found = [p for p in pending if p.reason in (NOT_FOUND, CHARGE_TOO_HIGH) and not self._problem(p, known)]
         waiting = [p for p in pending if p.reason == NO_ORIGINAL]
         self._reread(found)
         for payment in found:
-            problem = self._problem(payment, known)
-            if problem:
-                payment.reason = problem
-                continue
             payment.claim_id = payment.stated_id
             (waiting if payment.status == "22" else originals).append(payment)
         for payment in originals:
@@ -376,7 +436,11 @@ class _Posting:
             return UNKNOWN_STATUS
         if (payment.charge > 0) if payment.status == "22" else (payment.charge < 0):
             return WRONG_SIGN
-        return "" if payment.stated_id in known else NOT_FOUND
+        ours = known.get(payment.stated_id)
+        if ours is None:
+            return NOT_FOUND
+        decided = policy.STATUSES[payment.status] == "processed" and not payment.by_person
+        return CHARGE_TOO_HIGH if decided and payment.charge > ours.charge_cents else ""
 
     def _reread(self, payments: Sequence[_Payment]) -> None:
         """Give exceptions of earlier files their claim back, from the archived bytes."""
@@ -386,32 +450,37 @@ class _Posting:
                 wanted[payment.file_id].append(payment)
         for file_id, of_file in sorted(wanted.items()):
             tables = transactions.read(self.store.archive.get(file_id), file=file_id).tables
-            claims = {
-                (m.remittance_id, claim.number): claim for m in reading.read(tables, file_id) for claim in m.claims
-            }
+            claims = {(m.set_number, claim.number): claim for m in reading.read(tables, file_id) for claim in m.claims}
             for payment in of_file:
-                payment.claim = claims[payment.remittance_id, payment.number]
+                payment.claim = claims[payment.set_number, payment.number]
 
     def _place(self, payment: _Payment, ours: Any) -> None:
-        """Post a payment (not a reversal) by the policy of its reasons."""
+        """Post a payment (not a reversal) by the policy of its reasons.
+
+        The payer that we billed settles its own receivable; another payer, to which the claim was sent on, the next payer's.
+        """
         claim = payment.claim
         assert claim is not None
+        receivable = (
+            accounts.receivable(ours.payer_key) if payment.clearing_key == ours.payer_key else accounts.NEXT_PAYER
+        )
+        sent_on = payment.status in policy.SENT_ON or claim.sent_on
         entries = []
         if payment.paid:
             entries.append(Entry(accounts.clearing(payment.clearing_key), payment.paid, payment.claim_id))
         if policy.STATUSES[payment.status] == "processed":
             for group, reason, cents in claim.adjustments:
-                account = policy.account(group, reason)
-                if account is None or not cents:
+                account = policy.account(group, reason, sent_on)
+                if account is None or account == receivable or not cents:
                     continue
                 entries.append(Entry(account, cents, payment.claim_id, f"{group}-{reason}"))
                 if account == accounts.PATIENT:
                     payment.patient += cents
-                else:
+                elif account != accounts.NEXT_PAYER:
                     payment.adjusted += cents
         moved = sum(e.cents for e in entries)
         if entries:
-            entries.append(Entry(accounts.receivable(ours.payer_key), -moved, payment.claim_id))
+            entries.append(Entry(receivable, -moved, payment.claim_id))
         payment.outcome = policy.outcome(payment.status, payment.paid, claim.adjustments)
         payment.state, payment.reason, payment.entries = "posted", "", tuple(entries)
         self.transactions.append(self._transaction(payment, "payment", payment.entries))
@@ -420,7 +489,7 @@ class _Posting:
     def _reverse(self, reversals: Sequence[_Payment], history: dict[str, list[_Payment]]) -> list[_Payment]:
         """Undo the payments that reversals take back, entry by entry; returns the reversals that were placed.
 
-        A reversal's original is a posted payment of the same claim with the negated charge and payment, not yet reversed,
+        A reversal's original is a posted payment of the same claim and payer with the negated charge and payment, not yet reversed,
         whose posted adjustments the reversal negates under the same group and reason.
         """
         if not reversals:
@@ -501,6 +570,16 @@ class _Posting:
             )
             self.counts["provider_adjustments"] += len(entries) // 2
 
+    def _difference(self, remittance: Remittance, key: str) -> None:
+        """What a remittance that a person released does not add up to, so that clearing still receives exactly BPR02."""
+        difference = balance.difference(remittance)
+        if difference:
+            entries = (
+                Entry(accounts.clearing(key), -difference, None, "BPR02"),
+                Entry(accounts.DIFFERENCE, difference, None, "BPR02"),
+            )
+            self.transactions.append(Transaction(self.on, "difference", "BPR02", entries, remittance.remittance_id))
+
     def _transaction(self, payment: _Payment, kind: str, entries: tuple[Entry, ...]) -> Transaction:
         return Transaction(self.on, kind, str(payment.number), entries, payment.remittance_id)
 
@@ -558,6 +637,7 @@ class _Posting:
         standing_payments = [p for p in placed if p.key not in taken_back]
         for payment in standing_payments:
             self._denials(payment, known[payment.claim_id or ""])
+        self._charges(standing_payments, known)
         self._line_problems(standing_payments, known)
         self._overposted(sorted({p.claim_id or "" for p in [*placed, *fresh, *settled] if p.claim_id}), known)
 
@@ -570,6 +650,8 @@ class _Posting:
             return
         denied = [a for a in claim.adjustments if a[2] > 0 and policy.is_denial(a[0], a[1])]
         review = [a for a in claim.adjustments if a[2] and policy.kind(a[0], a[1]) == "review"]
+        if payment.clearing_key != ours.payer_key:
+            review = [a for a in review if (a[0], a[1]) != policy.EARLIER_PAYER]
         if denied:
             self._denial(payment, denied, ours)
         if review:
@@ -578,6 +660,24 @@ class _Posting:
             self._item(payment.key, f"{group}-{number}", f"To be looked at: {policy.reason(number).meaning}",
                        f"{reason} It is neither written off nor billed to the patient.", action,
                        abs(sum(a[2] for a in review)), ours.payer_key, payment.claim_id)  # fmt: skip
+
+    def _charges(self, payments: Sequence[_Payment], known: Mapping[str, Any]) -> None:
+        """Claims whose payer decided less than we billed. A payer may split a claim over several CLP of one remittance."""
+        decided: dict[tuple[str, str], list[_Payment]] = defaultdict(list)
+        for payment in payments:
+            if policy.STATUSES[payment.status] == "processed":
+                decided[payment.remittance_id, payment.claim_id or ""].append(payment)
+        for (_, claim_id), parts in decided.items():
+            ours = known[claim_id]
+            missing = ours.charge_cents - sum(p.charge for p in parts)
+            if missing > 0:
+                first = min(parts, key=lambda p: p.number)
+                self._item(first.key, "charge-too-low", "The payer decided a smaller charge than we billed",
+                           f"Claim {first.number} of remittance {first.remittance_id}: the payer's charge (CLP03) is "
+                           f"{shown(missing)} less than the claim's. Its money is posted; the rest stays in the receivable.",
+                           "Look for lines that the payer has lost or will decide apart; ask the payer.",
+                           missing, first.clearing_key, claim_id)  # fmt: skip
+                self.counts["charge_too_low"] += 1
 
     def _denial(self, payment: _Payment, denied: list[tuple[str, str, int]], ours: Any) -> None:
         claim = payment.claim
@@ -642,14 +742,15 @@ class _Posting:
             return
         over, fine = {}, []
         for claim_id, by_account in posting.claim_balances(self.connection, claim_ids).items():
-            left = sum(c for account, c in by_account.items() if account.startswith("receivable:payer:"))
+            payers_owe = sum(c for account, c in by_account.items() if account.startswith("receivable:payer:"))
+            left = min(payers_owe, 0) + min(by_account.get(accounts.NEXT_PAYER, 0), 0)
             if left < 0:
                 over[claim_id] = left
             else:
                 fine.append(claim_id)
         for claim_id, left in over.items():
             self._item(claim_id, "overposted", "More was settled than was charged",
-                       f"The payer's receivable of the claim stands at {shown(left)}: payments, write-offs and the patient's "
+                       f"What payers owe on the claim stands at {shown(left)}: payments, write-offs and the patient's "
                        "share are more than the charge.",
                        "Look for a payment that came twice or a reversal that is missing; refund what is not ours.",
                        -left, known[claim_id].payer_key, claim_id)  # fmt: skip
@@ -682,7 +783,7 @@ def standing(payments: Sequence[_Payment]) -> str | None:
 
 def _stored_payment(row: Any) -> _Payment:
     return _Payment(
-        row.remittance_id, row.claim_number, row.payment_date, row.payer_key, row.file_id, row.status, row.charge_cents,
+        row.remittance_id, row.claim_number, row.set_number, row.payment_date, row.payer_key, row.file_id, row.status, row.charge_cents,
         row.paid_cents, row.claim_id_stated, row.payer_claim_number, None, row.claim_id, row.outcome, row.adjusted_cents,
         row.patient_cents, row.state, row.reason, row.reverses, row.state == "exception",
     )  # fmt: skip
@@ -700,7 +801,8 @@ def _negated(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 
 def _mirrors(reversal: _Payment, original: _Payment) -> bool:
-    return original.charge == -reversal.charge and original.paid == -reversal.paid
+    same_payer = original.clearing_key == reversal.clearing_key
+    return same_payer and original.charge == -reversal.charge and original.paid == -reversal.paid
 
 
 def _negates(reversal: _Payment, original: _Payment) -> bool:
@@ -724,6 +826,8 @@ _EXCEPTION_WORDS = {
                   "Nothing, if the original is still to come; else ask the payer what it takes back."),
     UNKNOWN_STATUS: ("A claim status that the guide does not know", "its status code has no meaning in version 5010.",
                      "Ask the payer what it means."),
+    CHARGE_TOO_HIGH: ("The payer decided a larger charge than we billed", "its charge (CLP03) is more than the claim's.",
+                      "Compare it with the claim: if the payment is ours, apply it to the claim; else ask the payer to take it back."),
     WRONG_SIGN: ("A claim payment with the wrong sign", "a reversal must be negative and a payment positive.",
                  "Ask the payer for a corrected remittance."),
 }  # fmt: skip

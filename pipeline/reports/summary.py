@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -527,19 +528,25 @@ def _accounts(connection: sa.Connection) -> list[tuple[str, int]]:
 
 
 def _deposits(connection: sa.Connection) -> list[Deposit]:
+    """The bank's deposits; one that is matched in part is shown as its parts."""
     d, m = r.deposits.c, r.matches.c
     rows = connection.execute(
-        sa.select(d.deposit_date, d.amount_cents, d.trace, m.deposit_id, m.method)
+        sa.select(d.deposit_id, d.deposit_date, d.amount_cents, d.trace, m.method, m.remittance_id, m.cents)
         .select_from(r.deposits.outerjoin(r.matches, m.deposit_id == d.deposit_id))
-        .order_by(d.deposit_date, d.trace, d.deposit_id)
-    )
-
-    def state(row: Any) -> str:
-        if row.deposit_id is None:
-            return "suspense"
-        return "not_claims" if row.method == "not_claims" else "matched"
-
-    return [Deposit(x.deposit_date, x.amount_cents, x.trace, state(x)) for x in rows]
+        .order_by(d.deposit_date, d.trace, d.deposit_id, m.match_id)
+    ).fetchall()
+    found = []
+    for _, group in groupby(rows, key=lambda row: row.deposit_id):
+        parts = list(group)
+        first, left = parts[0], parts[0].amount_cents
+        for part in parts:
+            if part.cents is not None:
+                state = "not_claims" if part.remittance_id is None else "matched"
+                found.append(Deposit(part.deposit_date, part.cents, part.trace, state))
+                left -= part.cents
+        if left:
+            found.append(Deposit(first.deposit_date, left, first.trace, "suspense"))
+    return found
 
 
 def _tie(connection: sa.Connection, deposits: list[Deposit]) -> list[TieDay]:

@@ -1,4 +1,4 @@
-"""The work queues on the command line: grouped by cause, item by item, and the two changes a person makes."""
+"""The work queues on the command line: grouped by cause, item by item, and who works them. What is done about one: `work_actions`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pipeline.store import Store, decisions
 from pipeline.store import register as r
 
 _W = r.work_items.c
+_D = r.item_decisions.c
 _FINDINGS_SHOWN = 40
 _INTAKE = "intake."  # begins the rules of intake: an item of one is about an extract
 
@@ -56,7 +57,8 @@ def _rows(store: Store, query: sa.Select[Any], queue: str | None) -> list[dict[s
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _find(connection: sa.Connection, item: str) -> dict[str, Any]:
+def find(connection: sa.Connection, item: str) -> dict[str, Any]:
+    """The item whose id begins so. Terminal where there is none, or more than one."""
     rows = connection.execute(
         sa.select(r.work_items).where(_W.item_id.startswith(item, autoescape=True)).limit(2)
     ).mappings().all()  # fmt: skip
@@ -70,7 +72,7 @@ def one(store: Store, item: str) -> dict[str, Any]:
     """One item with the findings of its subject and, where it is about a visit, where the visit stands in the source."""
     f = r.findings.c
     with store.read() as connection:
-        found = _find(connection, item)
+        found = find(connection, item)
         visit = visits(connection, [found]).get(found["item_id"], ("", ""))
         if found["queue"] == "file" and found["cause"].startswith(_INTAKE):
             mine = _of_extract(found)
@@ -81,7 +83,15 @@ def one(store: Store, item: str) -> dict[str, Any]:
             .where(mine)
             .order_by(f.severity, f.rule, f.file, sa.func.length(f.source), f.source, f.finding_id)
         ).mappings()
-        return found | {"visit": visit[0], "source": visit[1], "findings": [dict(x) for x in findings]}
+        decided = connection.execute(
+            sa.select(_D.action, _D.target, _D.actor, _D.reason, _D.on_date)
+            .where(_D.item_id == found["item_id"])
+            .order_by(_D.on_date, _D.decision_id)
+        ).mappings()
+        return found | {
+            "visit": visit[0], "source": visit[1], "findings": [dict(x) for x in findings],
+            "decisions": [dict(x) for x in decided],
+        }  # fmt: skip
 
 
 def _of_extract(item: Mapping[str, Any]) -> sa.ColumnElement[bool]:
@@ -102,36 +112,37 @@ def assign(store: Store, item: str, owner: str) -> str:
     return _change(store, item, owner=owner)
 
 
-def resolve(store: Store, item: str, note: str) -> str:
-    """Close an open item with a note of what was done; returns its whole id. Terminal where it is done already."""
-    return _change(store, item, state="done", resolution=note)
-
-
 def decide(store: Store, item: str, action: decisions.Action, note: str, actor: str, on: date) -> str:
     """Answer an open item about a claim that a payer has seen: approve, keep or resend. Terminal where that is no answer to
     it; the item stays open then."""
     with store.begin() as connection:
-        found = _find(connection, item)
-        if found["state"] == "open":
-            decisions.decide(connection, found, action, actor=actor, reason=note, on=on)
-        _set(connection, found, state="done", resolution=f"{action} by {actor}: {note}")
+        found = find(connection, item)
+        require_open(found)
+        decisions.decide(connection, found, action, actor=actor, reason=note, on=on)
+        close(connection, found["item_id"], f"{action} by {actor}: {note}")
         return str(found["item_id"])
 
 
 def _change(store: Store, item: str, **values: str) -> str:
-    """The note of a closed item is what was done: nothing is written over it."""
     with store.begin() as connection:
-        found = _find(connection, item)
-        _set(connection, found, **values)
+        found = find(connection, item)
+        require_open(found)
+        connection.execute(sa.update(r.work_items).where(_W.item_id == found["item_id"]).values(**values))
         return str(found["item_id"])
 
 
-def _set(connection: sa.Connection, found: Mapping[str, Any], **values: str) -> None:
-    if found["state"] != "open":
+def require_open(item: Mapping[str, Any]) -> None:
+    """The note of a closed item is what was done: nothing is written over it."""
+    if item["state"] != "open":
         raise Terminal(
-            f"Work item {found['item_id']} is done already.", fix="See `claimpipe work show` for what was done."
+            f"Work item {item['item_id']} is done already.", fix="See `claimpipe work show` for what was done."
         )
-    connection.execute(sa.update(r.work_items).where(_W.item_id == found["item_id"]).values(**values))
+
+
+def close(connection: sa.Connection, item_id: str, resolution: str) -> None:
+    connection.execute(
+        sa.update(r.work_items).where(_W.item_id == item_id).values(state="done", resolution=resolution)
+    )  # fmt: skip
 
 
 def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -178,6 +189,10 @@ def show_one(console: Console, item: Mapping[str, Any]) -> None:
     console.print()
     console.print(Text(item["reason"]))
     console.print(Text.assemble(("What to do: ", "bold"), item["action"]))
+    for decision in item["decisions"]:
+        target = f" {decision['target']}" if decision["target"] else ""
+        done = f"{decision['on_date']}: {decision['action']}{target} by {decision['actor']}: {decision['reason']}"
+        console.print(Text.assemble(("Decided ", "bold"), done))
     if item["findings"]:
         console.print()
         console.print(Text("Findings", "bold"))

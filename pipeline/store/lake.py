@@ -50,15 +50,19 @@ class Lake:
 
     def read(
         self, table: str, on: date | None = None, part: str | None = None,
-        where: tuple[str, Sequence[str]] | None = None,
+        where: tuple[str, Sequence[str]] | None = None, columns: Sequence[str] | None = None,
     ) -> pa.Table:  # fmt: skip
-        """Rows of a table: of all dates or one, of all parts or one, and only those whose column is in a list."""
+        """Rows of a table: of all dates or one, of all parts or one, and only those whose column is in a list.
+
+        `columns` names those that are wanted (the one of `where` among them); None: all."""
         pattern = f"date={on.isoformat() if on else '*'}/{part or '*'}.parquet"
         paths = sorted((self.root / table).glob(pattern))
         tables = []
         for path in paths:
-            rows = pq.ParquetFile(path).read()
+            rows = pq.ParquetFile(path).read(columns=None if columns is None else list(columns))
             if where is not None:
                 rows = rows.filter(pc.is_in(rows.column(where[0]), pa.array(list(where[1]), type=pa.string())))
             tables.append(rows)
-        return pa.concat_tables(tables) if tables else shapes.empty(table)
+        if tables:
+            return pa.concat_tables(tables)
+        return shapes.empty(table) if columns is None else shapes.empty(table).select(list(columns))

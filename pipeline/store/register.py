@@ -330,7 +330,7 @@ acknowledgments = _table(
 
 remittances = _table(
     "remittances",
-    sa.Column("remittance_id", sa.String(32), primary_key=True, comment="hash of origin, trace, amount, date"),
+    sa.Column("remittance_id", sa.String(32), primary_key=True, comment="hash of origin, trace, amount, date, content"),
     sa.Column("payer_key", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False, comment="TRN03"),
     sa.Column("trace", sa.Text, nullable=False, comment="TRN02"),
@@ -340,9 +340,27 @@ remittances = _table(
     sa.Column("file_id", sa.String(64), nullable=False),
     sa.Column("set_number", sa.Integer, nullable=False),
     sa.Column("content_hash", sa.String(64), nullable=False, comment="over the set's tables, envelope left out"),
-    sa.Column("state", sa.String(12), nullable=False, comment="posted, held"),
-    sa.Column("reason", sa.Text, nullable=False, default=""),
-    sa.UniqueConstraint("origin", "trace", "amount_cents", "payment_date"),
+    sa.Column(
+        "state",
+        sa.String(12),
+        nullable=False,
+        comment="posted, held, replaced (by a corrected one), discarded (by a person)",
+    ),
+    sa.Column("reason", sa.Text, nullable=False, default="", comment="rule that held it"),
+    sa.Column(
+        "decision_id", sa.String(32), nullable=False, default="", comment="decision by which it was posted or discarded"
+    ),
+    sa.UniqueConstraint("origin", "trace", "content_hash"),
+    comment="one row for each content that came; a payment is its payer and trace",
+)
+#: what posts by itself posts once a payer and trace, whatever the file, its date or its amount
+sa.Index(
+    "remittances_posted_once",
+    remittances.c.origin,
+    remittances.c.trace,
+    unique=True,
+    sqlite_where=sa.and_(remittances.c.state == "posted", remittances.c.decision_id == ""),
+    postgresql_where=sa.and_(remittances.c.state == "posted", remittances.c.decision_id == ""),
 )
 
 remittance_claims = _table(
@@ -436,16 +454,29 @@ deposits = _table(
 matches = _table(
     "matches",
     sa.Column(
-        "deposit_id",
-        sa.String(32),
-        primary_key=True,
-        comment="a deposit is matched once or stands in suspense",
+        "match_id", sa.String(32), primary_key=True, comment="the deposit's id; of a person's match a hash of both ids"
     ),
-    sa.Column("remittance_id", sa.String(32), unique=True),
+    sa.Column("deposit_id", sa.String(32), nullable=False, index=True),
+    sa.Column("remittance_id", sa.String(32), index=True, comment="null: no claim payment"),
     sa.Column("eft_id", sa.String(32)),
-    sa.Column("method", sa.String(16), nullable=False, comment="trace, person"),
-    sa.Column("cents", Cents, nullable=False),
+    sa.Column("method", sa.String(16), nullable=False, comment="trace, not_claims, person"),
+    sa.Column("cents", Cents, nullable=False, comment="how much of the deposit; below 0 where a deposit is taken back"),
     sa.Column("on_date", sa.Date, nullable=False),
+    sa.UniqueConstraint("deposit_id", "remittance_id"),
+    comment="what of a deposit is matched with what; the rest of it stands in suspense",
+)
+
+item_decisions = _table(
+    "item_decisions",
+    sa.Column("decision_id", sa.String(32), primary_key=True, comment="hash of item, action and target"),
+    sa.Column("item_id", sa.String(32), nullable=False, index=True),
+    sa.Column("action", sa.String(16), nullable=False, comment="close, release, discard, apply, match, not-claims"),
+    sa.Column("subject", sa.Text, nullable=False, comment="what it was done to: the work item's subject"),
+    sa.Column("target", sa.Text, nullable=False, default="", comment="claim, or deposit and remittance"),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("on_date", sa.Date, nullable=False),
+    comment="what a person decided on a work item, and why",
 )
 
 stage_runs = _table(
@@ -470,4 +501,12 @@ quality_results = _table(
 )
 
 #: tables whose rows, once written, are never changed or removed by the application
-APPEND_ONLY = ("visit_versions", "claim_events", "decisions", "ledger_transactions", "ledger_entries", "file_arrivals")
+APPEND_ONLY = (
+    "visit_versions",
+    "claim_events",
+    "decisions",
+    "item_decisions",
+    "ledger_transactions",
+    "ledger_entries",
+    "file_arrivals",
+)

@@ -170,9 +170,11 @@ def test_interest_is_no_claim_payment(books: Books) -> None:
     in_the_books(books)
 
 
-def test_a_debit_is_told_where_it_names_a_trace(books: Books) -> None:
+def test_a_debit_that_names_a_trace_stands_in_suspense(books: Books) -> None:
     bank(books, (bai2(eft_credit(500, "T1", type_code="455"), "475,900,0,,,CHECK 17"), "BAI2"))
-    assert books.rows(r.deposits) == []
+    assert [row.amount_cents for row in books.rows(r.deposits)] == [-500]
+    assert suspense(books) == -500
+    in_the_books(books)
     assert [(item.cause, item.cents) for item in books.work()] == [("debit", 500)]
 
 

@@ -97,6 +97,7 @@ class Books:
         for key, origin in (("acme", ACME_ORIGIN), ("zeta", ZETA_ORIGIN)):
             (folder / f"{key}.toml").write_text(_PROFILE.format(name=key.upper(), origin=origin))
         store.settings.payers_dir = str(folder)
+        store.settings.submitter.payees = ["1234567893"]
         return cls(store)
 
     def send(

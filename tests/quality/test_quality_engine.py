@@ -42,7 +42,7 @@ def test_failing_rows_are_named_by_key_with_the_first_reason():
     frame = pd.DataFrame([good(), good(deposit_id="d2", amount_cents=0), good(deposit_id="d3", type_code="16")])
     result = engine.check("deposits", frame, "deposit_id")
     assert {key: reason.rule for key, reason in result.failed.items()} == {
-        "d2": "quality.deposits.amount.positive",
+        "d2": "quality.deposits.amount.zero",
         "d3": "quality.deposits.type_code.shape",
     }
     assert not result.stops

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.books import ON, SENT, Books, file_835, remittance
 
-from pipeline.remittances import stage
+from pipeline.ledger import proof
+from pipeline.remittances import policy, stage
 from pipeline.store import register as r
 
 
@@ -232,8 +233,8 @@ def test_the_same_key_with_other_content_goes_to_a_person(books: Books) -> None:
     assert [(item.queue, item.cause, item.cents) for item in books.work()] == [("remittance", "835.conflict", 8_000)]
 
 
-@pytest.mark.parametrize("change", [{"trace": "T2"}, {"on": "20261126"}, {"origin": "1999999992"}])
-def test_another_trace_date_or_origin_is_another_remittance(books: Books, change: dict[str, str]) -> None:
+@pytest.mark.parametrize("change", [{"trace": "T2"}, {"origin": "1999999992"}])
+def test_another_trace_or_payer_is_another_remittance(books: Books, change: dict[str, str]) -> None:
     books.send("C1", cents=20_000)
     post(books, file_835(remittance(_ONE, amount="80")))
     assert post(books, file_835(remittance(_ONE, amount="80", **change), control=2))["remittances_posted"] == 1
@@ -395,7 +396,7 @@ LINE_CASES = {
 
 @pytest.mark.parametrize(("lines", "problems"), LINE_CASES.values(), ids=LINE_CASES.keys())
 def test_lines_are_matched_or_queued_never_lost(books: Books, lines: list[str], problems: list[str]) -> None:
-    books.send("C1", lines=_LINES)
+    books.send("C1", lines=_LINES, cents=1_000 * len(lines))
     post(books, lined(*lines))
     assert [item.cause for item in books.work()] == problems
     assert books.balances()["clearing:eft:acme"] == 1_000 * len(lines)
@@ -546,3 +547,75 @@ def test_texts_for_people_hold_no_names(books: Books) -> None:
     told = [*books.rows(r.work_items), *books.rows(r.findings), *books.rows(r.claim_events)]
     assert told
     assert not any("CANARY" in str(value) for row in told for value in row)
+
+
+# --- the next payer (H5) -----------------------------------------------------------------------------------------------
+
+_SENT_ON = "CLP*C1*19*100*60**12*ICN1*11\nCAS*CO*45*20\nCAS*PR*2*20"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [_SENT_ON, _SENT_ON.replace("*19*", "*1*") + "\nNM1*TT*2*ZETA*****PI*Z1"],
+    ids=["CLP02 is 19", "NM1*TT"],
+)
+def test_what_a_payer_leaves_open_and_sends_on_is_owed_by_the_next_payer(books: Books, claim: str) -> None:
+    books.send("C1")
+    post(books, file_835(remittance(claim, amount="60")))
+    assert books.balances() == {
+        "income:charges": -10_000, "adjustment:contractual": 2_000, "clearing:eft:acme": 6_000, "receivable:next_payer": 2_000,
+    }  # fmt: skip
+    assert books.work() == []
+    assert books.rows(r.remittance_claims)[0].patient_cents == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the next payer first"])
+def test_the_next_payer_settles_what_was_sent_on_and_leaves_the_rest_to_the_patient(
+    books: Books, order: tuple[int, ...]
+) -> None:
+    """OA-23 of the next payer is what the first one decided: nothing to look at."""
+    books.send("C1")
+    second = "CLP*C1*2*100*15**12*ZICN*11\nCAS*OA*23*80\nCAS*PR*2*5"
+    files = [
+        file_835(remittance(_SENT_ON, amount="60")),
+        file_835(remittance(second, amount="15", trace="Z1", origin="1999999992"), control=2),
+    ]
+    for number in order:
+        post(books, files[number])
+    assert books.balances() == {
+        "income:charges": -10_000, "adjustment:contractual": 2_000, "receivable:patient": 500, "clearing:eft:acme": 6_000,
+        "clearing:eft:zeta": 1_500,
+    }  # fmt: skip
+    assert books.work() == []
+    assert books.states() == {"C1": "paid"}
+    assert proof.prove(books.store, archive=False).residue_cents == 0
+
+
+def test_a_next_payer_that_pays_what_nobody_sent_on_is_told(books: Books) -> None:
+    books.send("C1")
+    post(books, file_835(remittance(_ONE, amount="80")))
+    second = "CLP*C1*2*100*20**12*ZICN*11\nCAS*OA*23*80"
+    post(books, file_835(remittance(second, amount="20", trace="Z1", origin="1999999992"), control=2))
+    assert [(i.cause, i.cents) for i in books.work()] == [("overposted", 2_000)]
+
+
+def test_a_reversal_of_another_payer_takes_nothing_back(books: Books) -> None:
+    books.send("C1", "C2")
+    post(books, file_835(remittance(_ORIGINAL, amount="60", trace="T1")))
+    text = remittance(f"{_REVERSAL}\n{_PADDING}", amount="40", trace="T2", origin="1999999992")
+    post(books, file_835(text, control=2))
+    assert "reversal-without-original" in [item.cause for item in books.work("remittance")]
+    assert books.states()["C1"] == "paid"
+
+
+def test_no_reason_is_written_off_but_those_that_the_table_lists() -> None:
+    """H5 over the whole table: under CO alone, and never a denial."""
+    for number, listed in policy.reasons().items():
+        for group in policy.GROUPS:
+            account = policy.account(group, number)
+            written_off = account is not None and account.startswith("adjustment:")
+            assert written_off == (group == "CO" and listed.policy in ("write_off", "capitation"))
+            assert (account == "receivable:patient") == (group == "PR")
+    written = {number for number, listed in policy.reasons().items() if listed.policy in ("write_off", "capitation")}
+    assert {"45", "24", "253"} <= written
+    assert not {"16", "18", "22", "29", "50", "96", "97", "109", "197", "A1"} & written

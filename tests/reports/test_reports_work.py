@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
-from pipeline.reports import work
+from pipeline.reports import work, work_actions
 from pipeline.store import register as r
 from pipeline.store.store import record_findings
 from pipeline.store.work import WorkItem, open_items
@@ -38,6 +38,10 @@ def queues(any_store):
         ]  # fmt: skip
         record_findings(connection, "scrubbing", ON, found)
     return any_store
+
+
+def resolve(store, item_id: str, note: str) -> str:
+    return work_actions.close(store, item_id, work_actions.Wanted("M. Adeyemi", note, ON)).item_id
 
 
 def shown(row) -> str:
@@ -99,20 +103,21 @@ def test_assign_gives_one_item_to_a_person_and_leaves_the_others(queues):
 
 def test_resolve_closes_one_item_with_its_note(queues):
     wanted = item("P1:V2").item_id
-    assert work.resolve(queues, wanted[:10], "NPI corrected at the practice.") == wanted
+    assert resolve(queues, wanted[:10], "NPI corrected at the practice.") == wanted
     assert [x["subject"] for x in work.items(queues)] == ["C1", "P1:V3", "P1:V1"]
     assert [x["items"] for x in work.causes(queues, "held")] == [1, 1]
     row = work.one(queues, wanted)
     assert (row["state"], row["resolution"]) == ("done", "NPI corrected at the practice.")
     assert "done: NPI corrected at the practice." in shown(row)
+    assert "Decided 2026-11-20: close by M. Adeyemi: NPI corrected at the practice." in shown(row)
     with queues.begin() as connection:  # the same cause found again does not open it again
         assert open_items(connection, [item("P1:V2", cents=250)]) == 0
 
 
-@pytest.mark.parametrize("change", [work.assign, work.resolve])
+@pytest.mark.parametrize("change", [work.assign, resolve])
 def test_what_is_done_stays_as_it_was_written(queues, change):
     wanted = item("P1:V2").item_id
-    work.resolve(queues, wanted, "First note.")
+    resolve(queues, wanted, "First note.")
     with pytest.raises(Terminal, match="done already"):
         change(queues, wanted, "Second")
     with queues.read() as connection:

@@ -126,6 +126,10 @@ _ROWS: dict[str, dict[str, Any]] = {
         "decision_id": "d", "encounter_key": "E1", "action": "approve", "visit_version": 2, "claim_id": "C1", "item_id": "i",
         "actor": "a", "reason": "r", "on_date": ON,
     },
+    "item_decisions": {
+        "decision_id": "d", "item_id": "i", "action": "close", "subject": "s", "target": "", "actor": "a", "reason": "r",
+        "on_date": ON,
+    },
 }  # fmt: skip
 
 
