@@ -88,6 +88,8 @@ def empty(name: str) -> pa.Table:
 def from_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rows (dicts; missing keys are null) → a table of the shape."""
     listed = list(rows)
+    if not listed:
+        return empty(name)
     shape = schema(name)
     columns = [pa.array([row.get(field.name) for row in listed], type=field.type) for field in shape]
     return check(pa.Table.from_arrays(columns, schema=shape), name)

@@ -1,6 +1,6 @@
 """Files of any size and number → one file a table, in bounded memory.
 
-Theory. The engine hands tables on chunk by chunk; here they are gathered into row groups, and one thread encodes and writes
+Theory. The engine hands tables on chunk by chunk; here they are gathered into row groups, and threads encode and write
 while the next chunk is parsed (Arrow lets go of the interpreter meanwhile). A table is written under a working name and takes
 its own name when everything is done, so that a broken export leaves nothing that looks whole. Parquet is tuned to the data:
 dictionaries only where values repeat, differences for numbers and dates, decimals as integers.
@@ -30,7 +30,8 @@ from pipeline import shapes
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.transactions import crew
-from pipeline.transactions.engine import WINDOW, Engine
+from pipeline.transactions.chunk import MANY_VALUED
+from pipeline.transactions.engine import Engine
 from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
 
 Format = Literal["parquet", "csv", "json"]
@@ -40,14 +41,10 @@ GROUP_ROWS = 1 << 16
 #: processes that make tables of what this one cuts, and from how many bytes on they repay their start
 PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 25
-#: text columns whose values seldom repeat: a dictionary would cost and give nothing
-_MANY_VALUED = frozenset(
-    {
-        "claim_id", "payer_claim_number", "line_control_number", "patient_id", "subscriber_id", "patient_last", "trace",
-        "subscriber_last", "last_name", "address1", "id", "original_reference", "reference", "corrected_id", "set_control",
-        "copy_of_bad_data", "context", "message", "entity_id",
-    }
-)  # fmt: skip
+#: threads that encode: while the last groups are written, there is nothing else to do
+WRITERS = 2
+#: bytes that become tables at once: a larger piece costs memory, a smaller one more steps
+WINDOW = 1 << 21
 _FORMULA = r"^[=+\-@\t\r]"
 
 
@@ -95,7 +92,8 @@ def export(
     if processes is None:
         processes = PROCESSES if result.bytes >= MUCH else 0
     sink = _TableFiles(folder, fmt)  # its thread starts with the first rows, after the fork
-    engine = Engine(sink, mode, limit=limit, processes=processes if crew.possible() else 0)
+    processes = processes if crew.possible() else 0
+    engine = Engine(sink, mode, limit=limit, window=WINDOW, processes=processes, coded=fmt == "parquet")
     done = 0
     try:
         for source, name, size in zip(sources, names, sizes, strict=True):
@@ -143,21 +141,33 @@ class _Writer(Protocol):
 
 
 class _Parquet:
+    """Columns as the shape says, whether texts come plain or as dictionaries: nothing of Arrow's own types is kept in the
+    file. Statistics stand where one filters."""
+
     def __init__(self, path: Path, name: str) -> None:
-        shape = shapes.schema(name)
-        texts = [f.name for f in shape if pa.types.is_string(f.type) and f.name not in _MANY_VALUED]
-        packed = [f.name for f in shape if pa.types.is_integer(f.type) or pa.types.is_date(f.type)]
-        packed += [f.name for f in shape if pa.types.is_decimal(f.type)]
-        self._writer = pq.ParquetWriter(
-            path, shape, compression="zstd", use_dictionary=texts, store_decimal_as_integer=True,
-            column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"), write_statistics=True,
-        )  # fmt: skip
+        self._path, self._shape = path, shapes.schema(name)
+        self._writer: pq.ParquetWriter | None = None
+
+    def _begun(self, shape: pa.Schema) -> pq.ParquetWriter:
+        if self._writer is None:
+            texts = [f.name for f in self._shape if pa.types.is_string(f.type)]
+            amounts = [f.name for f in self._shape if pa.types.is_decimal(f.type)]
+            numbers = [f.name for f in self._shape if pa.types.is_integer(f.type) or pa.types.is_date(f.type)]
+            self._writer = pq.ParquetWriter(
+                self._path, shape, store_schema=False, store_decimal_as_integer=True,
+                compression="zstd",
+                use_dictionary=[name for name in texts if name not in MANY_VALUED],
+                column_encoding=dict.fromkeys([*numbers, *amounts], "DELTA_BINARY_PACKED"),
+                write_statistics=[*numbers, *(name for name in ("file", "claim_id") if name in texts)],
+            )  # fmt: skip
+        return self._writer
 
     def write(self, table: pa.Table) -> None:
-        self._writer.write_table(table)
+        # dictionaries of chunks become one, which the writer takes as it is
+        self._begun(table.schema).write_table(table.unify_dictionaries())
 
     def close(self) -> None:
-        self._writer.close()
+        self._begun(self._shape).close()
 
 
 class _Csv:
@@ -212,7 +222,8 @@ _WRITERS: dict[str, type[_Writer]] = {"parquet": _Parquet, "csv": _Csv, "json": 
 
 
 class _TableFiles:
-    """A sink that gathers row groups and writes them in a thread of its own, at most a few ahead of the disk."""
+    """A sink that gathers row groups and writes them in threads of its own, at most a few ahead of the disk. A table stays
+    with one thread, so that its groups keep their order."""
 
     def __init__(self, folder: Path, fmt: str) -> None:
         self._folder, self._fmt = folder, fmt
@@ -221,8 +232,9 @@ class _TableFiles:
         self._rows: Counter[str] = Counter()
         self._writers: dict[str, _Writer] = {}
         self._failure: BaseException | None = None
-        self._queue: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=1)
-        self._thread: threading.Thread | None = None
+        self._queues: list[queue.Queue[tuple[str, pa.Table] | None]] = []
+        self._threads: list[threading.Thread] = []
+        self._queue_of: dict[str, int] = {}
 
     def add(self, name: str, table: pa.Table) -> None:
         parts = self._parts.setdefault(name, [])
@@ -239,13 +251,20 @@ class _TableFiles:
             raise self._failure
         parts, self._parts[name] = self._parts[name], []
         self._waiting[name] = 0
-        if self._thread is None:  # not before the engine has forked
-            self._thread = threading.Thread(target=self._run, name="export-writer", daemon=True)
-            self._thread.start()
-        self._queue.put((name, pa.concat_tables(parts)))
+        if not self._threads:  # not before the engine has forked
+            for _ in range(WRITERS):
+                waiting: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=1)
+                self._queues.append(waiting)
+                self._threads.append(
+                    threading.Thread(target=self._run, args=(waiting,), name="export-writer", daemon=True)
+                )
+                self._threads[-1].start()
+        # the tables that fill first are the largest, and so go to different threads
+        number = self._queue_of.setdefault(name, len(self._queue_of) % WRITERS)
+        self._queues[number].put((name, pa.concat_tables(parts)))
 
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+    def _run(self, waiting: queue.Queue[tuple[str, pa.Table] | None]) -> None:
+        while (item := waiting.get()) is not None:
             if self._failure is None:
                 try:
                     name, table = item
@@ -261,7 +280,7 @@ class _TableFiles:
 
     def close(self) -> tuple[dict[str, Path], dict[str, int]]:
         """Write what is left and give the files their names; returns files and rows by shape name."""
-        for name in sorted(self._parts):
+        for name in sorted(self._parts, key=lambda name: -self._waiting[name]):
             if self._parts[name]:
                 self._send(name)
         self._stop()
@@ -280,10 +299,12 @@ class _TableFiles:
         return files, dict(sorted(self._rows.items()))
 
     def _stop(self) -> None:
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        threads, self._threads = self._threads, []
+        for waiting in self._queues:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
+        self._queues = []
 
     def discard(self) -> None:
         """End the thread and remove what has only a working name."""

@@ -19,11 +19,19 @@ import pyarrow.compute as pc
 from pipeline import shapes
 from pipeline.x12.envelope import FindingList, SetContext, shown_id
 from pipeline.x12.isa import Wire
-from pipeline.x12.scan import Bools, Composite, Ints, Picked, Scan, decimal_array, fixed_array
+from pipeline.x12.scan import CODED, Bools, Composite, Cuts, Ints, Picked, Scan, constant, decimal_array, fixed_array
 
 #: a finding without its list: index of its set (-1: none), rule, message, fix, place
 Noted: TypeAlias = tuple[int, str, str, str, dict[str, Any]]
 
+#: text columns whose values seldom repeat: a dictionary would cost and give nothing
+MANY_VALUED = frozenset(
+    {
+        "claim_id", "payer_claim_number", "line_control_number", "patient_id", "subscriber_id", "patient_last", "trace",
+        "subscriber_last", "last_name", "address1", "id", "original_reference", "reference", "corrected_id", "set_control",
+        "copy_of_bad_data", "context", "message", "entity_id",
+    }
+)  # fmt: skip
 _AMOUNT_FIX = "Ask the sender for a corrected file; an amount is digits with at most one point and two decimals."
 
 
@@ -41,6 +49,7 @@ class Chunk:
     tops: Ints  # its first segment
     claims_before: list[int] = field(default_factory=list)  # claims of each set in earlier chunks
     noted: list[Noted] = field(default_factory=list)  # findings, not yet handed over
+    coded: bool = False  # give texts that repeat as dictionaries, for a writer that wants them so
 
     def file_of(self, segment: int) -> str:
         return self.files[max(int(np.searchsorted(self.tops, segment, side="right")) - 1, 0)]
@@ -75,7 +84,8 @@ class Chunk:
         }
 
     def text(self, segments: Ints | Picked, element: int | Ints) -> pa.Array:
-        return self.scan.text(*self.scan.spans(segments, element))
+        starts, stops = self.scan.spans(segments, element)
+        return self.scan.text(starts, stops) if (stops > starts).any() else pa.nulls(len(starts), pa.string())
 
     def composite(self, segments: Ints | Picked, element: int | Ints) -> Composite:
         return self.scan.components(*self.scan.spans(segments, element))
@@ -104,12 +114,17 @@ class Chunk:
             return pa.nulls(len(starts), kind)
         value, have, bad = self.scan.decimals(starts, stops, scale)
         if bad.any():
-            rule, what = ("amount.form", "amount") if scale == 2 else ("quantity.form", "quantity")
-            self._report(
-                rule, f"is not a plain {what} that can be kept exactly: the value is left empty", segments, bad, element,
-                component, starts,
-            )  # fmt: skip
+            self.no_decimal(scale, segments, bad, element, component, starts)
         return decimal_array(value, have, kind)
+
+    def no_decimal(
+        self, scale: int, segments: Ints | Picked, bad: Bools, element: int | Ints, component: int, starts: Ints
+    ) -> None:
+        rule, what = ("amount.form", "amount") if scale == 2 else ("quantity.form", "quantity")
+        self._report(
+            rule, f"is not a plain {what} that can be kept exactly: the value is left empty", segments, bad, element,
+            component, starts,
+        )  # fmt: skip
 
     def date(
         self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
@@ -119,10 +134,11 @@ class Chunk:
             return pa.nulls(len(starts), pa.date32())
         days, have, bad = self.scan.dates(starts, stops)
         if bad.any():
-            self._report(
-                "date.form", "is not a date: the value is left empty", segments, bad, element, component, starts
-            )
+            self.no_date(segments, bad, element, component, starts)
         return fixed_array(days, have, pa.date32())
+
+    def no_date(self, segments: Ints | Picked, bad: Bools, element: int | Ints, component: int, starts: Ints) -> None:
+        self._report("date.form", "is not a date: the value is left empty", segments, bad, element, component, starts)
 
     def integer(
         self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
@@ -207,9 +223,10 @@ class Description:
     files: list[str]
     tops: Ints
     claims_before: list[int]
+    coded: bool
 
-    def chunk(self, buffer: npt.NDArray[np.uint8]) -> Chunk:
-        scan = Scan(buffer, self.wire)
+    def chunk(self, buffer: npt.NDArray[np.uint8], cuts: Cuts | None = None) -> Chunk:
+        scan = Scan(buffer, self.wire, cuts)
         if self.kept < scan.n:
             scan.limit(self.kept)
         n = scan.n
@@ -221,20 +238,148 @@ class Description:
             offsets[low:high] = scan.starts[low:high] + shift
         chunk = Chunk(
             scan, numbers, offsets, np.full(n + 1, -1, dtype=np.int64), self.sets, self.begins, self.stops, self.first,
-            self.files, self.tops, self.claims_before,
+            self.files, self.tops, self.claims_before, coded=self.coded,
         )  # fmt: skip
         chunk.say_sets()
         return chunk
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """Columns by name → a table of the shape, in its order."""
+    """Columns by name → a table of the shape, in its order. Columns that are dictionaries stay so."""
     shape = shapes.schema(name)
-    return pa.Table.from_arrays([columns[f.name] for f in shape], schema=shape)
+    fields = [f if columns[f.name].type == f.type else f.with_type(columns[f.name].type) for f in shape]
+    return pa.Table.from_arrays([columns[f.name] for f in shape], schema=pa.schema(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A column that `Rows` will read: what it is to become, where it stands, and what a finding says of the place."""
+
+    kind: str  # text, money, quantity, date
+    spans: tuple[Ints, Ints]
+    segments: Ints | Picked
+    element: int | Ints
+    component: int
+
+
+class Rows:
+    """One table of a chunk, its columns read together: as many rows as are in `at`, each from a segment.
+
+    What is asked for is read when the table is made, columns of a kind at once, since for a few thousand rows a step costs
+    as much as its work. Where a segment is absent from the whole chunk, None stands for it.
+    """
+
+    def __init__(self, chunk: Chunk, name: str, at: Ints) -> None:
+        self.chunk, self.name, self.at = chunk, name, at
+        self.n = len(at)
+        self._shape = shapes.schema(name)
+        self.columns: dict[str, Any] = {}
+
+    def coded(self, column: str) -> bool:
+        return self.chunk.coded and column not in MANY_VALUED
+
+    # ---- what is known -----------------------------------------------------------------------------------------------
+
+    def place(self) -> None:
+        """The columns that every row carries: file, set_number, segment."""
+        chunk, sets = self.chunk, self.chunk.sets
+        files = {s.file for s in sets}
+        if len(files) == 1:
+            file = pa.scalar(files.pop())
+            self.columns["file"] = constant(file, self.n) if self.coded("file") else pa.repeat(file, self.n)
+        else:
+            text = chunk.per_set([s.file for s in sets], self.at)
+            self.columns["file"] = text.dictionary_encode() if self.coded("file") else text
+        self.columns["set_number"] = chunk.per_set([s.number for s in sets], self.at, pa.int64())
+        self.columns["segment"] = pa.array(chunk.numbers.take(self.at))
+
+    def known(self, **columns: pa.Array) -> None:
+        """Columns that are there already."""
+        self.columns |= columns
+
+    def choice(self, column: str, which: Ints | Bools, values: Sequence[str]) -> None:
+        """The value of that number for each row."""
+        array = pa.DictionaryArray.from_arrays(pa.array(which.astype(np.int32)), pa.array(values))
+        self.columns[column] = array if self.coded(column) else array.cast(pa.string())
+
+    # ---- what is asked for -------------------------------------------------------------------------------------------
+
+    def read(self, kind: str, segments: Ints | Picked | None, **elements: int | Ints) -> None:
+        """Columns of a kind (text, money, quantity, date) from these segments: column=element."""
+        for column, element in elements.items():
+            self.columns[column] = None
+            if segments is not None:
+                self._ask(kind, column, self.chunk.scan.spans(segments, element), segments, element, 0)
+
+    def parts(self, composite: Composite, **components: int) -> None:
+        """Texts of components: column=component."""
+        nowhere = np.zeros(0, dtype=np.int64)
+        for column, component in components.items():
+            self._ask("text", column, composite.spans(component), nowhere, 0, component)
+
+    def _ask(
+        self, kind: str, column: str, spans: tuple[Ints, Ints], segments: Ints | Picked, element: int | Ints, part: int
+    ) -> None:
+        given = (spans[1] > spans[0]).any()  # many columns of a shape are seldom used
+        self.columns[column] = _Asked(kind, spans, segments, element, part) if given else None
+
+    # ---- the table ---------------------------------------------------------------------------------------------------
+
+    def table(self) -> pa.Table:
+        asked: dict[str, list[str]] = {}
+        for field_ in self._shape:
+            column = self.columns[field_.name]
+            if column is None:
+                kind = CODED if pa.types.is_string(field_.type) and self.coded(field_.name) else field_.type
+                self.columns[field_.name] = pa.nulls(self.n, kind)
+            elif isinstance(column, _Asked):
+                asked.setdefault(column.kind, []).append(field_.name)
+        for kind, names in asked.items():
+            made = self._made(kind, names, [self.columns[name] for name in names])
+            self.columns |= dict(zip(names, made, strict=True))
+        return table(self.name, self.columns)
+
+    def _made(self, kind: str, names: list[str], asked: list[_Asked]) -> list[pa.Array]:
+        if kind == "text":
+            return self.chunk.scan.texts([a.spans for a in asked], [self.coded(name) for name in names])
+        if kind == "quantity":  # few, and mostly the same in every row
+            return [self._quantity(a) for a in asked]
+        return self._numbers(kind, asked)
+
+    def _numbers(self, kind: str, asked: list[_Asked]) -> list[pa.Array]:
+        scan, n = self.chunk.scan, self.n
+        starts, stops = (np.concatenate([a.spans[side] for a in asked]) for side in (0, 1))
+        if kind == "money":
+            value, have, bad = scan.decimals(starts, stops, 2)
+            whole = decimal_array(value, have, shapes.MONEY)
+        else:
+            days, have, bad = scan.dates(starts, stops)
+            whole = fixed_array(days, have, pa.date32())
+        if bad.any():
+            for i, one in enumerate(asked):
+                wrong = bad[i * n : (i + 1) * n]
+                if wrong.any() and kind == "money":
+                    self.chunk.no_decimal(2, one.segments, wrong, one.element, one.component, one.spans[0])
+                elif wrong.any():
+                    self.chunk.no_date(one.segments, wrong, one.element, one.component, one.spans[0])
+        return [whole.slice(i * n, n) for i in range(len(asked))]
+
+    def _quantity(self, asked: _Asked) -> pa.Array:
+        starts, stops = asked.spans
+        if self.n:
+            length, words = stops - starts, self.chunk.scan.words(starts, stops)
+            if length[0] <= 8 and (length == length[0]).all() and (words == words[0]).all():
+                value, have, bad = self.chunk.scan.decimals(starts[:1], stops[:1], 4)
+                if not bad[0]:
+                    one = decimal_array(value, have, shapes.QUANTITY)[0]
+                    return pa.repeat(one, self.n) if have[0] else pa.nulls(self.n, shapes.QUANTITY)
+        return self.chunk.quantity(asked.segments, asked.element, asked.spans, asked.component)
 
 
 def first_of(parents: Ints, children: Ints, count: int) -> Ints:
     """The first child of each parent (-1 where none): `parents[i]` is the parent of `children[i]`, in file order."""
+    if len(parents) == count and (parents[1:] > parents[:-1]).all():
+        return children  # each has one
     out = np.full(count, -1, dtype=np.int64)
     out[parents[::-1]] = children[::-1]
     return out
@@ -242,12 +387,18 @@ def first_of(parents: Ints, children: Ints, count: int) -> Ints:
 
 def joined(parents: Ints, values: pa.Array, count: int) -> pa.Array:
     """Texts gathered by parent (sorted) and joined by blanks; null where a parent has none."""
-    kept = values.is_valid().to_numpy(zero_copy_only=False)
-    parents = parents[kept]
+    if values.null_count:
+        kept = values.is_valid().to_numpy(zero_copy_only=False)
+        parents, values = parents[kept], values.drop_null()
+    if not len(parents):
+        return pa.nulls(count, pa.string())
+    if (parents[1:] > parents[:-1]).all():  # mostly a parent has one, or none
+        place = np.full(count, -1, dtype=np.int64)
+        place[parents] = np.arange(len(parents))
+        return values.take(pa.array(place, mask=place < 0)) if len(parents) < count else values
     offsets = np.zeros(count + 1, dtype=np.int32)
     offsets[1:] = np.searchsorted(parents, np.arange(count), side="right")
-    lists = pa.ListArray.from_arrays(pa.array(offsets), values.drop_null())
-    text = pc.binary_join(lists, " ")
+    text = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), values), " ")
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
@@ -259,19 +410,23 @@ def repeats(chunk: Chunk, segments: Ints, first: int, step: int, most: int) -> t
     """(row in `segments`, number of the repeat from 0) of each repeat that holds anything, in the order of the wire."""
     if not len(segments):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    counts = chunk.scan.counts[segments]
+    scan = chunk.scan
+    counts, bases = scan.counts.take(segments), scan.base.take(segments)
     repeats = int(min(max((int(counts.max()) - first + step - 1) // step, 0), most))
     rows, numbers = [], []
     for k in range(repeats):
-        rest = np.flatnonzero(counts > first + step * k)
-        held = np.zeros(len(rest), dtype=np.bool_)
-        for element in range(first + step * k, first + step * (k + 1)):
-            starts, stops = chunk.scan.spans(segments[rest], element)
-            held |= stops > starts
-        rows.append(rest[held])
-        numbers.append(np.full(int(held.sum()), k, dtype=np.int64))
+        begin = first + step * k
+        rest = np.flatnonzero(counts > begin)
+        # it holds anything if between its ends there is more than separators
+        last = np.minimum(counts[rest], begin + step) - 1
+        between = scan.ends.take(bases[rest] + last) - scan.marks.take(bases[rest] + (begin - 1)) - 1
+        held = rest[between > last - begin]
+        rows.append(held)
+        numbers.append(np.full(len(held), k, dtype=np.int64))
     if not rows:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     row, number = np.concatenate(rows), np.concatenate(numbers)
+    if repeats == 1:
+        return row, number
     order = np.argsort(row * repeats + number, kind="stable")
     return row[order], number[order]

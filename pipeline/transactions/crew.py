@@ -21,21 +21,23 @@ from contextlib import suppress
 from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import Transient
+from pipeline.x12.scan import Cuts
 
 #: room for the bytes of a chunk, and for its tables, as multiples of the window
-_INPUT, _OUTPUT = 2, 8
+_INPUT, _OUTPUT = 3, 8
 _AHEAD = 2  # chunks that wait at each process
 #: (name, table) and the findings noted on the way
 Made = tuple[list[tuple[str, pa.Table]], list[Any]]
-#: what a process does: the padded bytes and the description of a chunk → what it holds
-Task = Callable[[npt.NDArray[np.uint8], Any], Made]
+#: what a process does: the padded bytes, the description of a chunk and, where there was room for them, the places of its
+#: delimiters → what it holds
+Task = Callable[[npt.NDArray[np.uint8], Any, Cuts | None], Made]
 
 
 def possible() -> bool:
@@ -54,6 +56,7 @@ class Crew:
         self._given = 0
         self._waiting: deque[int] = deque()
         self._members: list[tuple[int, Connection]] = []
+        _keep_memory()
         for _ in range(processes):
             ours, theirs = Pipe()
             with warnings.catch_warnings():  # threads of numpy and Arrow are idle, and both know what a fork is
@@ -76,8 +79,9 @@ class Crew:
             return None
         return np.frombuffer(self._inputs[self._given % self._slots], dtype=np.uint8, count=size)
 
-    def give(self, size: int, description: Any) -> bool:
-        """Hand over the chunk that stands in `room`; False where its description is too large for that."""
+    def give(self, size: int, description: Any, cuts: Cuts) -> bool:
+        """Hand over the chunk that stands in `room`; False where its description is too large for that. The places of the
+        delimiters go with it if there is room: to find them again would take longer than all else that is not a column."""
         slot = self._given % self._slots
         described = pickle.dumps(description, protocol=5)
         end = size + len(described)
@@ -85,9 +89,10 @@ class Crew:
             return False
         # not through the pipe: both sides would wait for ever if each had more to say than the pipe holds
         self._inputs[slot][size:end] = described
+        places = _laid(self._inputs[slot], end, self._input_size, cuts)
         _, pipe = self._members[slot % len(self._members)]
         try:
-            pipe.send_bytes(pickle.dumps((slot, size, end)))
+            pipe.send_bytes(pickle.dumps((slot, size, end, places)))
         except OSError as error:
             raise _lost() from error
         self._waiting.append(slot)
@@ -115,6 +120,7 @@ class Crew:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
             pipe.close()
+        for pid, _ in members:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
 
@@ -127,30 +133,57 @@ class Crew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             parents.close()
             gc.freeze()
-            _keep_memory()
             while True:
-                slot, size, end = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
-                self._answer(pipe, slot, size, end, task)
+                slot, size, end, places = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
+                self._answer(pipe, slot, size, end, places, task)
         except (EOFError, OSError):
             code = 0  # the parent is gone
         finally:
             os._exit(code)  # nothing of the parent's (files, handlers, threads) may run here
 
-    def _answer(self, pipe: Connection, slot: int, size: int, end: int, task: Task) -> None:
+    def _answer(self, pipe: Connection, slot: int, size: int, end: int, places: _Places, task: Task) -> None:
         try:
-            description = pickle.loads(self._inputs[slot][size:end])  # noqa: S301 - from our own process
-            tables, noted = task(np.frombuffer(self._inputs[slot], dtype=np.uint8, count=size), description)
+            memory = self._inputs[slot]
+            description = pickle.loads(memory[size:end])  # noqa: S301 - from our own process
+            cuts = _found(memory, places)
+            tables, noted = task(np.frombuffer(memory, dtype=np.uint8, count=size), description, cuts)
         except Exception as error:
             pipe.send_bytes(pickle.dumps(([], [], [], _carried(error), True), protocol=5))
             return
         names = [name for name, _ in tables]
-        ends = _write(tables, pa.MockOutputStream())
-        fits = not ends or ends[-1] <= self._output_size
-        sink = pa.FixedSizeBufferWriter(pa.py_buffer(self._outputs[slot])) if fits else pa.BufferOutputStream()
-        _write(tables, sink)
+        sink: pa.NativeFile = pa.FixedSizeBufferWriter(pa.py_buffer(self._outputs[slot]))
+        try:
+            ends, fits = _write(tables, sink), True
+        except (OSError, pa.ArrowException):  # larger than the room
+            sink = pa.BufferOutputStream()
+            ends, fits = _write(tables, sink), False
         pipe.send_bytes(pickle.dumps((ends, names, noted, None, fits), protocol=5))
         if not fits:
             pipe.send_bytes(sink.getvalue())
+
+
+#: where the places of delimiters lie in a room, and how many there are of segments and of all; None: there was no room
+_Places: TypeAlias = "tuple[int, int, int] | None"
+
+
+def _laid(memory: mmap.mmap, after: int, size: int, cuts: Cuts) -> _Places:
+    marks, last, starts, words = cuts
+    at, n = -(-after // 8) * 8, len(last)
+    if at + 16 * n + 4 * len(marks) > size:
+        return None
+    np.frombuffer(memory, dtype="<u8", count=n, offset=at)[:] = words
+    small = np.frombuffer(memory, dtype=np.int32, count=2 * n + len(marks), offset=at + 8 * n)
+    small[:n], small[n : 2 * n], small[2 * n :] = last, starts, marks
+    return at, n, len(marks)
+
+
+def _found(memory: mmap.mmap, places: _Places) -> Cuts | None:
+    if places is None:
+        return None
+    at, n, marks = places
+    words = np.frombuffer(memory, dtype="<u8", count=n, offset=at)
+    small = np.frombuffer(memory, dtype=np.int32, count=2 * n + marks, offset=at + 8 * n).astype(np.int64)
+    return small[2 * n :], small[:n], small[n : 2 * n], words
 
 
 def _copied(data: mmap.mmap | bytes, start: int, end: int) -> pa.Buffer:
@@ -187,11 +220,12 @@ def _lost() -> Transient:
 
 
 def _keep_memory() -> None:
-    """Keep freed memory for the next chunk: to give it back and have it cleared again takes a tenth of the time."""
+    """Keep freed memory (so much at most) for the next chunk, here and in the processes: to give it back and have it cleared
+    again takes a tenth of the time."""
     with suppress(Exception):
         import ctypes
 
         library = ctypes.CDLL(None)
         trim_threshold, mmap_threshold = -1, -3
-        library.mallopt(mmap_threshold, 1 << 28)
-        library.mallopt(trim_threshold, 1 << 28)
+        library.mallopt(mmap_threshold, 1 << 26)
+        library.mallopt(trim_threshold, 1 << 26)

@@ -30,7 +30,7 @@ from pipeline.transactions.crew import Crew, Made
 from pipeline.transactions.plain import READERS
 from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode, SetContext, shown_id
 from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas
-from pipeline.x12.scan import PAD, Ints, Scan, code_of, padded
+from pipeline.x12.scan import PAD, Cuts, Ints, Scan, code_of, padded
 from pipeline.x12.segments import Delimiters, Segment
 
 WINDOW = 1 << 20
@@ -106,15 +106,17 @@ class Engine:
         window: int = WINDOW,
         threads: int = 0,
         processes: int = 0,
+        coded: bool = False,
     ) -> None:
         """`threads` or `processes`: so many chunks at once become tables beside the one that cuts (use as a context
-        manager then). Nothing else of the result depends on them."""
+        manager then). Nothing else of the result depends on them. `coded`: texts that repeat come as dictionaries."""
         self.sink = sink
         self.findings = FindingList(mode, limit)
         self.envelope = EnvelopeReader(self.findings)
         self.window = window
         self.numbered = 0  # segments numbered so far in the file at hand
         self._threads = threads
+        self._coded = coded
         if processes:
             _warm()
         self._crew = Crew(_made, processes, window) if processes else None
@@ -154,7 +156,9 @@ class Engine:
         while True:
             search = max(position, file.last_isa + 3 - offset)
             terminator = file.wire.segment if file.wire else None
-            found, clean = next(find_isas(data, position, search, end, terminator), (None, False))
+            junk = file.wire is None and file.junk >= 0
+            isas = find_isas(data, position, search, end, terminator, after_junk=junk)
+            found, clean = next(isas, (None, False))
             if file.wire is None:
                 if found is None:
                     return self._no_isa(file, data, position, end, offset, final)
@@ -274,7 +278,7 @@ class Engine:
         offsets = np.zeros(n + 1, dtype=np.int64)
         set_of = np.full(n + 1, -1, dtype=np.int64)
         files = [p.file for p in pieces]
-        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1])
+        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1], coded=self._coded)
         runs: list[tuple[int, int, int, int]] = []
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
@@ -308,7 +312,7 @@ class Engine:
         self._count_claims(chunk)
         described = Description(
             wire, n, runs, preamble_numbers, preamble_offsets, [_known(s) for s in chunk.sets], chunk.begins, chunk.stops,
-            first, files, chunk.tops, chunk.claims_before,
+            first, files, chunk.tops, chunk.claims_before, chunk.coded,
         ) if in_room else None  # fmt: skip
         self._tables(chunk, described, [p.file for p in pieces if p.closes])
         self._keep_open_blocks(chunk, pieces[-1].whole)
@@ -394,12 +398,13 @@ class Engine:
         view = scan.buffer[begin:stop]
         # bytes between a terminator and the next segment
         skipped = int(scan.starts[low + 1 : high].sum() - scan.stops[low : high - 1].sum()) - (high - low - 1)
-        odd = view < 32
-        for delimiter in (scan.wire.element, scan.wire.segment, scan.wire.component, scan.wire.repetition):
-            if 0 <= delimiter < 32:
-                odd &= view != delimiter
-        if np.count_nonzero(odd) != skipped or scan.wire.ragged:
-            self._name_blanks(chunk, low, high, np.flatnonzero(odd) + begin)
+        if skipped or scan.wire.ragged or view.min() < 32:
+            odd = view < 32
+            for delimiter in (scan.wire.element, scan.wire.segment, scan.wire.component, scan.wire.repetition):
+                if 0 <= delimiter < 32:
+                    odd &= view != delimiter
+            if np.count_nonzero(odd) != skipped or scan.wire.ragged:
+                self._name_blanks(chunk, low, high, np.flatnonzero(odd) + begin)
         if not scan.ascii:
             high_bytes = np.flatnonzero(view >= 128)
             if len(high_bytes):
@@ -488,7 +493,7 @@ class Engine:
             wanted
             and self._crew is not None
             and described is not None
-            and self._give(described, len(chunk.scan.buffer))
+            and self._crew.give(len(chunk.scan.buffer), described, chunk.scan.cuts)
         ):
             made = self._crew.take
         elif wanted and self._pool is not None:
@@ -499,9 +504,6 @@ class Engine:
         self._underway.append((chunk.sets, noted, made, closed))
         while len(self._underway) > (self._threads if self._crew is None else _MOST_UNDERWAY):
             self._take_oldest()
-
-    def _give(self, described: Description, size: int) -> bool:
-        return self._crew is not None and self._crew.give(size, described)
 
     def _take_oldest(self) -> None:
         """A chunk is read: its tables go to the sink and its findings to the list, always in the order of the files."""
@@ -552,9 +554,9 @@ def _wanted(sets: Iterable[SetContext]) -> list[str]:
     return [kind for kind in BULK if kind in kinds]
 
 
-def _made(buffer: npt.NDArray[np.uint8], described: Description) -> Made:
+def _made(buffer: npt.NDArray[np.uint8], described: Description, cuts: Cuts | None) -> Made:
     """What a process of the crew does with a chunk."""
-    return _bulk_tables(described.chunk(buffer), _wanted(described.sets))
+    return _bulk_tables(described.chunk(buffer, cuts), _wanted(described.sets))
 
 
 def _known(context: SetContext) -> SetContext:

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.transactions.chunk import Chunk, first_of, joined, repeats, rows_table, table
+from pipeline.transactions.chunk import Chunk, Rows, first_of, joined, repeats, rows_table
 from pipeline.x12.envelope import SetContext, short_date
-from pipeline.x12.scan import Bools, Ints, Picked, Words, code_of, exact_units, key_of
+from pipeline.x12.scan import Bools, Ints, Picked, code_of, exact_units, fixed_array
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
 IDS = frozenset(_IDS.split())
@@ -104,93 +104,86 @@ def _orphans(chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints) -> None:
 
 
 class Children:
-    """The first segment of an id and qualifier below each claim or line."""
+    """The segments below each claim (outside its lines) or each line."""
 
     def __init__(self, chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints) -> None:
         self.chunk, self.here, self.claim_of, self.line_of = chunk, here, claim_of, line_of
-        self._cache: dict[str, tuple[Ints, Words]] = {}
+        self._all_here = bool(here[: chunk.scan.n].all())
 
-    def _keyed(self, segment_id: str) -> tuple[Ints, Words]:
-        if segment_id not in self._cache:
-            segments = _within(self.chunk.scan.of(segment_id), self.here)
-            self._cache[segment_id] = segments, self.chunk.scan.keys(segments, 1)
-        return self._cache[segment_id]
+    def below_claims(self, segments: Ints) -> tuple[Ints, Ints]:
+        """Those of the segments that stand below a claim and in no line, and the places of their claims."""
+        segments = segments if self._all_here else _within(segments, self.here)
+        claim = self.claim_of.take(segments)
+        below = claim >= 0
+        below &= self.line_of.take(segments) < 0
+        return (segments, claim) if below.all() else (segments[below], claim[below])
 
-    def of_claim(self, segment_id: str, qualifier: str, count: int) -> Ints:
-        segments, keys = self._keyed(segment_id)
-        mine = segments[(keys == key_of(qualifier))]
-        mine = mine[(self.claim_of[mine] >= 0) & (self.line_of[mine] < 0)]
-        return first_of(self.claim_of[mine], mine, count)
+    def below_lines(self, segments: Ints) -> tuple[Ints, Ints]:
+        """Those of the segments that stand in a line, and the places of their lines."""
+        segments = segments if self._all_here else _within(segments, self.here)
+        line = self.line_of.take(segments)
+        below = line >= 0
+        return (segments, line) if below.all() else (segments[below], line[below])
 
-    def of_line(self, segment_id: str, qualifier: str, count: int) -> Ints:
-        segments, keys = self._keyed(segment_id)
-        mine = segments[(keys == key_of(qualifier))]
-        mine = mine[self.line_of[mine] >= 0]
-        return first_of(self.line_of[mine], mine, count)
+    def of_claim(self, segment_id: str, qualifier: str, count: int) -> Ints | None:
+        """The first such segment of each claim, -1 where it has none; None where no claim has one."""
+        segments, owner = self.below_claims(self.chunk.scan.of_head(segment_id, qualifier))
+        return first_of(owner, segments, count) if len(segments) else None
+
+    def of_line(self, segment_id: str, qualifier: str, count: int) -> Ints | None:
+        segments, owner = self.below_lines(self.chunk.scan.of_head(segment_id, qualifier))
+        return first_of(owner, segments, count) if len(segments) else None
 
 
 def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints, claim_ids: pa.Array) -> pa.Table:
     n = len(claim_at)
-    text, date = chunk.text, chunk.date
 
-    def named(entity: str) -> Picked:
-        return chunk.scan.pick(children.of_claim("NM1", entity, n))
+    def named(entity: str) -> Picked | None:
+        found = children.of_claim("NM1", entity, n)
+        return None if found is None else chunk.scan.pick(found)
 
+    rows = Rows(chunk, "835.claims", claim_at)
+    rows.place()
+    rows.known(claim_number=pa.array(claim_number), claim_id=claim_ids, remarks=_claim_remarks(rows, children, n))
     head = chunk.scan.pick(claim_at)
-
-    patient, subscriber, corrected = named("QC"), named("IL"), named("74")
-    rendering, crossover = named("82"), named("TT")
-    when = {q: children.of_claim("DTM", q, n) for q in ("232", "233", "050", "036")}
-    columns = {
-        **chunk.place(claim_at),
-        "claim_number": pa.array(claim_number),
-        "claim_id": claim_ids,
-        "status": text(head, 2),
-        "charge": chunk.money(head, 3),
-        "paid": chunk.money(head, 4),
-        "patient_responsibility": chunk.money(head, 5),
-        "filing_indicator": text(head, 6),
-        "payer_claim_number": text(head, 7),
-        "facility_code": text(head, 8),
-        "frequency": text(head, 9),
-        "drg": text(head, 11),
-        "patient_last": text(patient, 3),
-        "patient_first": text(patient, 4),
-        "patient_middle": text(patient, 5),
-        "patient_id_qualifier": text(patient, 8),
-        "patient_id": text(patient, 9),
-        "subscriber_last": text(subscriber, 3),
-        "subscriber_first": text(subscriber, 4),
-        "subscriber_id": text(subscriber, 9),
-        "corrected_id": text(corrected, 9),
-        "rendering_id": text(rendering, 9),
-        "crossover_payer": text(crossover, 3),
-        "crossover_payer_id": text(crossover, 9),
-        "statement_from": date(when["232"], 2),
-        "statement_to": date(when["233"], 2),
-        "received_date": date(when["050"], 2),
-        "coverage_expiration": date(when["036"], 2),
-        "original_reference": text(children.of_claim("REF", "F8", n), 2),
-        "remarks": _claim_remarks(chunk, children, n),
-        "coverage_amount": chunk.money(children.of_claim("AMT", "AU", n), 2),
-    }
-    return table("835.claims", columns)
+    rows.read("text", head, status=2, filing_indicator=6, payer_claim_number=7, facility_code=8, frequency=9, drg=11)
+    rows.read("money", head, charge=3, paid=4, patient_responsibility=5)
+    rows.read(
+        "text", named("QC"), patient_last=3, patient_first=4, patient_middle=5, patient_id_qualifier=8, patient_id=9
+    )
+    rows.read("text", named("IL"), subscriber_last=3, subscriber_first=4, subscriber_id=9)
+    rows.read("text", named("74"), corrected_id=9)
+    rows.read("text", named("82"), rendering_id=9)
+    rows.read("text", named("TT"), crossover_payer=3, crossover_payer_id=9)
+    for qualifier, column in (
+        ("232", "statement_from"), ("233", "statement_to"), ("050", "received_date"), ("036", "coverage_expiration")
+    ):  # fmt: skip
+        rows.read("date", children.of_claim("DTM", qualifier, n), **{column: 2})
+    rows.read("text", children.of_claim("REF", "F8", n), original_reference=2)
+    rows.read("money", children.of_claim("AMT", "AU", n), coverage_amount=2)
+    return rows.table()
 
 
-def _claim_remarks(chunk: Chunk, children: Children, n: int) -> pa.Array:
+def _claim_remarks(rows: Rows, children: Children, n: int) -> pa.Array:
     """MOA03–07 and MIA05, MIA20–23, in the order of the wire."""
+    chunk = rows.chunk
     parents, values = [], []
     for segment_id, elements in (("MIA", (5, 20, 21, 22, 23)), ("MOA", (3, 4, 5, 6, 7))):
-        segments = _within(chunk.scan.of(segment_id), children.here)
-        segments = segments[(children.claim_of[segments] >= 0) & (children.line_of[segments] < 0)]
-        for element in elements if len(segments) else ():
-            parents.append(children.claim_of[segments])
-            values.append(chunk.text(segments, element))
-    if not parents:
-        return pa.nulls(n, pa.string())
-    parent = np.concatenate(parents)
-    order = np.argsort(parent, kind="stable")
-    return joined(parent[order], pa.concat_arrays(values).take(pa.array(order)), n)
+        segments, owner = children.below_claims(chunk.scan.of(segment_id))
+        if not len(segments):
+            continue
+        picked = chunk.scan.pick(segments)
+        for element in elements:
+            text = chunk.text(picked, element)
+            if text.null_count < len(text):
+                parents.append(owner)
+                values.append(text)
+    if len(values) > 1:
+        parent = np.concatenate(parents)
+        order = np.argsort(parent, kind="stable")
+        parents, values = [parent[order]], [pa.concat_arrays(values).take(pa.array(order))]
+    text = joined(parents[0], values[0], n) if values else pa.nulls(n, pa.string())
+    return text.dictionary_encode() if rows.coded("remarks") else text
 
 
 def lines(
@@ -203,41 +196,53 @@ def lines(
     claim_ids: pa.Array,
 ) -> pa.Table:
     n = len(at)
-    scan, text = chunk.scan, chunk.text
-    owner = claim_of[at]
+    scan = chunk.scan
+    owner = claim_of.take(at)
+    rows = Rows(chunk, "835.service_lines", at)
+    rows.place()
+    rows.known(
+        claim_number=pa.array(claim_number.take(owner)),
+        line_number=pa.array(line_number),
+        claim_id=claim_ids.take(pa.array(owner)),
+        remarks=_line_remarks(rows, children, n),
+    )
     service = scan.pick(at)
     procedure, submitted = chunk.composite(service, 1), chunk.composite(service, 6)
+    rows.parts(procedure, qualifier=1, procedure=2, modifier1=3, modifier2=4, modifier3=5, modifier4=6)
+    rows.read("money", service, charge=2, paid=3)
+    rows.read("text", service, revenue_code=4)
+    rows.read("quantity", service, units=5, original_units=7)
+    rows.parts(submitted, submitted_qualifier=1, submitted_procedure=2)
     single, begin, end = (children.of_line("DTM", q, n) for q in ("472", "150", "151"))
-    units = chunk.quantity(service, 5)
-    if units.null_count or not n:
+    rows.read("date", _either(single, begin), service_from=2)
+    if end is not None:
+        rows.read("date", _either(end, single), service_to=2)
+    else:
+        rows.read("date", single, service_to=2)
+    rows.read("text", children.of_line("REF", "6R", n), line_control_number=2)
+    rows.read("text", children.of_line("REF", "HPI", n), rendering_id=2)
+    rows.read("money", children.of_line("AMT", "B6", n), allowed=2)
+    table = rows.table()
+    units = table.column("units").chunk(0) if n else table.column("units").combine_chunks()
+    if units.null_count:  # one, where SVC05 is absent
         starts, stops = service.spans(5)
-        one = pa.scalar(Decimal("1.0000"), units.type)
-        units = pc.if_else(pa.array(starts == stops), one, units)
-    segments, keys = children._keyed("LQ")
-    remark_at = segments[(keys == key_of("HE")) & (children.line_of[segments] >= 0)]
-    columns = {
-        **chunk.place(at),
-        "claim_number": pa.array(claim_number[owner]),
-        "line_number": pa.array(line_number),
-        "claim_id": claim_ids.take(pa.array(owner)),
-        "qualifier": scan.text(*procedure.spans(1)),
-        "procedure": scan.text(*procedure.spans(2)),
-        **{f"modifier{i}": scan.text(*procedure.spans(2 + i)) for i in (1, 2, 3, 4)},
-        "charge": chunk.money(service, 2),
-        "paid": chunk.money(service, 3),
-        "revenue_code": text(service, 4),
-        "units": units,
-        "submitted_qualifier": scan.text(*submitted.spans(1)),
-        "submitted_procedure": scan.text(*submitted.spans(2)),
-        "original_units": chunk.quantity(service, 7),
-        "service_from": chunk.date(np.where(single >= 0, single, begin), 2),
-        "service_to": chunk.date(np.where(end >= 0, end, single), 2),
-        "line_control_number": text(children.of_line("REF", "6R", n), 2),
-        "rendering_id": text(children.of_line("REF", "HPI", n), 2),
-        "allowed": chunk.money(children.of_line("AMT", "B6", n), 2),
-        "remarks": joined(children.line_of[remark_at], text(remark_at, 2), n),
-    }
-    return table("835.service_lines", columns)
+        units = pc.if_else(pa.array(starts == stops), pa.scalar(Decimal("1.0000"), units.type), units)
+        table = table.set_column(table.schema.get_field_index("units"), table.schema.field("units"), units)
+    return table
+
+
+def _either(first: Ints | None, second: Ints | None) -> Ints | None:
+    """The one segment where it is there, else the other."""
+    if first is None or second is None:
+        return second if first is None else first
+    return np.where(first >= 0, first, second)
+
+
+def _line_remarks(rows: Rows, children: Children, n: int) -> pa.Array:
+    """LQ*HE, in the order of the wire."""
+    segments, owner = children.below_lines(rows.chunk.scan.of_head("LQ", "HE"))
+    text = joined(owner, rows.chunk.text(segments, 2), n)
+    return text.dictionary_encode() if rows.coded("remarks") else text
 
 
 def adjustments(
@@ -245,44 +250,44 @@ def adjustments(
 ) -> pa.Table:
     scan = chunk.scan
     segments = _within(scan.of("CAS"), here)
-    segments = segments[claim_of[segments] >= 0]
-    rows, trio = repeats(chunk, segments, 2, 3, _MOST_TRIOS)
-    at = segments[rows]
-    first = 2 + 3 * trio
-    reasons = scan.pick(at)
-    owner = claim_of[at]
-    line = line_of[at]
+    segments = segments[claim_of.take(segments) >= 0]
+    row, trio = repeats(chunk, segments, 2, 3, _MOST_TRIOS)
+    at = segments.take(row)
+    owner, line = claim_of.take(at), line_of.take(at)
     at_line = line >= 0
-    columns = {
-        **chunk.place(at),
-        "claim_number": pa.array(claim_number[owner]),
-        "line_number": pa.array(line_number[np.maximum(line, 0)] if len(line_number) else line, mask=~at_line),
-        "claim_id": claim_ids.take(pa.array(owner)),
-        "level": pa.array(["claim", "line"]).take(pa.array(at_line.astype(np.int64))),
-        "group": chunk.text(reasons, 1),
-        "reason": chunk.text(reasons, first),
-        "amount": chunk.money(reasons, first + 1),
-        "quantity": chunk.quantity(reasons, first + 2),
-    }
-    return table("835.adjustments", columns)
+    numbers = line_number.take(line, mode="clip") if len(line_number) else line
+    rows = Rows(chunk, "835.adjustments", at)
+    rows.place()
+    rows.known(
+        claim_number=pa.array(claim_number.take(owner)),
+        line_number=fixed_array(numbers, at_line, pa.int64()),
+        claim_id=claim_ids.take(pa.array(owner)),
+    )
+    rows.choice("level", at_line, ("claim", "line"))
+    reasons = scan.pick(at)
+    first: int | Ints = 2 + 3 * trio if trio.any() else 2
+    rows.read("text", reasons, group=1, reason=first)
+    rows.read("money", reasons, amount=first + 1)
+    rows.read("quantity", reasons, quantity=first + 2)
+    return rows.table()
 
 
 def provider_adjustments(chunk: Chunk, here: Bools) -> pa.Table:
     scan = chunk.scan
     segments = _within(scan.of("PLB"), here)
-    rows, pair = repeats(chunk, segments, 3, 2, 60)
-    at = segments[rows]
-    first = 3 + 2 * pair
-    reason = chunk.composite(at, first)
-    columns = {
-        **chunk.place(at),
-        "provider_id": chunk.text(at, 1),
-        "fiscal_date": chunk.date(at, 2),
-        "reason": scan.text(*reason.spans(1)),
-        "reference": scan.text(*reason.spans(2)),
-        "amount": chunk.money(at, first + 1),
-    }
-    return table("835.provider_adjustments", columns)
+    row, pair = repeats(chunk, segments, 3, 2, 60)
+    at = segments[row]
+    rows = Rows(chunk, "835.provider_adjustments", at)
+    rows.place()
+    if len(at):
+        first = 3 + 2 * pair
+        rows.read("text", at, provider_id=1)
+        rows.read("date", at, fiscal_date=2)
+        rows.parts(chunk.composite(at, first), reason=1, reference=2)
+        rows.read("money", at, amount=first + 1)
+    else:
+        rows.known(**dict.fromkeys(("provider_id", "fiscal_date", "reason", "reference", "amount")))
+    return rows.table()
 
 
 def payments(chunk: Chunk, here: Bools) -> pa.Table:

@@ -125,18 +125,18 @@ def _places(data: bytes | mmap.mmap, position: int, end: int) -> Iterator[int]:
 
 
 def find_isas(
-    data: bytes | mmap.mmap, start: int, position: int, end: int, terminator: int | None
+    data: bytes | mmap.mmap, start: int, position: int, end: int, terminator: int | None, *, after_junk: bool = False
 ) -> Iterator[tuple[Isa, bool]]:
     """Interchanges that begin in data[position:end], each with: does it stand cleanly after a terminator or `start`?
 
-    `start` is where the bytes at hand begin just after a terminator. One with an exact ISA counts wherever it stands, even
+    `start` is where the bytes at hand begin: just after a terminator, or with `after_junk` after bytes that are none. One with an exact ISA counts wherever it stands, even
     inside a cut-off segment: seventeen fixed places cannot agree by chance. One with a named fault counts only where clean.
     """
     for at in _places(data, position, end):
         before = at - 1
         while before >= start and data[before] in BLANK:
             before -= 1
-        clean = before < start or data[before] == terminator
+        clean = not after_junk if before < start else data[before] == terminator
         found = read_isa(data, at, loose=clean)
         if found is not None:
             yield found, clean

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,22 +28,28 @@ PAD = 24
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
+#: where separators and terminators stand, which of those are terminators, where segments start, and their first eight bytes
+Cuts: TypeAlias = tuple[Ints, Ints, Ints, Words]
 
 _U = np.uint64
 _ZEROS = _U(0x3030303030303030)
 _LOW = np.array([(1 << (8 * i)) - 1 for i in range(9)], dtype="<u8")  # the first i bytes of a word
 _HIGH = np.array([((1 << (8 * i)) - 1) << (8 * (8 - i)) for i in range(9)], dtype="<u8")  # the last i bytes
+_NOUGHTS = _ZEROS & ~_HIGH  # noughts before the last i bytes
 _TWO_AT, _TWO_POINT = _U(0xFF << 40), _U(46 << 40)
 _ONE_AT, _ONE_POINT = _U(0xFF << 48), _U(46 << 48)
 _STAY = np.array([(1 << 64) - 1, 0xFF << 56, 0xFFFF << 48], dtype="<u8")  # by kind: no decimals, one, two
 _MOVE = np.array([0, (1 << 48) - 1, (1 << 40) - 1], dtype="<u8")
 _FILL = np.array([0, 0x30, 0x30], dtype="<u8")
 _LOW4 = np.array([(1 << (8 * i)) - 1 for i in range(5)], dtype="<u4")
+_ID = np.array([0, 0, 0xFFFF, 0xFFFFFF, 0], dtype="<u8")  # by length: what of a word is an id, if it can be one
 _LONG = _U(0xFFFFFFFFFFFFFFFF)
 _BLANKS = np.zeros(256, dtype=np.bool_)
 _BLANKS[[9, 10, 13, 32, 0, 26]] = True
 _PLAIN = re.compile(rb"-?(\d+\.?\d*|\.\d+)")
 MAX_DIGITS = 18
+#: texts as numbers of the texts that are there
+CODED = pa.dictionary(pa.int32(), pa.string())
 _MOST_COMPONENTS = 64
 
 
@@ -77,11 +83,14 @@ class Scan:
     `limit` keeps the first m segments. Positions count from the padded buffer's start: subtract PAD for the given bytes.
     """
 
-    def __init__(self, buffer: npt.NDArray[np.uint8], wire: Wire) -> None:
-        """`buffer` is made by `padded`."""
+    def __init__(self, buffer: npt.NDArray[np.uint8], wire: Wire, cuts: Cuts | None = None) -> None:
+        """`buffer` is made by `padded`; `cuts` are those of another scan of the same bytes, so as not to look again."""
         self.buffer = buffer
         self.size = len(buffer) - 2 * PAD
         self.wire = wire
+        if cuts is not None:
+            self._lay(cuts)
+            return
         self._cut(buffer)
         if ((self.codes == _BIN) | (self.codes == _BDS)).any():
             self._mask_raw()
@@ -90,31 +99,37 @@ class Scan:
 
     def _cut(self, buffer: npt.NDArray[np.uint8]) -> None:
         view = buffer[PAD : PAD + self.size]
-        marks = np.flatnonzero((view == self.wire.element) | (view == self.wire.segment))
+        delimiters = view == self.wire.element
+        delimiters |= view == self.wire.segment
+        marks = np.flatnonzero(delimiters)
         last = np.flatnonzero(view.take(marks) == self.wire.segment)
         marks += PAD
-        self.n = n = len(last)
-        base = np.zeros(n + 1, dtype=np.int64)
-        base[1:n] = last[:-1] + 1
-        counts = np.zeros(n + 1, dtype=np.int64)
-        counts[:n] = last - base[:n] + 1
-        self.marks, self.base, self.counts = marks, base, counts
-        ends = marks
-        self.stops = marks.take(last)
+        n = len(last)
         starts = np.empty(n, dtype=np.int64)
         if n:
             starts[0] = PAD
-            starts[1:] = self.stops[:-1] + 1
+            np.add(marks.take(last[:-1]), 1, out=starts[1:])
             ends = self._ragged_ends(marks, last) if self.wire.ragged else marks
-            self._skip_blanks(starts, ends[base[:n]], buffer)
-        self.ends, self.starts = ends, starts
+            self._skip_blanks(starts, ends.take(np.append(0, last[:-1] + 1)), buffer)
+        self._lay((marks, last, starts, self.w8[starts]))
+
+    def _lay(self, cuts: Cuts) -> None:
+        self.cuts = marks, last, starts, words = cuts
+        self.n = n = len(last)
+        base = np.zeros(n + 1, dtype=np.int64)
+        np.add(last[:-1], 1, out=base[1:n])
+        counts = np.zeros(n + 1, dtype=np.int64)
+        np.subtract(last, base[:n], out=counts[:n])
+        counts[:n] += 1
+        self.marks, self.base, self.counts, self.starts = marks, base, counts, starts
+        self.ends = self._ragged_ends(marks, last) if self.wire.ragged and n else marks
+        self.stops = marks.take(last)
         self.after = int(self.stops[-1]) + 1 if n else PAD
-        first = ends[base[:n]] if n else starts
-        length = first - starts
-        words = self.w4[starts]
-        words &= _LOW4.take(length, mode="clip")
         codes = np.zeros(n + 1, dtype=np.int64)
-        codes[:n] = np.where((length == 2) | (length == 3), words, 0)
+        if n:
+            length = self.ends.take(base[:n])
+            length -= starts
+            np.bitwise_and(words, _ID.take(length, mode="clip"), out=codes[:n].view("<u8"))
         self.codes = codes
 
     def _skip_blanks(self, starts: Ints, stops: Ints, buffer: npt.NDArray[np.uint8]) -> None:
@@ -182,6 +197,20 @@ class Scan:
             hit |= codes == code_of(other)
         return np.flatnonzero(hit)
 
+    @cached_property
+    def heads(self) -> Words:
+        """Id, separator and first element of each segment as one word; all ones where they take more than 8 bytes."""
+        n = self.n
+        at = np.minimum(self.counts[:n] - 1, 1)
+        at += self.base[:n]
+        length = self.ends.take(at)
+        length -= self.starts[:n]
+        return np.where(length <= 8, self.cuts[3][:n] & _LOW.take(length, mode="clip"), _LONG)
+
+    def of_head(self, segment_id: str, first: str) -> Ints:
+        """Numbers of the segments with this id and this first element (together at most 7 characters), in order."""
+        return np.flatnonzero(self.heads == key_of(segment_id + chr(self.wire.element) + first))
+
     # ---- spans -------------------------------------------------------------------------------------------------------
 
     def pick(self, segments: Ints) -> Picked:
@@ -203,7 +232,11 @@ class Scan:
 
     def components(self, starts: Ints, stops: Ints) -> Composite:
         marks = self._components
-        return Composite(marks, starts, stops, np.searchsorted(marks, starts))
+        if (stops > starts).any():
+            low = np.searchsorted(marks, starts)
+        else:  # of an empty element nothing is asked but its end
+            low = np.full(len(starts), len(marks) - _MOST_COMPONENTS)
+        return Composite(marks, starts, stops, low)
 
     def words(self, starts: Ints, stops: Ints) -> Words:
         """Short values as integers comparable with `key_of`; longer than 8 bytes: all ones; empty: 0."""
@@ -251,41 +284,75 @@ class Scan:
             return False
         return True
 
+    @cached_property
+    def _zero_free(self) -> bool:
+        return bool(self.buffer[PAD : PAD + self.size].all())
+
     def text(self, starts: Ints, stops: Ints) -> pa.Array:
         """Spans → text; empty → null. Bytes that are not UTF-8 are read as Latin-1, value by value."""
-        n = len(starts)
-        length = stops - starts
-        longest = int(length.max(initial=0))
-        if not longest:
-            return pa.nulls(n, pa.string())
+        return self.texts([(starts, stops)], [False])[0]
+
+    def texts(self, spans: Sequence[tuple[Ints, Ints]], coded: Sequence[bool]) -> list[pa.Array]:
+        """Spans of several columns of one length → texts as `text` gives them; `coded` ones as dictionaries."""
+        columns, n = len(spans), len(spans[0][0])
+        if not n:
+            return [pa.nulls(0, CODED if code else pa.string()) for code in coded]
         if not self.valid_utf8:
-            raw = self.buffer.tobytes()
-            values = [_decode(raw[a:b]) or None for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
-            return pa.array(values, type=pa.string())
-        shortest = int(length.min())
+            plain = (self._decoded(*span) for span in spans)
+            return [a.dictionary_encode() if code else a for a, code in zip(plain, coded, strict=True)]
+        starts = np.concatenate([a for a, _ in spans]) if columns > 1 else spans[0][0]
+        length = (np.concatenate([b for _, b in spans]) if columns > 1 else spans[0][1]) - starts
         word = self.w8[starts]
-        if shortest == longest <= 8:
-            word &= _LOW[longest]
-            if (word == word[0]).all():
-                return pa.repeat(self.buffer[starts[0] : stops[0]].tobytes().decode(), n)
-        else:
-            word &= _LOW.take(length, mode="clip")
+        word &= _LOW.take(length, mode="clip")
+        starts, length, word = (a.reshape(columns, n) for a in (starts, length, word))
+        least, most = length.min(axis=1), length.max(axis=1)
+        same = (least == most) & (word == word[:, :1]).all(axis=1)
+        made: list[pa.Array] = [None] * columns
+        views: list[int] = []
+        for i, (low, high) in enumerate(zip(least.tolist(), most.tolist(), strict=True)):
+            if not high:
+                made[i] = pa.nulls(n, CODED if coded[i] else pa.string())
+            elif same[i] and high <= 16 and (high <= 8 or self._ends_alike(starts[i] + (high - 8))):
+                one = pa.scalar(self.buffer[starts[i, 0] : starts[i, 0] + high].tobytes().decode())
+                made[i] = constant(one, n) if coded[i] else pa.repeat(one, n)
+            elif coded[i] and high <= 8 and self._zero_free:
+                made[i] = _coded(word[i], None if low else _validity(length[i] > 0))
+            else:
+                views.append(i)
+        if views:
+            if len(views) < columns:
+                starts, length, word = starts[views], length[views], word[views]
+            for i, array in zip(views, self._viewed(starts, length, word, most[views].tolist()), strict=True):
+                made[i] = array.dictionary_encode() if coded[i] else array
+        return made
+
+    def _ends_alike(self, starts: Ints) -> bool:
+        word = self.w8[starts]
+        return bool((word == word[0]).all())
+
+    def _viewed(self, starts: Ints, length: Ints, word: Words, most: list[int]) -> list[pa.Array]:
+        """Texts by views, in rows of a column each. `word` holds the first eight bytes of each text."""
         # a view is its length, and up to 12 bytes or else the first 4, the number of the buffer and the place in it
-        views = np.empty((n, 2), dtype="<u8")
-        np.left_shift(word, _U(32), out=views[:, 0])
-        views[:, 0] |= length.view("<u8")
-        np.right_shift(word, _U(32), out=views[:, 1])
-        if longest > 8:
-            rest = self.w4[starts + 8] & _LOW4.take(length - 8, mode="clip")
-            views[:, 1] |= rest.astype("<u8") << _U(32)
-        if longest > 12:
-            long = np.flatnonzero(length > 12)
-            views[long, 1] = starts[long].view("<u8") << _U(32)
-        validity = None if shortest else _validity(length > 0)
-        array = pa.Array.from_buffers(
-            pa.string_view(), n, [validity, pa.py_buffer(views.reshape(-1)), pa.py_buffer(self.buffer)]
-        )
-        return array.cast(pa.string())
+        views = np.empty((*length.shape, 2), dtype="<u8")
+        np.left_shift(word, _U(32), out=views[:, :, 0])
+        views[:, :, 0] |= length.view("<u8")
+        np.right_shift(word, _U(32), out=views[:, :, 1])
+        found = []
+        for i, longest in enumerate(most):
+            if longest > 8:
+                rest = self.w4[starts[i] + 8] & _LOW4.take(length[i] - 8, mode="clip")
+                views[i, :, 1] |= rest.astype("<u8") << _U(32)
+            if longest > 12:
+                long = np.flatnonzero(length[i] > 12)
+                views[i, long, 1] = starts[i, long].view("<u8") << _U(32)
+            buffers = [_validity(length[i] > 0), pa.py_buffer(views[i]), pa.py_buffer(self.buffer)]
+            found.append(pa.Array.from_buffers(pa.string_view(), length.shape[1], buffers).cast(pa.string()))
+        return found
+
+    def _decoded(self, starts: Ints, stops: Ints) -> pa.Array:
+        raw = self.buffer.tobytes()
+        values = [_decode(raw[a:b]) or None for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+        return pa.array(values, type=pa.string())
 
     def decimals(self, starts: Ints, stops: Ints, scale: int) -> tuple[Ints, Bools, Bools]:
         """Spans → (value × 10^scale, has a value, is not a plain decimal that fits).
@@ -295,36 +362,41 @@ class Scan:
         """
         length = stops - starts
         given = length > 0
-        minus = given & (self.buffer[starts] == 45)
-        length = length - minus
-        value, good = self._number(stops, np.minimum(length, 16), scale)
-        good &= (length <= 16) & (length > 0)
-        if minus.any():
+        minus = self.buffer[starts] == 45
+        minus &= given
+        negative = bool(minus.any())
+        if negative:
+            length = length - minus
+        value, good = self._number(stops, length, scale)
+        if negative:
+            good &= length > 0
             value = np.where(minus, -value, value)
+        good &= given
         bad = given & ~good
-        for i in np.flatnonzero(bad).tolist():
-            exact = exact_units(self.buffer[starts[i] : stops[i]].tobytes(), scale)
-            if exact is not None:
-                value[i], good[i], bad[i] = exact, True, False
-        return value, given & good, bad
+        if bad.any():
+            for i in np.flatnonzero(bad).tolist():
+                exact = exact_units(self.buffer[starts[i] : stops[i]].tobytes(), scale)
+                if exact is not None:
+                    value[i], good[i], bad[i] = exact, True, False
+        return value, good, bad
 
     def _number(self, stops: Ints, length: Ints, scale: int) -> tuple[Ints, Bools]:
+        """The digits before `stops` → (value × 10^scale, could be read so)."""
         keep = _HIGH.take(length, mode="clip")
         word = self.w8[stops - 8]
         word &= keep
-        word |= _ZEROS & ~keep
-        # where the point stands: 2 for two decimals, 1 for one, 0 for none
-        point = ((word & _TWO_AT) == _TWO_POINT) & (length >= 3)
-        two, kind = point, point.view(np.uint8) << 1
-        one = ((word & _ONE_AT) == _ONE_POINT) & (length >= 2)
+        word |= _NOUGHTS.take(length, mode="clip")
+        # where the point stands: 2 for two decimals, 1 for one, 0 for none. Before a shorter number there are noughts
+        two = (word & _TWO_AT) == _TWO_POINT
+        one = (word & _ONE_AT) == _ONE_POINT
         one &= ~two
+        kind = two.view(np.uint8) << 1
         kind |= one.view(np.uint8)
         pointed = bool(kind.any())
         if pointed:  # the digits before the point move up to those behind it
-            stay = _STAY.take(kind)
             moved = word & _MOVE.take(kind)
             moved <<= _U(8)
-            word &= stay
+            word &= _STAY.take(kind)
             word |= moved
             word |= _FILL.take(kind)
         value, good = _eight(word)
@@ -332,20 +404,26 @@ class Scan:
             good &= kind == 0
         long = np.flatnonzero(length > 8)
         if len(long):
-            keep = _HIGH[length[long] - 8]
+            far = length[long] - 8
+            keep = _HIGH.take(far, mode="clip")
             head, head_good = _eight((self.w8[stops[long] - 16] & keep) | (_ZEROS & ~keep))
             digits = np.where(two[long] | one[long], 10**7, 10**8)
             # 8 + 7 digits and two more zeros stay below 2^63; what does not is left to the exact path
-            small = head < 10**7
+            small = (head < 10**7) & (far <= 8)
             value[long] = np.where(small, head * digits + value[long], 0)
             good[long] &= head_good & small
+        if not scale:
+            return value, good
         if scale < 2 or not pointed:
-            good &= value < 10 ** (18 - scale)
-            return value * 10**scale, good
+            if len(long):
+                good &= value < 10 ** (18 - scale)
+            value *= 10**scale
+            return value, good
         factor = np.array([10**scale, 10 ** (scale - 1), 10 ** (scale - 2)]).take(kind)
         if len(long):
             good &= value < (10**18) // factor
-        return value * factor, good
+        value *= factor
+        return value, good
 
     def integers(self, starts: Ints, stops: Ints) -> tuple[Ints, Bools, Bools]:
         """Spans → (value, has a value, is not a whole number)."""
@@ -357,11 +435,12 @@ class Scan:
         value, good = _eight(self.w8[starts])
         good &= length == 8
         table = _days()
-        index = value - _FIRST_DAY
-        good &= (index >= 0) & (index < len(table))
-        days = table[np.where(good, index, 0)]
+        value -= _FIRST_DAY
+        days = table.take(value, mode="clip")  # the first and the last place hold no day
         good &= days != _NO_DAY
-        return np.where(good, days, 0).astype(np.int32), good, (length > 0) & ~good
+        if good.all():
+            return days, good, np.zeros(len(days), dtype=np.bool_)
+        return np.where(good, days, np.int32(0)), good, (length > 0) & ~good
 
 
 class Picked:
@@ -421,10 +500,14 @@ class Composite:
     def spans(self, component: int) -> tuple[Ints, Ints]:
         """Where the component (1-based) starts and stops; an absent one is an empty span."""
         # a separator beyond the element's end stands for its end, and one more place for what follows that
-        stops = np.minimum(self.marks.take(self.low + (component - 1)), self.stops)
         if component == 1:
-            return self.starts, stops
-        return np.minimum(self.marks.take(self.low + (component - 2)) + 1, self.stops), stops
+            return self.starts, np.minimum(self.marks.take(self.low), self.stops)
+        before = self.marks.take(self.low + (component - 2))
+        if (before >= self.stops).all():  # mostly there are few
+            return self.stops, self.stops
+        before += 1
+        stops = np.minimum(self.marks.take(self.low + (component - 1)), self.stops)
+        return np.minimum(before, self.stops), stops
 
 
 _BIN, _BDS = code_of("BIN"), code_of("BDS")
@@ -441,7 +524,7 @@ def _days() -> npt.NDArray[np.int32]:
     year = days.astype("datetime64[Y]").astype(np.int64) + 1970
     month = months.astype(np.int64) % 12 + 1
     day = (days - months).astype(np.int64) + 1
-    table = np.full(_LAST_DAY - _FIRST_DAY, _NO_DAY, dtype=np.int32)
+    table = np.full(_LAST_DAY - _FIRST_DAY + 1, _NO_DAY, dtype=np.int32)
     table[year * 10000 + month * 100 + day - _FIRST_DAY] = days.astype(np.int64)
     return table
 
@@ -449,12 +532,24 @@ def _days() -> npt.NDArray[np.int32]:
 def _eight(word: Words) -> tuple[Ints, Bools]:
     """Eight ASCII digits in a word, first digit lowest → (number, all were digits)."""
     v = word ^ _ZEROS
-    good = ((v + _U(0x0606060606060606)) | v) & _U(0xF0F0F0F0F0F0F0F0) == 0
-    v = np.where(good, v, _U(0))
-    v = v * _U(10) + (v >> _U(8))
+    strange = v + _U(0x0606060606060606)
+    strange |= v
+    strange &= _U(0xF0F0F0F0F0F0F0F0)
+    good = strange == 0
+    if not good.all():
+        v *= good
+    np.right_shift(v, _U(8), out=strange)
+    v *= _U(10)
+    v += strange
     mask = _U(0x000000FF000000FF)
-    v = ((v & mask) * _U(0x000F424000000064) + ((v >> _U(16)) & mask) * _U(0x0000271000000001)) >> _U(32)
-    return v.astype(np.int64), good
+    np.right_shift(v, _U(16), out=strange)
+    strange &= mask
+    strange *= _U(0x0000271000000001)
+    v &= mask
+    v *= _U(0x000F424000000064)
+    v += strange
+    v >>= _U(32)
+    return v.view(np.int64), good
 
 
 def exact_units(raw: bytes, scale: int) -> int | None:
@@ -479,6 +574,18 @@ def _nothing() -> tuple[Ints, Bools, Bools]:
 
 def _validity(have: Bools) -> Any:
     return None if have.all() else pa.py_buffer(np.packbits(have, bitorder="little"))
+
+
+def constant(one: pa.Scalar, n: int) -> pa.Array:
+    """One text n times, as a dictionary."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, dtype=np.int32)), pa.array([one], type=pa.string()))
+
+
+def _coded(word: Words, validity: Any) -> pa.Array:
+    """Short texts, as words without a zero byte in the text, → a dictionary of those that are there."""
+    keys = pa.Array.from_buffers(pa.uint64(), len(word), [validity, pa.py_buffer(word)]).dictionary_encode()
+    values = pa.array(keys.dictionary.to_numpy().view("S8")).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(keys.indices, values)
 
 
 def decimal_array(value: Ints, have: Bools, kind: pa.DataType) -> pa.Array:

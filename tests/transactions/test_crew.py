@@ -89,17 +89,31 @@ def test_a_chunk_larger_than_the_room_is_read_here() -> None:
     assert all(t.equals(_read(files, 0, 2_000)[0][n]) for n, t in _read(files, 2, 2_000)[0].items())
 
 
-def _echo(buffer: np.ndarray, described: Any) -> crew.Made:
+def _echo(buffer: np.ndarray, described: Any, cuts: Any) -> crew.Made:
     if described == "fail":
         raise KeyError("patient")
+    if described == "cuts":
+        return [], [cuts if cuts is None else [c.tolist() for c in cuts]]
     return [("t", pa.table({"x": np.repeat(buffer, described)}))], [described]
 
 
-def _give(team: crew.Crew, value: int, described: Any) -> None:
+def _give(team: crew.Crew, value: int, described: Any, cuts: int = 1) -> None:
     room = team.room(4)
     assert room is not None
     room[:] = value
-    assert team.give(4, described)
+    assert team.give(
+        4, described, (np.arange(cuts), np.arange(2), np.arange(3, 5), np.full(2, 1 << 60, dtype=np.uint64))
+    )
+
+
+def test_places_of_delimiters_go_along_where_there_is_room() -> None:
+    team = crew.Crew(_echo, 1, 1 << 12)
+    try:
+        for cuts in (0, 3, 1 << 12):
+            _give(team, 1, "cuts", cuts)
+            assert team.take() == ([], [[list(range(cuts)), [0, 1], [3, 4], [1 << 60] * 2] if cuts < 1 << 12 else None])
+    finally:
+        team.close()
 
 
 def test_what_is_taken_comes_in_the_order_of_giving_and_may_be_larger_than_its_room() -> None:
@@ -134,7 +148,7 @@ def test_a_description_too_large_for_the_room_is_not_taken() -> None:
     try:
         assert team.room(1 << 14) is None
         assert team.room(4) is not None
-        assert not team.give(4, "x" * (1 << 14))
+        assert not team.give(4, "x" * (1 << 14), (np.arange(1),) * 4)
         _give(team, 5, 1)
         assert team.take()[1] == [1]
     finally:

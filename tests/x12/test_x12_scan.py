@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.x12.isa import Wire
-from pipeline.x12.scan import PAD, Scan, code_of, decimal_array, exact_units, key_of, padded
+from pipeline.x12.scan import CODED, PAD, Scan, code_of, decimal_array, exact_units, key_of, padded
 from pipeline.x12.segments import iter_segments
 
 WIRE = Wire(ord("*"), ord("^"), ord(":"), ord("~"))
@@ -77,6 +77,53 @@ def test_components_are_those_of_splitting(rows: list[list[str]]) -> None:
     parts = scan.components(*scan.spans(np.arange(scan.n), 2))
     for c in range(1, 7):
         assert scan.text(*parts.spans(c)).to_pylist() == [(r[c - 1] if c <= len(r) else "") or None for r in rows]
+
+
+def test_an_element_that_no_row_has_is_empty_in_all_its_components() -> None:
+    scan = scan_of("AB*1:2:3~SV*X~SV~")
+    parts = scan.components(*scan.spans(scan.of("SV"), 4))
+    for c in (1, 2, 3):
+        starts, stops = parts.spans(c)
+        assert (starts >= stops).all()
+        assert scan.text(starts, stops).to_pylist() == [None, None]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["", "A", "CO", "ABCDEFGH", "ABCDEFGHI", "É", "12345678901234567", "A\0", "A"]), min_size=1
+    )
+)
+def test_texts_as_dictionaries_are_the_same_texts(values: list[str]) -> None:
+    scan = scan_of("".join(f"AB*{v}*X~" for v in values))
+    spans = [scan.spans(np.arange(scan.n), k) for k in (1, 2, 3)]
+    plain, coded = scan.texts(spans, [False] * 3), scan.texts(spans, [True] * 3)
+    assert plain[0].to_pylist() == [v or None for v in values]
+    for a, b in zip(plain, coded, strict=True):
+        assert b.type == CODED
+        assert b.cast(a.type).equals(a)
+        b.validate(full=True)
+        assert len(set(b.dictionary.to_pylist())) == len(b.dictionary)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["REF*6R*L~", "REF*6R~", "REF*6RR*X~", "REF~", "LQ*HE*A~", "REFER*6R~", "DTM*1234567~"]))
+)
+def test_segments_are_found_by_id_and_first_element(segments: list[str]) -> None:
+    scan = scan_of("".join(segments))
+    for head in (("REF", "6R"), ("LQ", "HE"), ("REF", "F8")):
+        wanted = [i for i, s in enumerate(segments) if tuple(s.rstrip("~").split("*")[:2]) == head]
+        assert scan.of_head(*head).tolist() == wanted
+
+
+def test_a_scan_by_the_cuts_of_another_is_the_same() -> None:
+    first = scan_of("AB*1*2~\r\n CD*3:4~EF~~GHI*~tail")
+    again = Scan(first.buffer, WIRE, first.cuts)
+    for name in ("n", "after"):
+        assert getattr(first, name) == getattr(again, name)
+    for name in ("starts", "stops", "codes", "counts", "base", "marks", "ends"):
+        assert getattr(first, name).tolist() == getattr(again, name).tolist()
 
 
 def naive_units(text: str, scale: int) -> int | None:
