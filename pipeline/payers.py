@@ -47,6 +47,7 @@ class Claims(_Section):
     accepts_dependents: bool = True  # false: the patient is always the subscriber (Medicare)
     filing_days: int = 365
     appeal_days: int = 120  # after the payment date; add the days that a payer presumes for the post
+    underpayment_tolerance_cents: int = Field(0, ge=0)  # a line allowed less than expected by no more is left alone
     charset: Literal["basic", "extended"] = "basic"
     # replacements and voids (frequency 7, 8) of claims that it holds: a person approves each, they go by themselves, or none
     corrections: Literal["approve", "automatic", "none"] = "approve"

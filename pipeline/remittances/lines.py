@@ -28,19 +28,22 @@ _WAYS = (
 )
 
 
-def problems(lines: Sequence[Line], ours: Sequence[OurLine]) -> list[tuple[int, str]]:
-    """(line number, `line-not-found` or `code-mismatch`) for each line that does not simply match; in their order."""
+def match(lines: Sequence[Line], ours: Sequence[OurLine]) -> tuple[dict[int, int], list[tuple[int, str]]]:
+    """Line number → which of ours (its place in `ours`; the payer may split one of ours over several), and for each line
+    that does not simply match (line number, `line-not-found` or `code-mismatch`), in their order."""
     found: dict[int, str] = {}
-    by_control = {line.control: line for line in ours}
+    matched: dict[int, int] = {}
+    by_control = {line.control: at for at, line in enumerate(ours)}
     left = dict(enumerate(ours))
     open_lines: list[Line] = []
     for line in lines:
-        known = by_control.get(line.control) if line.control else None
-        if known is None:
+        at = by_control.get(line.control) if line.control else None
+        if at is None:
             open_lines.append(line)
             continue
-        left = {n: o for n, o in left.items() if o is not known}  # a payer may split one line of ours over several
-        if known.procedure not in line.codes:
+        left.pop(at, None)
+        matched[line.number] = at
+        if ours[at].procedure not in line.codes:
             found[line.number] = "code-mismatch"
     for key_of_ours, key_of_theirs in _WAYS:
         still = []
@@ -50,9 +53,15 @@ def problems(lines: Sequence[Line], ours: Sequence[OurLine]) -> list[tuple[int, 
             if len(fits) == 1 or (
                 fits and len({(left[n].procedure, left[n].modifiers, left[n].on) for n in fits}) == 1
             ):
+                matched[line.number] = fits[0]
                 del left[fits[0]]
             else:
                 still.append(line)
         open_lines = still
     found.update((line.number, "line-not-found") for line in open_lines)
-    return sorted(found.items())
+    return matched, sorted(found.items())
+
+
+def problems(lines: Sequence[Line], ours: Sequence[OurLine]) -> list[tuple[int, str]]:
+    """The second part of `match`."""
+    return match(lines, ours)[1]

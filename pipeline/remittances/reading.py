@@ -28,7 +28,7 @@ _HUNDRED = pa.scalar(Decimal(100), pa.decimal128(3, 0))
 
 @dataclass(slots=True)
 class Line:
-    """An SVC. `difference` = charge − adjustments − paid: 0 where it balances."""
+    """An SVC. `adjustments` are (group, reason, cents) as they stand. `difference` = charge − adjustments − paid: 0 where it balances."""
 
     number: int
     segment: int
@@ -40,6 +40,7 @@ class Line:
     control: str
     remarks: str
     adjusted: int = 0
+    adjustments: list[tuple[str, str, int]] = field(default_factory=list)
 
     @property
     def difference(self) -> int:
@@ -216,6 +217,7 @@ def _adjustments(
         claims[s, c].adjusted += value
         if n is not None:
             lines[s, c, n].adjusted += value
+            lines[s, c, n].adjustments.append((group or "", reason or "", value))
         sums[s, c][group or "", reason or ""] += value
     for key, by_code in sums.items():
         claims[key].adjustments = [(group, reason, value) for (group, reason), value in sorted(by_code.items())]

@@ -25,7 +25,7 @@ from pipeline.findings import Finding, has_errors
 from pipeline.ledger import accounts, posting
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
-from pipeline.remittances import balance, lines, policy, reading
+from pipeline.remittances import balance, lines, policy, reading, underpayment
 from pipeline.remittances.addressee import Addressee
 from pipeline.remittances.reading import Claim, Remittance
 from pipeline.store import Store, received
@@ -177,7 +177,7 @@ class Posting:
         self._work(fresh, settled, known)
         self._states([p for p in [*fresh, *settled] if p.state == "posted"], known, history)
         for reason, subjects in self.closing.items():
-            for queue in ("remittance", "denial"):
+            for queue in ("remittance", "denial", "underpayment"):
                 close_items(self.connection, queue, subjects, reason)
         gone = set(self.replaced)  # what came and gave way in one run was nobody's work
         self.counts["work_items"] += open_items(self.connection, (i for i in self.items if i.subject not in gone))
@@ -639,6 +639,7 @@ class Posting:
             self._denials(payment, known[payment.claim_id or ""])
         self._charges(standing_payments, known)
         self._line_problems(standing_payments, known)
+        self._underpayments(standing_payments, known)
         self._overposted(sorted({p.claim_id or "" for p in [*placed, *fresh, *settled] if p.claim_id}), known)
 
     def _denials(self, payment: _Payment, ours: Any) -> None:
@@ -718,6 +719,21 @@ class Posting:
                            f"Lines {', '.join(map(str, numbers))} of claim {payment.number} in remittance "
                            f"{payment.remittance_id}. The claim's money is posted.",
                            action, paid, payment.clearing_key, payment.claim_id)  # fmt: skip
+
+    def _underpayments(self, payments: Sequence[_Payment], known: Mapping[str, Any]) -> None:
+        """One item for each payment that allowed less than the contract says."""
+        asked = [(p.claim, known[p.claim_id or ""]) for p in payments if p.claim and p.status in underpayment.PRIMARY]
+        by_claim = {id(p.claim): p for p in payments}
+        for short in underpayment.find(self.store, asked, self.profiles):
+            payment = by_claim[id(short.claim)]
+            ours = known[payment.claim_id or ""]
+            terms = self.profiles[ours.payer_key].claims
+            self._item(payment.key, "underpaid", "The payer allowed less than its contract says", short.reason,
+                       "Compare the payment with the contract; ask the payer for the rest, or correct the contract's row.",
+                       short.cents, ours.payer_key, payment.claim_id, queue="underpayment",
+                       due=payment.paid_on + timedelta(days=terms.appeal_days))  # fmt: skip
+            self.counts["underpayments"] += 1
+            self.counts["underpaid_cents"] += short.cents
 
     def _our_lines(self, claims: Sequence[Any]) -> dict[str, list[lines.OurLine]]:
         """Claim → its lines as they were sent, from the lake."""

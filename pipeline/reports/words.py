@@ -31,6 +31,7 @@ QUEUES: dict[str, str] = {
     "held": "Held before sending",
     "rejection": "Rejected by the payer",
     "denial": "Denied",
+    "underpayment": "Paid less than agreed",
     "remittance": "Remittances",
     "deposit": "Bank deposits",
     "file": "Files and extracts",
