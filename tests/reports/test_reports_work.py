@@ -64,7 +64,7 @@ def test_causes_are_grouped_with_their_earliest_due_date(queues):
 def test_a_queue_that_does_not_exist_is_told_with_those_that_do(queues, listed):
     with pytest.raises(Terminal, match="no queue 'nope'") as told:
         listed(queues, "nope")
-    assert "coding, held, rejection, denial, remittance, deposit, file, sending, payer" in told.value.fix
+    assert "coding, held, rejection, denial, underpayment, remittance, deposit, file, sending, payer" in told.value.fix
 
 
 def test_items_come_one_by_one_the_most_dollars_first(queues):
