@@ -51,6 +51,10 @@ class Claims(_Section):
     charset: Literal["basic", "extended"] = "basic"
     # replacements and voids (frequency 7, 8) of claims that it holds: a person approves each, they go by themselves, or none
     corrections: Literal["approve", "automatic", "none"] = "approve"
+    # official tables that it judges by: see docs/codes.md
+    ncci: Literal["medicare", "medicaid", "none"] = "medicare"
+    unit_limits: Literal["auto", "dme", "none"] = "auto"
+    coverage_policies: bool | None = None  # null: Medicare's claims are held against them
     # what the practice agreed with this payer, where the encounter does not say otherwise
     assignment: Literal["A", "B", "C"] = "A"  # CLM07
     benefits_assignment: Literal["Y", "N", "W"] = "Y"  # CLM08
@@ -101,6 +105,7 @@ class PayerProfile(_Section):
     state: str = ""
     zip: str = ""
     remittance_origins: tuple[str, ...] = Field((), description="TRN03 values that its 835s and EFTs carry")
+    edit: tuple[dict[str, Any], ...] = Field((), description="its own rules, with examples: docs/payers.md")
     takes: tuple[Guide, ...] = Field(GUIDES, description="the claims that it takes from this practice")
     guides: dict[Guide, Terms] = Field({}, description="what differs by guide")
     interchange: Interchange
@@ -108,6 +113,11 @@ class PayerProfile(_Section):
     claims: Claims = Claims()
     transport: Transport = Transport()
     acknowledgment: Acknowledgment = Acknowledgment()
+
+    @property
+    def uses_coverage_policies(self) -> bool:
+        stated = self.claims.coverage_policies
+        return self.claims.filing_indicator in ("MA", "MB") if stated is None else stated
 
 
 def load_profiles(folder: str = "") -> dict[str, PayerProfile]:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.codes import Icd10cm
+from pipeline.codes.judging import Judgement
 from pipeline.payers import PayerProfile
 
 Mask = np.ndarray  # of booleans, one a row
@@ -51,7 +53,7 @@ class Batch:
     def __init__(
         self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, *, on: date, icd10cm: Icd10cm,
         profiles: Mapping[str, PayerProfile], usage: str = "T", known: Collection[tuple[str, str]] = (),
-        holds: Mapping[str, str] | None = None,
+        holds: Mapping[str, str] | None = None, home: Path | None = None,
     ) -> None:  # fmt: skip
         self.tables: dict[str, pa.Table] = {"claims": claims, "diagnoses": diagnoses, "lines": lines}
         self.on = on
@@ -62,6 +64,9 @@ class Batch:
         self.known = known
         #: encounter key → why its correction does not go yet
         self.holds = holds or {}
+        #: where loaded code sets are, and what was judged by them
+        self.home = home
+        self.judgements: list[Judgement] = []
         self._columns: dict[tuple[str, str], Column] = {}
         self._made: dict[str, Any] = {}
         self.size = claims.num_rows

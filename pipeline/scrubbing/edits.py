@@ -1,4 +1,4 @@
-"""Edits as data: `schemas/edits/*.toml`.
+"""Edits as data: `schemas/edits/*.toml`, and `[[edit]]` in a payer's profile for what only that payer asks.
 
 An edit says what must hold, for which days of service, who keeps it, how bad a breach is, and what to tell the person who
 mends it. It names a check of `checks.py` with its parameters, and carries claims that pass and claims that fail: they are
@@ -7,8 +7,10 @@ tests (`tests/scrubbing`), written as changes to one good claim (`examples.py`).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import shapes
 from pipeline.errors import Terminal
+from pipeline.payers import PayerProfile
 
 
 class Edit(BaseModel):
@@ -41,6 +44,8 @@ class Edit(BaseModel):
     when: dict[str, tuple[str, ...]] = {}
     #: report once a claim, or once a practice where the cause is the practice's
     per: Literal["claim", "practice"] = "claim"
+    #: whether a person may let a claim pass all the same, with a reason that is kept
+    overridable: bool = False
     message: str = Field(description="{field} stands for what people call the column")
     fix: str
     passes: tuple[dict[str, Any], ...] = ()
@@ -108,10 +113,41 @@ class Book:
         self.places = places
         self.fingerprint = digest.hexdigest()[:16]
 
+    def with_profiles(self, profiles: Mapping[str, PayerProfile]) -> Book:
+        """The book with the payers' own rules, each for its payer's claims alone. Terminal where one cannot be used."""
+        if not any(profile.edit for profile in profiles.values()):
+            return self
+        added: list[Edit] = []
+        for key, profile in sorted(profiles.items()):
+            for content in profile.edit:
+                added.append(_of_payer(key, content))
+        ids = [(edit.id, edit.effective_from) for edit in (*self.edits, *added)]
+        if doubled := sorted({i for i, start in ids if ids.count((i, start)) > 1}):
+            raise Terminal(f"Two edits are called {', '.join(doubled)}.", fix="Give each its own id, or other days.")
+        book = copy.copy(self)
+        book.edits = (*self.edits, *added)
+        book.fingerprint = hashlib.sha256(
+            "".join([self.fingerprint, *(edit.model_dump_json() for edit in added)]).encode()
+        ).hexdigest()[:16]
+        return book
+
     def place(self, field: str, table: str) -> Place:
         key = f"line.{field}" if table == "lines" else field
         found = self.places.get(key)
         return found or Place(loop="", segment="", element=0, words=field.replace("_", " "))
+
+
+def _of_payer(key: str, content: Mapping[str, Any]) -> Edit:
+    when = dict(content.get("when", {}))
+    if set(when.get("payer_key", [key])) != {key}:
+        raise Terminal(
+            f"A rule in the profile of {key} speaks of another payer.", fix="Leave out payer_key: it is this payer's."
+        )
+    try:
+        return Edit(**{**content, "when": when | {"payer_key": (key,)}})
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise Terminal(f"A rule in the profile of {key} cannot be used: {places}.", fix="See docs/edits.md.") from None
 
 
 def load() -> Book:

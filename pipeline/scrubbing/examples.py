@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from pipeline import shapes
@@ -34,7 +35,7 @@ LINE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def batch(*examples: Mapping[str, Any]) -> Batch:
+def batch(*examples: Mapping[str, Any], home: Path | None = None) -> Batch:
     """A batch with one claim an example.
 
     An example names columns of the claim; `diagnoses` (codes) and `lines` (changes to a good line); and of the world: `on`,
@@ -72,7 +73,7 @@ def batch(*examples: Mapping[str, Any]) -> Batch:
     made = Batch(
         shapes.from_rows("coded_claims", claims), shapes.from_rows("coded_diagnoses", diagnoses),
         shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=load_profiles(), usage=usage,
-        holds=holds,
+        holds=holds, home=home,
     )  # fmt: skip
     if known:
         made.known = {(key, "P1:earlier") for key in duplicate_keys(made) if key}

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pipeline import shapes
-from pipeline.codes import Status, open_icd10cm
+from pipeline.codes import Status, judging, open_icd10cm
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
@@ -32,6 +32,7 @@ from pipeline.scrubbing import edits as books
 from pipeline.scrubbing import repairs, versions
 from pipeline.scrubbing.batch import Batch, Hits
 from pipeline.scrubbing.checks import CHECKS, duplicate_keys
+from pipeline.scrubbing.checks_tables import added_up
 from pipeline.scrubbing.edits import Book, Edit
 from pipeline.scrubbing.versions import Plan, Version
 from pipeline.store import register as r
@@ -57,8 +58,8 @@ def run(store: Store, on: date) -> dict[str, int]:
     due = _due(store)
     if not due:
         return {}
-    book = books.load()
     profiles = load_profiles(store.settings.payers_dir)
+    book = books.load().with_profiles(profiles)
     tables = _read(store, due)
     family = versions.families(store, list(due))
     plans = _plans(store, tables, due, family, book, profiles) if family else {}
@@ -70,13 +71,15 @@ def run(store: Store, on: date) -> dict[str, int]:
     batch = Batch(
         tables["claims"], tables["diagnoses"], tables["lines"], on=on, icd10cm=open_icd10cm(store.settings.home),
         profiles=profiles, usage=store.settings.submitter.usage,
-        holds={key: p.hold for key, p in plans.items() if p.hold},
+        holds={key: p.hold for key, p in plans.items() if p.hold}, home=store.settings.home,
     )  # fmt: skip
     keys = duplicate_keys(batch)
     batch.known = _known(store, {k for k in keys if k})
     fresh = np.array([due[key].state == "coded" for key in claims.column("encounter_key").to_pylist()], dtype=bool)
     judged = judge(batch, book)
     judged.findings += _repaired(batch, made, judged.counts, fresh) + _editions(batch, fresh)
+    if fresh.any():
+        judged.findings += judging.missing(added_up(batch.judgements))
     titles = {edit.id: edit.title for edit in book.edits}
     return _record(store, on, batch, judged, titles, due, family, plans, keys, fresh)
 
