@@ -23,6 +23,7 @@ from pipeline.money import LARGEST_CENTS
 TABLES = ("835.payments", "835.claims", "835.service_lines", "835.adjustments", "835.provider_adjustments")
 #: columns that tell where a row stands, or which envelope carried it, not what it says
 _ENVELOPE = ("file", "set_number", "segment", "interchange_control", "group_control", "set_control", "version")
+_FIRST, _LAST = date(1990, 1, 1), date(2099, 12, 31)
 _HUNDRED = pa.scalar(Decimal(100), pa.decimal128(3, 0))
 
 
@@ -137,7 +138,7 @@ def read(tables: Mapping[str, pa.Table], file_id: str) -> list[Remittance]:
     for row, amount in zip(payments.to_pylist(), cents(payments.column("amount")), strict=True):
         found[row["set_number"]] = Remittance(
             file_id, row["set_number"], row["segment"], amount, row["credit_debit"] == "D", row["handling"] or "",
-            row["method"] or "", row["payment_date"] or row["production_date"], row["trace"] or "", row["origin"] or "",
+            row["method"] or "", _day(row["payment_date"]) or _day(row["production_date"]), row["trace"] or "", row["origin"] or "",
             hashes.get(row["set_number"], ""), receivers.get(row["set_number"], ""),
             tuple(text for text in (row["payee_id"], row["payee_tin"]) if text),
         )  # fmt: skip
@@ -160,6 +161,11 @@ def _receivers(tables: Mapping[str, pa.Table]) -> dict[int, str]:
         return {}
     rows = _columns(tables["interchanges"], "level", "set_number", "receiver_id")
     return {number: receiver or "" for level, number, receiver in rows if level == "set"}
+
+
+def _day(stated: date | None) -> date | None:
+    """A day on which payers pay; what lies ages away is a slip, and no bank day can be counted from it."""
+    return stated if stated is not None and _FIRST <= stated <= _LAST else None
 
 
 def _columns(table: pa.Table, *names: str) -> Any:

@@ -227,3 +227,28 @@ def test_the_readers_of_bank_files_never_raise_on_digits_of_other_scripts() -> N
     for text in ("²", "٣", "Ⅷ"):
         found = nacha_reader.read(nacha(8_000, "T1").replace(b"0000008000", f"000000800{text}".encode()))
         assert (found.findings[0].rule, found.efts) == ("nacha.entry", [])
+
+
+@pytest.mark.parametrize("day", ["99991231", "00010101", "21000101"])
+def test_a_payment_date_ages_away_is_no_date(books: Books, day: str) -> None:
+    """Bank days were counted up to it, one by one, every night."""
+    books.send("C1", cents=100)
+    books.receive(
+        file_835(remittance("CLP*C1*1*1*1**12*I*11", amount="1", on=day).replace("DTM*405*" + day, "")), "835"
+    )
+    remittances_stage.run(books.store, ON)
+    deposits_stage.run(books.store, ON)
+    assert books.rows(r.remittances) == []
+    assert [item.cause for item in books.work("remittance")] == ["835.key"]
+
+
+def test_a_defect_in_one_step_of_a_night_is_a_trouble_and_holds_no_values() -> None:
+    report = night.Report(ON)
+    with night._noting(report, "posting"):
+        raise KeyError("JANE DOE")
+    with night._noting(report, "deposits") as noted:
+        pass
+    [trouble] = report.troubles
+    assert trouble.startswith("posting: A defect (KeyError at test_poison_file.py:")
+    assert "DOE" not in trouble
+    assert noted == []
