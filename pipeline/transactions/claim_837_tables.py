@@ -226,7 +226,7 @@ class Tables:
         keep = np.ones(len(rows), dtype=np.bool_)
         for role in self.form.line_roles:
             mine = rows.equal("role", role.role)
-            above = self._above(role) if mine.any() else None
+            above = self._above(role) if mine.any() and self.form.claim_role(role.role) else None
             if above is not None:
                 same = pc.equal(_identity(rows.table, role), above.take(pa.array(self.lines.parents[rows.owner])))
                 keep &= ~(mine & x.as_mask(same))

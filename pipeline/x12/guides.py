@@ -316,7 +316,8 @@ def build(data: Mapping[str, Any], overlay: Mapping[str, Any] | None = None) -> 
             if element <= len(elements):
                 holder = elements[element - 1]
                 holder = holder.components[component - 1] if holder.components and component else holder
-                keys = holder.codes if not holder.form else frozenset()
+                # an element that may be absent tells no place from another
+                keys = holder.codes if not holder.form and holder.usage == "R" else frozenset()
             place = Place(
                 len(places), segment_id, loop, use["at"], usage == "R", 0 if limit == "*" else int(limit), elements,
                 syntax, keys, number == 0, name=use.get("name", ""),

@@ -1,0 +1,463 @@
+"""One reference file for each situation that payers look at closely: the whole claim loop, as text, from coded rows.
+
+Every file passes our validator strictly, reads back as it was meant, keeps its structure for badx12, and passes pyx12 where it
+has the guide.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from claims.situations import claim_loop
+
+from pipeline.transactions.claim_837_route import Route
+
+Row = dict[str, Any]
+
+
+def person(role: str, npi: str, last: str = "Yew", first: str = "Una", **cells: str) -> Row:
+    return {"role": role, "npi": npi, "last": last, "first": first} | cells
+
+
+def place(role: str, number: int) -> Row:
+    return {"role": role, "address1": f"{number} Hill Rd", "city": "Salem", "state": "MA", "zip": "019700001"}
+
+
+def test_anaesthesia(way: Route) -> None:
+    """Minutes, not units; the operation that it was given for; further units of obstetric anaesthesia."""
+    line = {
+        "procedure": "00790",
+        "modifier1": "AA",
+        "unit_basis": "MJ",
+        "units": Decimal(95),
+        "obstetric_units": Decimal(2),
+    }
+    assert claim_loop(way, "837P", {"codes": [{"kind": "anesthesia", "rank": 1, "code": "47562"}]}, [line]) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+HI*ABK:E119~
+HI*BP:47562~
+LX*1~
+SV1*HC:00790:AA*100*MJ*95***1~
+DTP*472*D8*20240301~
+QTY*FL*2~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_ambulance(way: Route) -> None:
+    """CR1 with weight and miles, its conditions, pick-up and drop-off, and never a service facility."""
+    claim = {
+        "place_of_service": "41", "parties": [place("drop_off", 4), place("pick_up", 3)],
+        "transport": [{"weight": Decimal(154), "reason": "A", "miles": Decimal("12.5"), "stretcher": "Unable to sit"}],
+        "conditions": [{"category": "07", "holds": True, "code1": "01", "code2": "05"}],
+        "facility_name": "General", "facility_address1": "900 Hospital Dr", "facility_city": "Boston", "facility_state": "MA",
+        "facility_zip": "021180001",
+    }  # fmt: skip
+    lines = [
+        {"procedure": "A0427", "modifier1": "RH"},
+        {"procedure": "A0425", "modifier1": "RH", "units": Decimal("12.5")},
+    ]
+    assert claim_loop(way, "837P", claim, lines) == """\
+CLM*A1*200***41:B:1*Y*A*Y*Y~
+CR1*LB*154**A*DH*12.5****UNABLE TO SIT~
+CRC*07*Y*01*05~
+HI*ABK:E119~
+NM1*PW*2~
+N3*3 HILL RD~
+N4*SALEM*MA*019700001~
+NM1*45*2~
+N3*4 HILL RD~
+N4*SALEM*MA*019700001~
+LX*1~
+SV1*HC:A0427:RH*100*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+LX*2~
+SV1*HC:A0425:RH*100*UN*12.5***1~
+DTP*472*D8*20240301~
+REF*6R*A1-2~
+"""  # fmt: skip
+
+
+def test_equipment(way: Route) -> None:
+    """SV5 and CR3, the certificate (PWK, CRC, DTP, MEA), who ordered it, and the answers of its form."""
+    line = {
+        "procedure": "E0424", "rental_days": Decimal(30), "rental_price": Decimal("50.00"), "purchase_price": Decimal("900.00"),
+        "rental_unit": "4", "certification_type": "I", "certification_months": Decimal(12),
+        "attachments": [{"report_type": "CT", "transmission": "AD"}],
+        "conditions": [{"category": "09", "holds": True, "code1": "ZV"}],
+        "dates": [{"qualifier": "463", "from_date": date(2024, 2, 1)}, {"qualifier": "607", "from_date": date(2024, 2, 2)}],
+        "measurements": [{"kind": "TR", "qualifier": "R2", "value": Decimal("7.5")}],
+        "forms": [
+            {"form_kind": "UT", "form": "484.3", "question": "1A", "text": "56"},
+            {"form_kind": "UT", "form": "484.3", "question": "4", "answer": "Y"},
+            {"form_kind": "UT", "form": "484.3", "question": "5", "day": date(2024, 2, 1), "percent": Decimal("2.5")},
+            {"form_kind": "UT", "form": "04.04", "question": "6", "answer": "N"},
+        ],
+        "parties": [person("ordering", "1000030001", phone="6175550111", address1="9 Hill Rd", city="Salem", state="MA", zip="019700001")],
+    }  # fmt: skip
+    # pyx12 4.0 takes a certificate (CT) for other paperwork and so knows none of its ways of sending
+    assert claim_loop(way, "837P", {"place_of_service": "12"}, [line], but="(AD) is not a valid code") == """\
+CLM*A1*100***12:B:1*Y*A*Y*Y~
+HI*ABK:E119~
+LX*1~
+SV1*HC:E0424*100*UN*1***1~
+SV5*HC:E0424*DA*30*50*900*4~
+PWK*CT*AD~
+CR3*I*MO*12~
+CRC*09*Y*ZV~
+DTP*472*D8*20240301~
+DTP*607*D8*20240202~
+DTP*463*D8*20240201~
+MEA*TR*R2*7.5~
+REF*6R*A1-1~
+NM1*DK*1*YEW*UNA****XX*1000030001~
+N3*9 HILL RD~
+N4*SALEM*MA*019700001~
+PER*IC*YEW*TE*6175550111~
+LQ*UT*484.3~
+FRM*1A**56~
+FRM*4*Y~
+FRM*5***20240201*2.5~
+LQ*UT*04.04~
+FRM*6*N~
+"""  # fmt: skip
+
+
+def test_drug(way: Route) -> None:
+    line = {"procedure": "J1100", "units": Decimal(4), "ndc": "00026063512", "ndc_units": Decimal("1.5"), "ndc_unit_basis": "ML",
+            "references": [{"qualifier": "XZ", "value": "RX77"}]}  # fmt: skip
+    assert claim_loop(way, "837P", {}, [line]) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+HI*ABK:E119~
+LX*1~
+SV1*HC:J1100*100*UN*4***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+LIN**N4*00026063512~
+CTP****1.5*ML~
+REF*XZ*RX77~
+"""  # fmt: skip
+
+
+def test_dental(way: Route) -> None:
+    """Orthodontics, teeth of the claim, teeth and surfaces of lines, areas of the mouth, a bridge that replaces one."""
+    claim = {
+        "orthodontic_months": 24, "orthodontic_months_left": 20, "teeth": [{"tooth": "14", "status": "M"}, {"tooth": "32", "status": "E"}],
+        "parties": [person("assistant_surgeon", "1000030001", taxonomy="1223G0001X")],
+    }  # fmt: skip
+    lines = [
+        {"teeth": [{"tooth": "12", "surfaces": "MOD"}, {"tooth": "13"}], "pointer1": 1},
+        {"procedure": "D6240", "oral_cavity": "10, 20", "prosthesis": "R", "prior_placement_date": date(2019, 5, 6),
+         "service_date": date(2024, 3, 2), "pointer1": 1},
+    ]  # fmt: skip
+    assert claim_loop(way, "837D", claim, lines, [{"code": "K029"}]) == """\
+CLM*A1*200***11:B:1*Y*A*Y*Y~
+DN1*24*20~
+DN2*14*M****JP~
+DN2*32*E****JP~
+HI*ABK:K029~
+NM1*DD*1*YEW*UNA****XX*1000030001~
+PRV*AS*PXC*1223G0001X~
+LX*1~
+SV3*AD:D2150*100****1*****1~
+TOO*JP*12*M:O:D~
+TOO*JP*13~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+LX*2~
+SV3*AD:D6240*100**10:20*R*1*****1~
+DTP*472*D8*20240302~
+DTP*441*D8*20190506~
+REF*6R*A1-2~
+"""  # fmt: skip
+
+
+def test_a_dental_estimate_has_no_day_of_service(way: Route) -> None:
+    assert claim_loop(way, "837D", {"predetermination": True}) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y**********PB~
+LX*1~
+SV3*AD:D2150*100****1~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_inpatient(way: Route) -> None:
+    """A stay: statement, admission, discharge, CL1, all kinds of HI with present on admission, physicians, rooms in days."""
+    claim = {
+        "bill_type": "11", "service_from": date(2024, 2, 26), "admission_date": date(2024, 2, 26), "admission_hour": "2230",
+        "discharge_hour": "1100", "admission_type": "1", "admission_source": "7", "patient_status": "01",
+        "parties": [person("other_operating", "1000010003", "Oak", "Ola"), person("operating", "1000030001"),
+                    person("attending", "1000020002", "Ash", "Al", taxonomy="207R00000X", id_qualifier="G2", id="P77")],
+        "codes": [
+            {"kind": "treatment", "rank": 1, "code": "A1B2"},
+            {"kind": "procedure", "rank": 2, "code": "3E0T3BZ", "from_date": date(2024, 2, 28)},
+            {"kind": "procedure", "rank": 1, "code": "0SR9019", "from_date": date(2024, 2, 27)},
+            {"kind": "drg", "rank": 1, "code": "470"},
+            {"kind": "occurrence", "rank": 1, "code": "11", "from_date": date(2024, 2, 1)},
+            {"kind": "occurrence_span", "rank": 1, "code": "70", "from_date": date(2024, 2, 1), "to_date": date(2024, 2, 5)},
+            {"kind": "value", "rank": 1, "code": "80", "amount": Decimal("4.00")},
+            {"kind": "value", "rank": 2, "code": "A1", "amount": Decimal("812.50")},
+            {"kind": "condition", "rank": 1, "code": "09"},
+        ],
+    }  # fmt: skip
+    lines = [
+        {
+            "revenue_code": "0120",
+            "procedure": None,
+            "unit_basis": "DA",
+            "units": Decimal(4),
+            "charge": Decimal("4000.00"),
+        },
+        {"revenue_code": "0360", "procedure": None, "charge": Decimal("9000.10"), "non_covered": Decimal("10.10")},
+    ]
+    codes = [
+        {"code": "M1711", "poa": "Y"}, {"code": "I10", "poa": "1"}, {"code": "E119", "poa": "N"},
+        {"kind": "admitting", "code": "M1711", "rank": 1}, {"kind": "external", "code": "W1830XA", "rank": 1, "poa": "Y"},
+    ]  # fmt: skip
+    assert claim_loop(way, "837I", claim, lines, codes) == """\
+CLM*A1*13000.1***11:A:1**A*Y*Y~
+DTP*096*TM*1100~
+DTP*434*RD8*20240226-20240301~
+DTP*435*DT*202402262230~
+CL1*1*7*01~
+HI*ABK:M1711:::::::Y~
+HI*ABJ:M1711~
+HI*ABN:W1830XA:::::::Y~
+HI*DR:470~
+HI*ABF:I10*ABF:E119:::::::N~
+HI*BBR:0SR9019:D8:20240227~
+HI*BBQ:3E0T3BZ:D8:20240228~
+HI*BI:70:RD8:20240201-20240205~
+HI*BH:11:D8:20240201~
+HI*BE:80:::4*BE:A1:::812.5~
+HI*BG:09~
+HI*TC:A1B2~
+NM1*71*1*ASH*AL****XX*1000020002~
+PRV*AT*PXC*207R00000X~
+REF*G2*P77~
+NM1*72*1*YEW*UNA****XX*1000030001~
+NM1*ZZ*1*OAK*OLA****XX*1000010003~
+LX*1~
+SV2*0120**4000*DA*4~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+LX*2~
+SV2*0360**9000.1*UN*1**10.1~
+DTP*472*D8*20240301~
+REF*6R*A1-2~
+"""  # fmt: skip
+
+
+def test_outpatient(way: Route) -> None:
+    lines = [{"service_to": date(2024, 3, 2)}, {"revenue_code": "0250", "procedure": "J1100", "units": Decimal(2), "ndc": "00026063512",
+                                                "ndc_units": Decimal(1), "ndc_unit_basis": "ML"}]  # fmt: skip
+    codes = [
+        {"code": "S61411A"},
+        {"kind": "reason", "code": "R58", "rank": 1},
+        {"kind": "external", "code": "W260XXA", "rank": 1},
+    ]
+    assert claim_loop(way, "837I", {"service_to": date(2024, 3, 2)}, lines, codes) == """\
+CLM*A1*200***13:A:1**A*Y*Y~
+DTP*434*RD8*20240301-20240302~
+CL1*3*1*01~
+HI*ABK:S61411A~
+HI*APR:R58~
+HI*ABN:W260XXA~
+NM1*71*1*ASH*AL****XX*1000020002~
+LX*1~
+SV2*0450*HC:99283*100*UN*1~
+DTP*472*RD8*20240301-20240302~
+REF*6R*A1-1~
+LX*2~
+SV2*0250*HC:J1100*100*UN*2~
+DTP*472*D8*20240301~
+REF*6R*A1-2~
+LIN**N4*00026063512~
+CTP****1*ML~
+"""  # fmt: skip
+
+
+def test_replacement(way: Route) -> None:
+    assert claim_loop(way, "837P", {"frequency": "7", "payer_claim_number": "PCN5"}) == """\
+CLM*A1*100***11:B:7*Y*A*Y*Y~
+REF*F8*PCN5~
+HI*ABK:E119~
+LX*1~
+SV1*HC:99213*100*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_void(way: Route) -> None:
+    assert claim_loop(way, "837I", {"frequency": "8", "payer_claim_number": "PCN6"}) == """\
+CLM*A1*100***13:A:8**A*Y*Y~
+DTP*434*RD8*20240301-20240301~
+CL1*3*1*01~
+REF*F8*PCN6~
+HI*ABK:E119~
+NM1*71*1*ASH*AL****XX*1000020002~
+LX*1~
+SV2*0450*HC:99283*100*UN*1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_attachment(way: Route) -> None:
+    claim = {"attachments": [{"report_type": "OZ", "transmission": "EL", "control_number": "ATT1", "file": "report.pdf"},
+                             {"report_type": "B4", "transmission": "AA"}],
+             "notes": [{"kind": "ADD", "text": "See the report"}]}  # fmt: skip
+    assert claim_loop(way, "837P", claim) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+PWK*OZ*EL***AC*ATT1~
+PWK*B4*AA~
+NTE*ADD*SEE THE REPORT~
+HI*ABK:E119~
+LX*1~
+SV1*HC:99213*100*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_medicare_secondary(way: Route) -> None:
+    """Another payer went first: SBR05, what it paid and adjusted by line, its date at the lines and not at the payer."""
+    claim = {
+        "payer_responsibility": "S", "insurance_type": "12", "patient_paid": Decimal("5.00"),
+        "other_payers": [{
+            "responsibility": "P", "payer_name": "Acme Health", "payer_id": "ACME1", "payer_address1": "1 Main St", "payer_city": "Reno",
+            "payer_state": "NV", "payer_zip": "89501", "filing_indicator": "CI", "relationship": "01", "member_id": "W9",
+            "subscriber_last": "Fir", "subscriber_first": "Ben", "group_number": "G1", "paid": Decimal("60.00"),
+            "remaining": Decimal("15.00"), "payer_claim_number": "ICN1", "paid_date": date(2024, 2, 20), "benefits_assignment": "N",
+        }],
+    }  # fmt: skip
+    decided = {"payer_id": "ACME1", "units": Decimal(1), "paid_date": date(2024, 2, 20)}
+    lines = [
+        {"charge": Decimal("70.00"), "adjudications": [decided | {"paid": Decimal("45.00"), "remaining": Decimal("15.00"), "adjustments": [
+            {"group": "CO", "reason": "45", "amount": Decimal("10.00"), "quantity": Decimal(1)},
+            {"group": "PR", "reason": "2", "amount": Decimal("10.00")}, {"group": "PR", "reason": "3", "amount": Decimal("5.00")}]}]},
+        {"procedure": "85025", "charge": Decimal("30.00"), "adjudications": [decided | {
+            "paid": Decimal("15.00"), "qualifier": "HC", "procedure": "85027", "bundled_line": 1,
+            "adjustments": [{"group": "CO", "reason": "45", "amount": Decimal("15.00")}]}]},
+    ]  # fmt: skip
+    assert claim_loop(dataclasses.replace(way, filing_indicator="MB"), "837P", claim, lines) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+AMT*F5*5~
+HI*ABK:E119~
+SBR*P*01*G1******CI~
+AMT*D*60~
+AMT*EAF*15~
+OI***N***Y~
+NM1*IL*1*FIR*BEN****MI*W9~
+NM1*PR*2*ACME HEALTH*****PI*ACME1~
+N3*1 MAIN ST~
+N4*RENO*NV*89501~
+REF*F8*ICN1~
+LX*1~
+SV1*HC:99213*70*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+SVD*ACME1*45*HC:99213**1~
+CAS*CO*45*10*1~
+CAS*PR*2*10**3*5~
+DTP*573*D8*20240220~
+AMT*EAF*15~
+LX*2~
+SV1*HC:85025*30*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-2~
+SVD*ACME1*15*HC:85027**1*1~
+CAS*CO*45*15~
+DTP*573*D8*20240220~
+"""  # fmt: skip
+
+
+def test_a_payer_that_decided_the_claim_as_a_whole(way: Route) -> None:
+    """Adjustments at the claim: six reasons a segment, one group a segment; the date at the payer; patient as its subscriber."""
+    reasons = [str(n) for n in range(1, 9)]
+    claim = {"payer_responsibility": "S", "other_payers": [{
+        "responsibility": "P", "payer_name": "Acme Health", "payer_id": "ACME1", "filing_indicator": "CI", "member_id": "W9",
+        "group_name": "Acme Gold", "paid": Decimal("90.00"), "paid_date": date(2024, 2, 20),
+        "adjustments": [{"group": "PR", "reason": r, "amount": Decimal("1.00")} for r in reasons[:7]]
+        + [{"group": "CO", "reason": "45", "amount": Decimal("2.00")}, {"group": "PR", "reason": "66", "amount": Decimal("1.00")}],
+    }]}  # fmt: skip
+    assert claim_loop(way, "837I", claim) == """\
+CLM*A1*100***13:A:1**A*Y*Y~
+DTP*434*RD8*20240301-20240301~
+CL1*3*1*01~
+HI*ABK:E119~
+NM1*71*1*ASH*AL****XX*1000020002~
+SBR*P*18**ACME GOLD*****CI~
+CAS*PR*1*1**2*1**3*1**4*1**5*1**6*1~
+CAS*PR*7*1**66*1~
+CAS*CO*45*2~
+AMT*D*90~
+OI***Y***Y~
+NM1*IL*1*FIR*ADA****MI*W9~
+N3*2 OAK ST~
+N4*BOSTON*MA*02111~
+NM1*PR*2*ACME HEALTH*****PI*ACME1~
+DTP*573*D8*20240220~
+LX*1~
+SV2*0450*HC:99283*100*UN*1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_line_over_claim(way: Route) -> None:
+    """E5: a number or date that the line repeats from its claim is left out at the line; what another payer gave stays."""
+    claim = {"authorization_number": "AUTH9", "references": [{"qualifier": "9F", "value": "REF1"}],
+             "dates": [{"qualifier": "304", "from_date": date(2024, 2, 1)}]}  # fmt: skip
+    lines = [{
+        "references": [{"qualifier": "G1", "value": "auth9"}, {"qualifier": "9F", "value": "REF2"},
+                       {"qualifier": "G1", "value": "AUTH9", "payer_id": "ACME1"}],
+        "dates": [{"qualifier": "304", "from_date": date(2024, 2, 1)}, {"qualifier": "455", "from_date": date(2024, 2, 3)}],
+    }]  # fmt: skip
+    assert claim_loop(way, "837P", claim, lines) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+DTP*304*D8*20240201~
+REF*9F*REF1~
+REF*G1*AUTH9~
+HI*ABK:E119~
+LX*1~
+SV1*HC:99213*100*UN*1***1~
+DTP*472*D8*20240301~
+DTP*455*D8*20240203~
+REF*G1*AUTH9**2U:ACME1~
+REF*6R*A1-1~
+REF*9F*REF2~
+"""  # fmt: skip
+
+
+def test_all_that_a_professional_line_may_say(way: Route) -> None:
+    """Ranges of days, flags, an unlisted procedure in words, tax and postage, a purchased service, a condition of its own."""
+    line = {
+        "procedure": "81599", "description": "Panel of 12 markers", "service_to": date(2024, 3, 2), "emergency": True, "epsdt": True,
+        "family_planning": True, "copay_exempt": True, "sales_tax": Decimal("3.10"), "postage": Decimal("0.90"),
+        "purchased_charge": Decimal("40.00"), "parties": [{"role": "purchased_service", "npi": "1000030001"}],
+        "notes": [{"kind": "DCP", "text": "Walks again"}, {"kind": "TPO", "text": "Third party"}],
+        "references": [{"qualifier": "X4", "value": "11D0000001"}],
+    }  # fmt: skip
+    claim = {"service_to": date(2024, 3, 2), "special_program": "02", "delay_reason": "3", "patient_death_date": date(2024, 3, 2),
+             "patient_weight": Decimal("120.5"), "patient_pregnant": True}  # fmt: skip
+    assert claim_loop(way, "837P", claim, [line]) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y***02********3~
+HI*ABK:E119~
+LX*1~
+SV1*HC:81599:::::PANEL OF 12 MARKERS*100*UN*1***1**Y**Y*Y***0~
+DTP*472*RD8*20240301-20240302~
+REF*6R*A1-1~
+REF*X4*11D0000001~
+AMT*T*3.1~
+AMT*F4*0.9~
+NTE*DCP*WALKS AGAIN~
+NTE*TPO*THIRD PARTY~
+PS1*1000030001*40~
+NM1*QB*2******XX*1000030001~
+"""  # fmt: skip
