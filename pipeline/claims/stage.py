@@ -113,7 +113,9 @@ def _tables(store: Store, rows: Sequence[Any]) -> Tables:
     wanted = pa.array([row.claim_id for row in rows], pa.string())
 
     def gathered(table: str) -> pa.Table:
-        found = pa.concat_tables([store.lake.read(table, day, part) for day, part in parts])
+        found = pa.concat_tables(
+            [store.lake.read(table, day, part, required=table == "scrubbed_claims") for day, part in parts]
+        )
         return found.filter(pc.is_in(found.column("claim_id"), wanted))
 
     claims, diagnoses, lines = (gathered(t) for t in ("scrubbed_claims", "scrubbed_diagnoses", "scrubbed_lines"))

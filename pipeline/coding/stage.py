@@ -116,7 +116,7 @@ class _Coder:
     def code(self, day: date, part: str, keys: list[str]) -> tuple[dict[str, Outcome], pa.Table, pa.Table]:
         """Outcomes by encounter, and the part's tables of encounters and lines."""
         where = ("encounter_key", keys)
-        encounters = self.store.lake.read("encounters", day, part, where)
+        encounters = self.store.lake.read("encounters", day, part, where, required=True)
         diagnoses = self.store.lake.read("encounter_diagnoses", day, part, where)
         lines = self.store.lake.read("encounter_lines", day, part, where)
         stated = _diagnoses(diagnoses)

@@ -50,7 +50,7 @@ def _extracts(connection: sa.Connection, on: date) -> Iterator[str]:
 
 def _claim_files(connection: sa.Connection, on: date) -> Iterator[str]:
     s = r.sendings.c
-    withheld = _count(connection, s.sending_id, s.logical_date == on, s.state == "withheld")
+    withheld = _count(connection, s.sending_id, s.logical_date == on, s.state == "withheld", s.reason != "test")
     if withheld:
         yield f"{counted(withheld, 'claim file')} withheld by a quality check: {_LIST} sending"
 

@@ -173,7 +173,7 @@ def _read(store: Store, due: Mapping[str, Any]) -> dict[str, pa.Table]:
         parts[(row.logical_date, row.coded_part)].append(row.encounter_key)
     found: dict[str, list[pa.Table]] = {name: [shapes.empty(f"coded_{name}")] for name in TABLES}
     for (day, part), keys in sorted(parts.items()):
-        claims = store.lake.read("coded_claims", day, part, ("encounter_key", keys))
+        claims = store.lake.read("coded_claims", day, part, ("encounter_key", keys), required=True)
         ids = claims.column("claim_id").to_pylist()
         found["claims"].append(claims)
         for name in ("diagnoses", "lines"):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import shapes
-from pipeline.errors import Transient
+from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.store.archive import write_synced
 
@@ -50,13 +50,20 @@ class Lake:
 
     def read(
         self, table: str, on: date | None = None, part: str | None = None,
-        where: tuple[str, Sequence[str]] | None = None, columns: Sequence[str] | None = None,
+        where: tuple[str, Sequence[str]] | None = None, columns: Sequence[str] | None = None, *, required: bool = False,
     ) -> pa.Table:  # fmt: skip
         """Rows of a table: of all dates or one, of all parts or one, and only those whose column is in a list.
 
-        `columns` names those that are wanted (the one of `where` among them); None: all."""
+        `columns` names those that are wanted (the one of `where` among them); None: all. `required`: Terminal where nothing
+        is there, for whoever has the part's name from the register and cannot go on without it (money can).
+        """
         pattern = f"date={on.isoformat() if on else '*'}/{part or '*'}.parquet"
         paths = sorted((self.root / table).glob(pattern))
+        if required and not paths:
+            raise Terminal(
+                f"The lake at {self.root} has lost a part of {table}{f' of {on.isoformat()}' if on else ''}.",
+                fix="Restore the lake from its backup, then run again: nothing else was lost, and nothing is sent meanwhile.",
+            )
         tables = []
         for path in paths:
             rows = pq.ParquetFile(path).read(columns=None if columns is None else list(columns))
