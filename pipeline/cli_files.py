@@ -324,13 +324,24 @@ def export(
     fmt: Annotated[TableFormat, typer.Option("--format", help="How the tables are written.")] = TableFormat.parquet,
     as_json: Json = False,
 ) -> None:
-    """The tables of X12 files: one file a table over all inputs, with a column `file`. Exit code 1 where a file is damaged."""
+    """The tables of X12 files: one file a table over all inputs, with a column `file`. Exit code 1 where a file is damaged, 2
+    where one cannot be read; the other files are exported all the same."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from pipeline.transactions import bulk
 
+    readable: list[Path] = []
     for file in files:
-        check_readable(file)
+        try:
+            check_readable(file)
+        except Terminal as error:
+            if len(files) == 1:
+                raise
+            print(f"claimpipe: {error}", file=sys.stderr)
+        else:
+            readable.append(file)
+    if not readable:
+        raise Terminal("None of the files can be read: nothing is exported.", fix="Check their names and permissions.")
     screen = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn(),
@@ -338,7 +349,7 @@ def export(
     ) as progress:  # fmt: skip
         task = progress.add_task("reading", total=None)
         result = bulk.export(
-            files, to, fmt.value, lambda _file, done, total: progress.update(task, completed=done, total=total)
+            readable, to, fmt.value, lambda _file, done, total: progress.update(task, completed=done, total=total)
         )
     for name, rows in result.rows.items():
         path = result.tables[name]
@@ -355,7 +366,7 @@ def export(
             print(f"{finding.severity}: {where}: {finding.message} {finding.fix}".rstrip(), file=sys.stderr)
         if len(result.findings) > 20:
             print(f"… {len(result.findings) - 20:,} more: see `claimpipe validate --mode lenient`.", file=sys.stderr)
-    raise typer.Exit(1 if has_errors(result.findings) else 0)
+    raise typer.Exit(2 if len(readable) < len(files) else 1 if has_errors(result.findings) else 0)
 
 
 def build(
