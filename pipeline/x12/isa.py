@@ -9,6 +9,7 @@ is). Anything else is not an interchange.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -140,3 +141,54 @@ def find_isas(
         found = read_isa(data, at, loose=clean)
         if found is not None:
             yield found, clean
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """data[start:stop]: interchanges under one set of delimiters, one after another. `wire` None: no interchange has begun."""
+
+    start: int
+    stop: int
+    wire: Wire | None
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def runs(data: bytes) -> Iterator[Run]:
+    """A whole file as runs, in order: how every reader of X12 cuts it, so that they number the same segments alike.
+
+    A run ends where an ISA declares other delimiters, or stands within a segment that was cut off. What stands before the
+    first ISA is a run without delimiters, and left out where it is blank.
+    """
+    begin, last = len(BOM) if data.startswith(BOM) else 0, -3
+    wire: Wire | None = None
+    while True:
+        search = max(begin, last + 3)
+        found, clean = next(find_isas(data, begin, search, len(data), wire.segment if wire else None), (None, False))
+        if found is None:
+            break
+        if wire is None or found.wire != wire or not clean:
+            if wire is not None or data[begin : found.position].strip(BLANK):
+                yield Run(begin, found.position, wire)
+            begin, wire = found.position, found.wire
+        last = found.position
+    if wire is not None or data[begin:].strip(BLANK):
+        yield Run(begin, len(data), wire)
+
+
+def without_raw(text: str, element: str, segment: str) -> str:
+    """The same text with the raw bytes of BIN and BDS, as many as they say, as blanks: what they hold cuts nothing."""
+    if f"BIN{element}" not in text and f"BDS{element}" not in text:
+        return text
+    pieces, done, at = [], 0, 0
+    mark, end = re.escape(element), re.escape(segment)
+    head = re.compile(
+        rf"(?:\A|{end})[\r\n\t \x00\x1a]*(?:BIN|BDS{mark}[^{mark}{end}]*){mark}(\d{{1,11}}){mark}", re.ASCII
+    )
+    while found := head.search(text, at):
+        begin = found.end()
+        stop = min(begin + int(found[1]), len(text))
+        pieces += [text[done:begin], " " * (stop - begin)]
+        done = at = stop
+    return "".join([*pieces, text[done:]])

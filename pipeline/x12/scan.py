@@ -131,6 +131,19 @@ class Scan:
             length -= starts
             np.bitwise_and(words, _ID.take(length, mode="clip"), out=codes[:n].view("<u8"))
         self.codes = codes
+        if n and self.wire.segment in (10, 13):
+            self._without_blank_lines(first)
+
+    def _without_blank_lines(self, first: Ints) -> None:
+        """Where a newline ends the segments, an empty line is no segment."""
+        n = self.n
+        empty = (self.counts[:n] == 1) & (first <= self.starts)
+        if not empty.any():
+            return
+        keep = np.flatnonzero(~empty)
+        self.n = len(keep)
+        self.base, self.counts, self.codes = (np.append(a[keep], 0) for a in (self.base, self.counts, self.codes))
+        self.starts, self.stops = self.starts[keep], self.stops[keep]
 
     def _skip_blanks(self, starts: Ints, stops: Ints, buffer: npt.NDArray[np.uint8]) -> None:
         low = np.flatnonzero(buffer.take(starts) <= 32)  # no blank is above, and mostly there is none

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-ISA_LENGTH = 106  # with its terminator
+from pipeline.x12.isa import BLANK, Wire, runs, without_raw
+
+#: what may stand before a segment and belongs to none
+BLANKS = BLANK.decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +52,37 @@ class Segment:
         return parts[component - 1] if component <= len(parts) else ""
 
 
-def iter_segments(data: bytes) -> Iterator[Segment]:
-    """Segments of a well-formed file: tolerant of a BOM, of CR/LF after terminators, and of several interchanges.
+def delimiters_of(wire: Wire) -> Delimiters:
+    """The delimiters as characters; no repetition separator where the interchange has none."""
+    repetition = chr(wire.repetition) if wire.repetition >= 0 else ""
+    return Delimiters(chr(wire.element), repetition, chr(wire.component), chr(wire.segment))
 
-    It reports nothing: what is not an interchange is skipped. Use the reader for findings.
+
+def iter_segments(data: bytes) -> Iterator[Segment]:
+    """Segments of a file: every one that its terminator ends, cut as the bulk reader cuts it.
+
+    It reports nothing: what is not an interchange, or is cut off, is skipped. Use the reader for findings.
     """
-    text = data.decode("latin-1")
-    position, number, length = (3 if data.startswith(b"\xef\xbb\xbf") else 0), 0, len(text)
-    delimiters: Delimiters | None = None
-    while position < length:
-        if text[position] in "\r\n \t\x1a":
-            position += 1
+    number = 0
+    for run in runs(data):
+        if run.wire is None:
             continue
-        if text.startswith("ISA", position):
-            if length - position < ISA_LENGTH:
-                return
-            head = text[position : position + ISA_LENGTH]
-            delimiters = Delimiters(head[3], head[82], head[104], head[105])
-        if delimiters is None:
-            return
-        end = text.find(delimiters.segment, position)
-        if end < 0:
-            return
-        number += 1
-        yield Segment(number, position, tuple(text[position:end].split(delimiters.element)), delimiters)
-        position = end + 1
+        marks = delimiters_of(run.wire)
+        raw = data[run.start : run.stop].decode("latin-1")
+        text = without_raw(raw, marks.element, marks.segment)
+        position = 0
+        while (end := text.find(marks.segment, position)) >= 0:
+            start, stop = position, end
+            while start < stop and text[start] in BLANKS:
+                start += 1
+            while run.wire.ragged and stop > max(start, end - 2) and text[stop - 1] in "\r\n":
+                stop -= 1
+            if start == stop and marks.segment in "\r\n":
+                position = end + 1  # an empty line is no segment
+                continue
+            elements = text[start:stop].split(marks.element)
+            if text is not raw and elements[0] in ("BIN", "BDS"):
+                elements[-1] = raw[stop - len(elements[-1]) : stop]
+            number += 1
+            yield Segment(number, run.start + start, tuple(elements), marks)
+            position = end + 1

@@ -13,22 +13,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 from pipeline.findings import Finding
 from pipeline.x12 import guides, validator_meaning
 from pipeline.x12.guides import Guide, Loop, Place, Step
-from pipeline.x12.segments import DEFAULT_DELIMITERS, ISA_LENGTH, Delimiters
+from pipeline.x12.isa import BOM, runs, without_raw
+from pipeline.x12.segments import BLANKS, DEFAULT_DELIMITERS, Delimiters, delimiters_of
 from pipeline.x12.validator_elements import is_date, is_time, pattern, problems
 from pipeline.x12.validator_rules import RULES, FormatRule
 from pipeline.x12.validator_situations import Item
 
 Mode = Literal["strict", "lenient"]
 
-ISA_SEPARATORS = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)
 ISA_WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 #: segments read at a time: bounds memory, whatever the file
 CHUNK = 1 << 20
@@ -137,149 +137,49 @@ def walk(
 
 
 class _Tokens:
-    """Batches of raw segments. Each batch lies in one interchange, so it has one set of delimiters."""
+    """Batches of raw segments, cut as the other readers cut them. Each batch lies under one set of delimiters."""
 
-    def __init__(self, text: str, report: Callable[[str, str, str], None] | None) -> None:
+    def __init__(self, data: bytes, text: str) -> None:
+        self.data = data
         self.text = text
-        self.report = report or (lambda rule, message, fix: None)
         self.delimiters = DEFAULT_DELIMITERS
+        self.ragged = False  # a newline stands before each terminator
+        self.outside = ""  # what stands before the first ISA, or instead of one
+        self.last = False  # the run at hand is the file's last one
 
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        """(offset, text of whole segments without the last terminator, line ends included)."""
-        text, position = self.text, 0
-        if text.startswith("\xef\xbb\xbf"):
-            position = 3
-            self.report("x12.byte-order-mark", "The file begins with a byte order mark.", "Save it without one.")
-        while True:
-            found = self._next_interchange(position)
-            if found is None:
-                return
-            position = yield from self._interchange(found)
-
-    def _next_interchange(self, position: int) -> int | None:
-        text = self.text
-        found = text.find("ISA", position)
-        while found >= 0 and not self._is_head(found):
-            found = text.find("ISA", found + 1)
-        between = text[position : found if found >= 0 else len(text)]
-        if between.strip("\r\n\t \x1a\x00"):
-            if not position or (position == 3 and text.startswith("\xef\xbb\xbf")):
-                self.report(
-                    "x12.not-x12", "The file does not begin with an ISA segment.", "Check that it is an X12 file."
-                )
-            else:
-                self.report(
-                    "x12.trailing-bytes", "Bytes stand outside any interchange.", "Ask the sender for a whole file."
-                )
-        elif found < 0 and not position:
-            self.report("x12.not-x12", "The file is empty.", "Ask the sender for a whole file.")
-        return found if found >= 0 else None
-
-    def _is_head(self, position: int) -> bool:
-        """An ISA with sixteen elements: the separator comes again often enough."""
-        separator = self.text[position + 3 : position + 4]
-        if not separator or separator.isalnum() or separator == " ":
-            return False
-        return self.text.count(separator, position, position + 160) >= 16 or len(self.text) - position < ISA_LENGTH
-
-    def _heading(self, position: int) -> tuple[Delimiters, bool] | None:
-        """Delimiters of the ISA at `position` and whether its widths are right; None where it is cut short."""
-        text = self.text
-        separator = text[position + 3]
-        head = text[position : position + ISA_LENGTH]
-        if (
-            len(head) == ISA_LENGTH
-            and all(head[i] == separator for i in ISA_SEPARATORS)
-            and head.count(separator) == 16
-        ):
-            return Delimiters(separator, _repetition(head[82], head[84:89]), head[104], head[105]), True
-        at = position
-        cuts = []
-        for _ in range(16):
-            at = text.find(separator, at + 1)
-            if at < 0:
-                return None
-            cuts.append(at)
-        if at + 2 >= len(text):
-            return None
-        repetition = text[cuts[10] + 1 : cuts[11]][:1]
-        version = text[cuts[11] + 1 : cuts[12]]
-        return Delimiters(separator, _repetition(repetition, version), text[at + 1], text[at + 2]), False
-
-    def _interchange(self, position: int) -> Generator[tuple[int, str], None, int]:
-        text = self.text
-        heading = self._heading(position)
-        if heading is None:
-            self.report("x12.unterminated", "The file ends inside an ISA segment.", "Ask the sender for a whole file.")
-            return len(text)
-        self.delimiters, exact = heading
-        if not exact:
-            self.report(
-                "x12.isa-length",
-                "ISA is not 106 characters long with its terminator.",
-                "Pad each ISA element to its width.",
+    def __iter__(self) -> Iterator[tuple[int, str, bool]]:
+        """(offset, text of whole segments without the last terminator, line ends included; True), and for what no terminator
+        ends (offset, text, False)."""
+        for run in runs(self.data):
+            if run.wire is None:
+                self.outside = self.text[run.start : run.stop]
+                continue
+            head = self.text[run.start : run.start + 200].split(chr(run.wire.element), 13)
+            declared = delimiters_of(run.wire)
+            self.delimiters = replace(
+                declared, repetition=_repetition(declared.repetition, head[12] if head[12:] else "")
             )
-        d = self.delimiters
-        marks = [d.element, d.component, d.segment] + ([d.repetition] if d.repetition else [])
-        if len(set(marks)) < len(marks) or any(mark.isalnum() or mark == " " for mark in marks):
-            self.report(
-                "x12.delimiters", "The delimiters that ISA declares are not four different marks.", "Use * ^ : and ~."
-            )
-            if d.segment.isalnum() or d.segment in (d.element, d.component, " "):
-                return position + 3
-        end_mark, first = d.segment, True
-        while position < len(text):
-            end = text.rfind(end_mark, position, position + CHUNK)
-            if end < 0:
-                end = text.find(end_mark, position)
-            if end < 0:
-                if text[position:].strip("\r\n\t \x1a\x00"):
-                    self.report(
-                        "x12.unterminated", "The file ends inside a segment: the last one has no terminator.",
-                        "Ask the sender for a whole file.",
-                    )  # fmt: skip
-                    yield position, text[position:].rstrip("\r\n\t \x1a\x00")
-                return len(text)
-            stop, over = self._cut(position, end + 1, first)
-            first = False
-            if stop > position:
-                yield position, text[position : stop - 1]
-            position = stop
-            if over:
-                return position
-        return position
-
-    def _cut(self, start: int, end: int, first: bool) -> tuple[int, bool]:
-        """Where this interchange ends within start:end: after its IEA, or before an ISA that comes without one."""
-        text = self.text
-        mark = self.delimiters.segment
-        at = text.find("IEA" + self.delimiters.element, start, end)
-        stop = end
-        over = False
-        while at >= 0:
-            if self._begins(at, start, mark):
-                stop, over = text.find(mark, at) + 1, True
-                break
-            at = text.find("IEA" + self.delimiters.element, at + 1, end)
-        at = text.find("ISA", start + 3 if first else start, stop)
-        while at >= 0:
-            if self._begins(at, start, mark) and self._is_head(at):
-                return at, True
-            at = text.find("ISA", at + 1, stop)
-        return stop, over
-
-    def _begins(self, at: int, start: int, mark: str) -> bool:
-        """True where a segment begins at `at`: only blanks stand between it and a terminator."""
-        text = self.text
-        before = at - 1
-        while before >= start and text[before] in "\r\n\t " and text[before] != mark:
-            before -= 1
-        return before < start or text[before] == mark
+            self.ragged, self.last = run.wire.ragged, run.stop == len(self.data)
+            text, shift = self.text, 0
+            if self.data.find(b"BIN", run.start, run.stop) >= 0 or self.data.find(b"BDS", run.start, run.stop) >= 0:
+                text, shift = without_raw(text[run.start : run.stop], declared.element, declared.segment), run.start
+            position, stop, mark = run.start - shift, run.stop - shift, declared.segment
+            while position < stop:
+                end = text.rfind(mark, position, min(position + CHUNK, stop))
+                if end < 0:
+                    end = text.find(mark, position, stop)
+                if end < 0:
+                    rest = text[position:stop].rstrip(BLANKS)
+                    if rest.lstrip(BLANKS):
+                        yield position + shift, rest, False
+                    break
+                yield position + shift, text[position:end], True
+                position = end + 1
 
 
 def _repetition(mark: str, version: str) -> str:
     """ISA11 is the repetition separator from version 00402 on; before, a standards id (U)."""
-    return "" if version < "00402" or not mark or mark.isalnum() or mark == " " else mark
+    return "" if version < "00402" else mark
 
 
 # ── the tables of the walk ───────────────────────────────────────────────────────────────────────────────────────────
@@ -421,6 +321,7 @@ def _machine(version: str, set_id: str, overlay: str, delimiters: Delimiters, ba
 
 class _Engine:
     def __init__(self, data: bytes, mode: Mode, profile: dict[str, Any], limit: int) -> None:
+        self.data = data
         self.text = data.decode("latin-1")
         self.lenient = mode == "lenient"
         self.profile = profile
@@ -516,7 +417,11 @@ class _Engine:
         found.sort(key=lambda item: item["segment"])
         end = len(self.text)
         return [
-            Finding(file=file, offset=offsets.get(item["segment"], end if item["segment"] > 1 else 0), **item)
+            Finding(
+                file=file,
+                offset=item.pop("place", offsets.get(item["segment"], end if item["segment"] > 1 else 0)),
+                **item,
+            )
             for item in found + tail
         ]
 
@@ -526,15 +431,27 @@ class _Engine:
         result: dict[int, int] = {}
         todo = sorted((number for number in wanted if number > 0), reverse=True)
         number = 0
-        tokens = _Tokens(self.text, None)
-        for offset, batch in tokens:
+        tokens = _Tokens(self.data, self.text)
+        for offset, batch, whole in tokens:
+            if not whole and not tokens.last:
+                continue  # cut off by another interchange: it has no number
             raw = batch.split(tokens.delimiters.segment)
+            if tokens.delimiters.segment in "\r\n":
+                for text in raw:
+                    blank = len(text) - len(text.lstrip(BLANKS))
+                    if blank < len(text):  # an empty line has no number
+                        number += 1
+                        if todo and todo[-1] == number:
+                            result[todo.pop()] = offset + blank
+                    offset += len(text) + 1
+                continue
             at = 0  # segments of this batch passed so far
             while todo and todo[-1] <= number + len(raw):
                 index = todo.pop() - number - 1
                 offset += sum(map(len, raw[at:index])) + index - at
                 at = index
-                result[number + index + 1] = offset + len(raw[index]) - len(raw[index].lstrip("\r\n\t "))
+                blank = len(raw[index]) - len(raw[index].lstrip(BLANKS))
+                result[number + index + 1] = offset + blank
             if not todo:
                 break
             number += len(raw)
@@ -543,27 +460,90 @@ class _Engine:
     # the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self) -> None:
-        def say(rule: str, message: str, fix: str) -> None:
-            """What the cutting finds is about the segment that comes next; bytes outside stand after the last one."""
-            after = rule in ("x12.trailing-bytes", "x12.not-x12")
-            self.report(rule, message, fix, number=max(self.number, 1) if after else self.number + 1)
-
-        tokens = _Tokens(self.text, say)
-        for _, batch in tokens:
+        if self.data.startswith(BOM):
+            self.report(
+                "x12.byte-order-mark", "The file begins with a byte order mark.", "Save it without one.", number=1
+            )
+        tokens = _Tokens(self.data, self.text)
+        for offset, batch, whole in tokens:
+            if tokens.outside:
+                self._foreign(tokens.outside)
+                tokens.outside = ""
             self.delimiters = tokens.delimiters
-            segments = batch.split(self.delimiters.segment)
-            if "\n" in batch or "\r" in batch or self.delimiters.segment + " " in batch:
-                segments = [segment.strip("\r\n\t ") if segment[:1] in "\r\n\t " else segment for segment in segments]
-                if not self.lines_noted and self.delimiters.segment not in "\r\n":
-                    self.lines_noted = True
-                    self.report(
-                        "x12.line-ends", "Line ends or blanks follow the segment terminators.", "None needed: they are read over.",
-                        number=self.number + 1,
-                    )  # fmt: skip
+            mark = self.delimiters.segment
+            segments = batch.split(mark)
+            if (
+                "\n" in batch
+                or "\r" in batch
+                or batch[:1] in BLANKS
+                or any(mark + blank in batch for blank in "\t \x00\x1a")
+            ):
+                segments = self._trimmed(segments, ragged=tokens.ragged)
+            if not whole and self.interchange is None and not segments[0].startswith("ISA"):
+                self.report(
+                    "x12.trailing-bytes", "Bytes stand outside any interchange.", "Ask the sender for a whole file.",
+                    number=max(self.number, 1),
+                )  # fmt: skip
+                continue
+            if not whole:
+                self.report(
+                    "x12.unterminated", "A segment has no terminator: the file is cut off or damaged there.",
+                    "Ask the sender for a whole file.", number=self.number + 1,
+                )  # fmt: skip
+                if self.found[-1]["rule"] == "x12.unterminated":
+                    self.found[-1]["place"] = offset
+                if not tokens.last:
+                    continue  # another interchange begins within it: what it lacks cannot be judged
             self._walk(segments)
         self.ended = True
         if self.interchange is not None:
             self._close_interchange(missing=True)
+        elif not self.number:
+            self._foreign(tokens.outside)
+
+    def _trimmed(self, segments: list[str], *, ragged: bool) -> list[str]:
+        """Without the blanks before each segment, and the line end before each terminator where the interchange is so written."""
+        if ragged:
+            for _ in range(2):
+                segments = [segment[:-1] if segment[-1:] in ("\r", "\n") else segment for segment in segments]
+        segments = [segment.lstrip(BLANKS) if segment[:1] in BLANKS else segment for segment in segments]
+        if self.delimiters.segment in "\r\n":
+            return [segment for segment in segments if segment]  # an empty line is no segment
+        if not self.lines_noted and self.delimiters.segment not in "\r\n":
+            self.lines_noted = True
+            rule, words, fix = (
+                ("x12.line-ends", "Line ends or blanks follow the segment terminators.", "None needed: they are read over.")
+                if not ragged
+                else ("x12.line-before-terminator", "A line end stands before each segment terminator.", "Put it behind the terminator.")
+            )  # fmt: skip
+            self.report(rule, words, fix, number=self.number + 1)
+        return segments
+
+    def _foreign(self, text: str) -> None:
+        """What stands before the first ISA, or instead of one."""
+        head = text.lstrip(BLANKS)
+        number = max(self.number, 1)
+        if not head:
+            self.report("x12.not-x12", "The file is empty.", "Ask the sender for a whole file.", number=number)
+        elif not head.startswith("ISA"):
+            self.report(
+                "x12.not-x12",
+                "The file does not begin with an ISA segment.",
+                "Check that it is an X12 file.",
+                number=number,
+            )
+        elif len(head) < 106 or head.count(head[3], 0, 160) < 16:
+            self.report(
+                "x12.unterminated",
+                "The file ends inside an ISA segment.",
+                "Ask the sender for a whole file.",
+                number=number,
+            )
+        else:
+            self.report(
+                "x12.delimiters", "The ISA is not 106 characters long, or does not declare four different marks.",
+                "Use * ^ : and ~, and pad each ISA element to its width.", number=number,
+            )  # fmt: skip
 
     def _walk(self, segments: list[str]) -> None:
         """The inner loop: a look-up and a match for each good segment. All that is rare is in a method of its own."""
@@ -751,7 +731,13 @@ class _Engine:
                 self._walk([mark.join([upper, *parts[1:]])])
                 return
         if self.set is None:
-            if not self.outside:
+            if not self.outside and self.interchange is None:
+                self.outside = True
+                self.report(
+                    "x12.trailing-bytes", "Segments stand outside any interchange.", "Ask the sender for a whole file.",
+                    segment_id=segment_id if _SEGMENT_ID.match(segment_id) else "",
+                )  # fmt: skip
+            elif not self.outside:
                 self.outside = True
                 self.lost_sets += 1
                 name = segment_id if _SEGMENT_ID.match(segment_id) else ""
@@ -1024,6 +1010,19 @@ class _Engine:
         )
         self.interchanges.append(self.interchange)
         say = self._isa_finding
+        self.outside = False
+        if len(set(marks := tuple(mark for mark in _declared(parts, self.delimiters) if mark))) < len(marks):
+            self.report(
+                "x12.delimiters", "The delimiters that ISA declares are not four different marks.", "Use * ^ : and ~.",
+                segment_id="ISA",
+            )  # fmt: skip
+        if tuple(map(len, values)) != ISA_WIDTHS:
+            say(
+                "x12.isa-length",
+                0,
+                "ISA is not 106 characters long with its terminator.",
+                "Pad each ISA element to its width.",
+            )
         if len(parts) != 17:
             say("x12.isa-length", 0, "ISA does not have sixteen elements.", "Send ISA01 to ISA16.")
         for position, (value, width) in enumerate(zip(values, ISA_WIDTHS, strict=False), start=1):
@@ -1365,6 +1364,12 @@ class _Engine:
         self.number = number
         self.interchange = None
         self.subject = ""
+
+
+def _declared(parts: list[str], delimiters: Delimiters) -> tuple[str, ...]:
+    """The marks of an ISA as they stand, ISA11 among them where it is a mark."""
+    eleventh = parts[11] if len(parts) > 11 and len(parts[11]) == 1 and not parts[11].isalnum() else ""
+    return (delimiters.element, delimiters.component, delimiters.segment, eleventh.strip(" "))
 
 
 class _Visited(_Engine):

@@ -31,6 +31,7 @@ RULES: dict[str, FormatRule] = {
     "x12.not-x12": _R(1, interchange="022"),
     "x12.byte-order-mark": _R(1, lenient="warning"),
     "x12.line-ends": _R(1, strict="info", lenient="info"),
+    "x12.line-before-terminator": _R(1, lenient="warning", interchange="024"),
     "x12.trailing-bytes": _R(1, lenient="warning"),
     "x12.isa-length": _R(1, lenient="warning", interchange="024"),
     "x12.isa-element": _R(1, lenient="warning", interchange="024"),

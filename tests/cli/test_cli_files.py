@@ -203,6 +203,22 @@ def test_export_gives_the_contracts_tables_over_all_inputs(tmp_path):
     assert {p.name: p.read_bytes() for p in (tmp_path / "again").iterdir()} == first
 
 
+def test_export_goes_on_beside_a_file_that_cannot_be_read(tmp_path):
+    one = put(tmp_path / "one.835", remittance())
+    empty, foreign = put(tmp_path / "empty.835", b""), put(tmp_path / "foreign.pdf", b"%PDF-1.7")
+    ran = claimpipe("export", "--json", one, empty, foreign, "--to", tmp_path / "out")
+    assert ran.code == 1
+    assert {line["file"] for line in ran.lines if "rule" in line} == {"empty.835", "foreign.pdf"}
+    assert pq.read_table(tmp_path / "out" / "claims.parquet").num_rows == 2
+    ran = claimpipe("export", tmp_path / "nowhere.835", one, "--to", tmp_path / "again")
+    assert ran.code == 2
+    assert "nowhere.835 cannot be read" in ran.err
+    assert pq.read_table(tmp_path / "again" / "claims.parquet").num_rows == 2
+    ran = claimpipe("export", tmp_path / "nowhere.835", "--to", tmp_path / "none")
+    assert ran.code == 2
+    assert not (tmp_path / "none").exists()
+
+
 # --- codes, edits -----------------------------------------------------------------------------------------------------
 
 ORDER_FILE = (

@@ -139,8 +139,6 @@ ENVELOPE_WORDS = {
 
 #: files in which the index reads segments that we do not: why
 UNREAD = {
-    "x12/835/tigershark__835-example.txt": "the terminator by the ISA's position is a line end; the tilde after it is data",
-    "x12/835/tigershark__835-example-2.txt": "the terminator by the ISA's position is a line end; the tilde after it is data",
     "x12/835/keiron__blue_cross_nc_sample.txt": "there is no ISA: nothing says what the delimiters are",
     "x12/837P/imsweb__x12_no_isa_line.txt": "there is no ISA: nothing says what the delimiters are",
 }

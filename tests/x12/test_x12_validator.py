@@ -461,7 +461,7 @@ def test_envelopes_out_of_step() -> None:
     inside = claim[2:32]
     again = [s.replace("*0001", "*0002") if s[:2] in ("ST", "SE") else s for s in inside]
     for segments, expected in (
-        ([*claim, "IEA*1*000000001"], [("x12.trailing-bytes", 34, "", None, None)]),
+        ([*claim, "IEA*1*000000001"], [("x12.iea-unexpected", 35, "IEA", None, None)]),
         ([*claim[:33], "iea*1*000000001", claim[33]],
          [("x12.segment-case", 34, "", None, None), ("x12.iea-unexpected", 35, "IEA", None, None)]),
         ([*claim[:33], "GE*1*1", claim[33]], [("x12.ge-unexpected", 34, "GE", None, None)]),
@@ -476,6 +476,29 @@ def test_envelopes_out_of_step() -> None:
     ):  # fmt: skip
         found = told(validate(files.render(segments, recount=False)))
         assert [f for f in found if f[0] != "x12.iea-count" or f in expected] == expected
+
+
+def test_a_line_end_before_each_terminator_is_read_over_by_name() -> None:
+    data = files.render(files.lines(files.CLAIM)).replace(b"~", b"\r\n~")
+    assert [(f.rule, f.severity, f.segment) for f in validate(data)] == [("x12.line-before-terminator", "error", 1)]
+    assert [f.severity for f in validate(data, mode="lenient")] == ["warning"]
+
+
+def test_raw_bytes_cut_nothing() -> None:
+    """BIN says how many bytes follow: terminators among them are data, and the numbers of what follows stay."""
+    head = files.lines(files.CLAIM)[:2]
+    body = [
+        head[0],
+        head[1].replace("005010X222A1", "006020X314"),
+        "ST*275*0001*006020X314",
+        "BIN*9*A~B*C~SE*",
+        "SE*3*0001",
+    ]
+    data = ("~".join([*body, "GE*1*2", "IEA*1*000000001"]) + "~").encode()
+    assert [(f.rule, f.segment, f.offset) for f in validate(data, limit=5) if f.severity == "error"] == [
+        ("x12.gs-version", 2, data.index(b"GS*")), ("x12.ge-control", 6, data.index(b"GE*")),
+    ]  # fmt: skip
+    assert [s.elements[-1] for s in iter_segments(data) if s.id == "BIN"] == ["A~B*C~SE*"]
 
 
 def test_delimiters_must_differ() -> None:
