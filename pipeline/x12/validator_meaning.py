@@ -92,8 +92,11 @@ class Numbers:
 
     def take(self, text: str) -> int | None:
         """The next number as it stands: None where it is right, else the one that is wanted."""
-        stated = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         self.count += 1
+        if text == str(self.count) and not self.assumed:
+            self.last = self.count
+            return None
+        stated = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         wanted, last = self.count, self.last + 1
         self.last, more = stated or wanted, range(self.assumed + 1)
         good = text == str(stated) and any(stated in (wanted + n, last + n) for n in more)
@@ -578,15 +581,10 @@ def _payer_date(state: _State837, engine: _Engine, number: int, parts: list[str]
         state.payers[-1].dated = True
 
 
-def _served(state: _State837) -> None:
-    """A line without its service segment, which is told, has no known charge: then the claim's sum is not known either."""
-    if state.lines and not state.served:
-        state.total = None
-    state.served = False
-
-
 def _line(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    _served(state)
+    if state.lines and not state.served:
+        state.total = None  # a line without its service segment, which is told, has no known charge
+    state.served = False
     state.lines += 1
     state.line = None
     state.line_number, state.line_charge = number, None
@@ -745,7 +743,8 @@ def _balance(state: _State837, engine: _Engine) -> None:
         engine.report(rule, message, fix, number=number, loop=loop, segment_id=segment_id, element=element)
 
     charge = state.charge
-    _served(state)
+    if state.lines and not state.served:
+        state.total = None
     if charge is not None and state.total is not None and state.lines and charge != state.total:
         say(
             "837.charges", f"CLM02 is {shown(charge)} and its lines add up to {shown(state.total)}.",
