@@ -132,12 +132,12 @@ class Scan:
             np.bitwise_and(words, _ID.take(length, mode="clip"), out=codes[:n].view("<u8"))
         self.codes = codes
         if n and self.wire.segment in (10, 13):
-            self._without_blank_lines(first)
+            self._without_blank_lines()
 
-    def _without_blank_lines(self, first: Ints) -> None:
+    def _without_blank_lines(self) -> None:
         """Where a newline ends the segments, an empty line is no segment."""
         n = self.n
-        empty = (self.counts[:n] == 1) & (first <= self.starts)
+        empty = (self.counts[:n] == 1) & (self.ends.take(self.base[:n]) <= self.starts)
         if not empty.any():
             return
         keep = np.flatnonzero(~empty)
