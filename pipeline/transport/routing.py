@@ -10,7 +10,7 @@ import mmap
 import re
 
 from pipeline import transactions
-from pipeline.x12.segments import ISA_LENGTH
+from pipeline.x12.isa import ISA_LENGTH
 
 #: kinds that some stage works; anything else that arrives is set aside for a person
 EXPECTED = ("TA1", "999", "997", "277CA", "835", "mixed", "NACHA", "BAI2")
