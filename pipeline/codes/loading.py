@@ -192,19 +192,30 @@ class _Reading:
 
     def _matches(self, rows: list[Numbered]) -> list[_Match]:
         """The table layouts that the heading fits: a heading may stand below a preamble and be written over several lines."""
+        plain: list[_Match] = []
         for end in range(len(rows)):
+            found: dict[str, _Match] = {}  # one file may be of several layouts
             for deep in range(1, min(_DEEP, end + 1) + 1):
-                found = self._fit(rows, end - deep + 1, end)
-                if found is None:
+                fit = self._fit(rows, end - deep + 1, end)
+                if fit is None:
                     break
-                if found:
-                    # lines without a code right below still belong to the heading
-                    key = min(m.columns.get("code", m.columns.get("mac", 0)) for m in found)
-                    last = end
-                    while last + 1 < len(rows) and not _cell(rows[last + 1][1], key):
-                        last += 1
-                    return (self._fit(rows, end - deep + 1, last) or found) if last > end else found
-        return []
+                for match in fit:
+                    if match.layout.generic:
+                        plain = plain or [match]
+                    elif match.layout.name not in found:
+                        found[match.layout.name] = self._lengthened(rows, end - deep + 1, end, match)
+            if found:
+                return list(found.values())
+        return plain
+
+    def _lengthened(self, rows: list[Numbered], start: int, end: int, match: _Match) -> _Match:
+        """The match with the lines right below that still belong to the heading: they have no code."""
+        key = match.columns.get("code", match.columns.get("mac", 0))
+        last = end
+        while last + 1 < len(rows) and not _cell(rows[last + 1][1], key):
+            last += 1
+        longer = self._fit(rows, start, last) if last > end else None
+        return next((m for m in longer or () if m.layout is match.layout), match)
 
     def _fit(self, rows: list[Numbered], start: int, end: int) -> list[_Match] | None:
         """The table layouts that the rows fit as a heading; None where they are too narrow to be one."""
@@ -215,12 +226,11 @@ class _Reading:
         heading = [_plain(" ".join(cells[i] for cells in block if i < len(cells))) for i in range(width)]
         following = " ".join(rows[end + 1][1]) if end + 1 < len(rows) else ""
         hint = " | ".join([*self.source.names, " ".join(heading), following])
-        found = [
+        return [
             _Match(layout, columns, end + 1, hint)
             for layout in self._candidates("table")
             if (columns := _columns(layout, heading)) is not None
         ]
-        return [m for m in found if not m.layout.generic] or found
 
     def _target(self, layout: Layout, hint: str) -> str:
         """The one set of the layout that this file is of. Terminal where it does not say."""

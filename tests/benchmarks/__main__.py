@@ -193,6 +193,16 @@ class Bench:
         self.say("837P from Arrow", found["times_the_plain_writer"], "× the plain writer")
         self.say("checks before building", found["checks_claims_a_second"], "claims/s")
 
+    def codes(self, claims: int) -> None:
+        print("code edits", flush=True)
+        from benchmarks import bench_codes
+
+        found = bench_codes.measure(claims)
+        self.say(f"NCCI and MUE over {claims:,} claims, one core", found["look-ups, s"], "s", at_most=3)
+        self.say("the cost a claim, to that of a tenth", found["cost a claim × that of a tenth"], "×", at_most=1.3)
+        self.say("loading 2.5 million pairs", found["loading, s"], "s")
+        self.say("memory, loading included", found["memory, MiB"], "MiB", at_most=1500)
+
 
 def _busy() -> float:
     """Processor seconds that the machine has worked, or was kept from working by its host."""
@@ -248,7 +258,7 @@ def main() -> int:
     arguments.add_argument("--quick", action="store_true", help="20 MB, one round: does it run, and roughly how fast")
     arguments.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000], help="sizes of the 835, rising")
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--only", choices=["reading", "files", "validating", "building"], nargs="+")
+    arguments.add_argument("--only", choices=["reading", "files", "validating", "building", "codes"], nargs="+")
     arguments.add_argument("--room", type=Path, help="folder for the files (it must exist); else a temporary one")
     arguments.add_argument("--strict", action="store_true", help="exit code 1 where a target is missed")
     asked = arguments.parse_args()
@@ -256,7 +266,7 @@ def main() -> int:
         asked.megabytes, asked.rounds = [20], 1
     room = Path(tempfile.mkdtemp(prefix="bench-", dir=asked.room))
     bench = Bench(room, asked.rounds)
-    wanted = asked.only or ["reading", "files", "validating", "building"]
+    wanted = asked.only or ["reading", "files", "validating", "building", "codes"]
     try:
         if "reading" in wanted:
             bench.reading(asked.megabytes)
@@ -266,6 +276,8 @@ def main() -> int:
             bench.validating(1000 if asked.quick else 4000)
         if "building" in wanted:
             bench.building(20_000 if asked.quick else 100_000)
+        if "codes" in wanted:
+            bench.codes(20_000 if asked.quick else 100_000)
     finally:
         shutil.rmtree(room)
     load = os.getloadavg()[0]

@@ -79,6 +79,28 @@ def test_the_fee_by_locality_and_place_is_exact(home: Path):
     assert made.allowed("10000", [], "99999-99", False) == (None, Reason.NO_SCHEDULE, "")
 
 
+def test_the_relative_value_file_as_cms_writes_it_holds_both_sets(tmp_path: Path):
+    """Its heading stands over four lines, below a preamble."""
+    text = (
+        "2024 National Physician Fee Schedule Relative Value File July Release,,,,,,,,,,,,,,,,,,\n"
+        "CPT codes and descriptions only are copyright of their owner,,,,,,,,,,,,,,,,,,\n"
+        ",,,,NOT USED,,,NON-FAC,,FACILITY,,,,,,,,,\n"
+        ",,,,FOR,,,NA,,NA,,PRE,INTRA,POST,MULT,BILAT,ASST,CO-,CONV\n"
+        ",,,STATUS,MEDICARE,WORK,NON-FAC,INDICATOR,FACILITY,INDICATOR,MP,OP,OP,OP,PROC,SURG,SURG,SURG,FACTOR\n"
+        "HCPCS,MOD,DESCRIPTION,CODE,PAYMENT,RVU,PE RVU,,PE RVU,,RVU,,,,,,,,\n"
+        "10000,,Words,A,,1.30,1.33,,0.56,,0.10,0.00,0.00,0.00,0,0,0,0,33.2875\n"
+        "20000,,Words,A,,10.00,5.00,NA,4.00,,1.00,0.10,0.80,0.10,2,1,2,1,33.2875\n"
+    )
+    path = put(tmp_path, "PPRRVU24_JUL.csv", text)
+    done = loading.load([path, put(tmp_path, "gpci.csv", GPCI)], tmp_path, effective_from=date(2024, 1, 1))
+    assert done.findings == []
+    assert {e.about.set: e.about.rows for e, _ in done.editions} == {"pfs_rvu": 2, "pfs_indicator": 2, "pfs_gpci": 2}
+    made = schedule(tmp_path)
+    assert made.allowed("10000", [], "13202-01", False).cents == 10322
+    assert made.policies["20000", ""].multiple == "2"
+    assert made.allowed("20000", ["54"], "13202-01", True).reason is Reason.PRICED
+
+
 def test_amounts_are_rounded_half_up():
     assert [round_cents(Decimal(t)) for t in ("0.005", "0.0049999", "1.115", "2.675")] == [1, 0, 112, 268]
 

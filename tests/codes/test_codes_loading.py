@@ -7,12 +7,15 @@ import gzip
 import io
 import json
 import re
+import tempfile
 import zipfile
 from datetime import date
 from pathlib import Path
 
 import pytest
 from codes.files import MUE, PTP, put, workbook, zipped
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline import codes
 from pipeline.codes import catalogue, editions, loading, sources
@@ -179,6 +182,37 @@ def test_a_file_cut_short_is_an_error_and_not_a_shorter_list(tmp_path: Path):
     path = put(tmp_path, "mue.csv.gz", whole[: len(whole) // 2])
     with pytest.raises(Terminal, match="cannot be read"):
         loading.load([path], tmp_path, effective_from=DAY)
+
+
+_GOOD = [
+    PTP.encode(),
+    MUE.encode(),
+    b"00001 A00     0 H   H\n00002 A000    1 C   C\n",
+    b"code,type,start,end\n1,CARC,1995-01-01,\n",
+]
+
+
+@given(
+    st.sampled_from(_GOOD),
+    st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=4)), max_size=6),
+    st.integers(1, 500),
+)
+@settings(max_examples=120, deadline=None)
+def test_damaged_files_end_in_words_and_load_nothing_or_all(good: bytes, changes: list[tuple[int, bytes]], end: int):
+    """Bytes changed, put in or cut off: findings or one sentence, never another failure, never half an edition."""
+    data = bytearray(good)
+    for at, put_in in changes:
+        data[at : at + len(put_in) // 2] = put_in
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        path = put(home, "mue practitioner ccipra.txt", bytes(data[:end]))
+        try:
+            done = loading.load([path], home, effective_from=DAY)
+        except Terminal:
+            assert not (home / "codes").exists()
+            return
+        assert done.failed == (not done.editions)
+        assert (home / "codes").exists() == bool(done.editions)
 
 
 # --- parcels --------------------------------------------------------------------------------------------------------------
