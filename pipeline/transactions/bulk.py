@@ -30,7 +30,6 @@ from pipeline import shapes
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.transactions import crew
-from pipeline.transactions.chunk import MANY_VALUED
 from pipeline.transactions.engine import Engine
 from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
 
@@ -45,6 +44,14 @@ MUCH = 1 << 25
 WRITERS = 2
 #: bytes that become tables at once: a larger piece costs memory, a smaller one more steps
 WINDOW = 1 << 21
+#: text columns whose values seldom repeat: a dictionary would cost and give nothing
+_MANY_VALUED = frozenset(
+    {
+        "claim_id", "payer_claim_number", "line_control_number", "patient_id", "subscriber_id", "patient_last", "trace",
+        "subscriber_last", "last_name", "address1", "id", "original_reference", "reference", "corrected_id", "set_control",
+        "copy_of_bad_data", "context", "message", "entity_id",
+    }
+)  # fmt: skip
 _FORMULA = r"^[=+\-@\t\r]"
 
 
@@ -93,7 +100,7 @@ def export(
         processes = PROCESSES if result.bytes >= MUCH else 0
     sink = _TableFiles(folder, fmt)  # its thread starts with the first rows, after the fork
     processes = processes if crew.possible() else 0
-    engine = Engine(sink, mode, limit=limit, window=WINDOW, processes=processes, coded=fmt == "parquet")
+    engine = Engine(sink, mode, limit=limit, window=WINDOW, processes=processes)
     done = 0
     try:
         for source, name, size in zip(sources, names, sizes, strict=True):
@@ -141,33 +148,24 @@ class _Writer(Protocol):
 
 
 class _Parquet:
-    """Columns as the shape says, whether texts come plain or as dictionaries: nothing of Arrow's own types is kept in the
-    file. Statistics stand where one filters."""
-
     def __init__(self, path: Path, name: str) -> None:
-        self._path, self._shape = path, shapes.schema(name)
-        self._writer: pq.ParquetWriter | None = None
-
-    def _begun(self, shape: pa.Schema) -> pq.ParquetWriter:
-        if self._writer is None:
-            texts = [f.name for f in self._shape if pa.types.is_string(f.type)]
-            amounts = [f.name for f in self._shape if pa.types.is_decimal(f.type)]
-            numbers = [f.name for f in self._shape if pa.types.is_integer(f.type) or pa.types.is_date(f.type)]
-            self._writer = pq.ParquetWriter(
-                self._path, shape, store_schema=False, store_decimal_as_integer=True,
-                compression="zstd",
-                use_dictionary=[name for name in texts if name not in MANY_VALUED],
-                column_encoding=dict.fromkeys([*numbers, *amounts], "DELTA_BINARY_PACKED"),
-                write_statistics=[*numbers, *(name for name in ("file", "claim_id") if name in texts)],
-            )  # fmt: skip
-        return self._writer
+        shape = shapes.schema(name)
+        texts = [f.name for f in shape if pa.types.is_string(f.type)]
+        numbers = [f.name for f in shape if pa.types.is_integer(f.type) or pa.types.is_date(f.type)]
+        amounts = [f.name for f in shape if pa.types.is_decimal(f.type)]
+        self._writer = pq.ParquetWriter(
+            path, shape, compression="zstd", store_decimal_as_integer=True,
+            use_dictionary=[name for name in texts if name not in _MANY_VALUED],
+            column_encoding=dict.fromkeys([*numbers, *amounts], "DELTA_BINARY_PACKED"),
+            # where one filters; for the rest they cost a fifth of the writing
+            write_statistics=[*numbers, *(name for name in ("file", "claim_id") if name in texts)],
+        )  # fmt: skip
 
     def write(self, table: pa.Table) -> None:
-        # dictionaries of chunks become one, which the writer takes as it is
-        self._begun(table.schema).write_table(table.unify_dictionaries())
+        self._writer.write_table(table)
 
     def close(self) -> None:
-        self._begun(self._shape).close()
+        self._writer.close()
 
 
 class _Csv:

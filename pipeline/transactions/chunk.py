@@ -19,19 +19,11 @@ import pyarrow.compute as pc
 from pipeline import shapes
 from pipeline.x12.envelope import FindingList, SetContext, shown_id
 from pipeline.x12.isa import Wire
-from pipeline.x12.scan import CODED, Bools, Composite, Cuts, Ints, Picked, Scan, constant, decimal_array, fixed_array
+from pipeline.x12.scan import Bools, Composite, Cuts, Ints, Picked, Scan, decimal_array, fixed_array
 
 #: a finding without its list: index of its set (-1: none), rule, message, fix, place
 Noted: TypeAlias = tuple[int, str, str, str, dict[str, Any]]
 
-#: text columns whose values seldom repeat: a dictionary would cost and give nothing
-MANY_VALUED = frozenset(
-    {
-        "claim_id", "payer_claim_number", "line_control_number", "patient_id", "subscriber_id", "patient_last", "trace",
-        "subscriber_last", "last_name", "address1", "id", "original_reference", "reference", "corrected_id", "set_control",
-        "copy_of_bad_data", "context", "message", "entity_id",
-    }
-)  # fmt: skip
 _AMOUNT_FIX = "Ask the sender for a corrected file; an amount is digits with at most one point and two decimals."
 
 
@@ -49,7 +41,6 @@ class Chunk:
     tops: Ints  # its first segment
     claims_before: list[int] = field(default_factory=list)  # claims of each set in earlier chunks
     noted: list[Noted] = field(default_factory=list)  # findings, not yet handed over
-    coded: bool = False  # give texts that repeat as dictionaries, for a writer that wants them so
 
     def file_of(self, segment: int) -> str:
         return self.files[max(int(np.searchsorted(self.tops, segment, side="right")) - 1, 0)]
@@ -80,7 +71,7 @@ class Chunk:
         return {
             "file": self.per_set([s.file for s in self.sets], segments),
             "set_number": self.per_set([s.number for s in self.sets], segments, pa.int64()),
-            "segment": pa.array(self.numbers[segments]),
+            "segment": pa.array(self.numbers.take(segments)),
         }
 
     def text(self, segments: Ints | Picked, element: int | Ints) -> pa.Array:
@@ -223,7 +214,6 @@ class Description:
     files: list[str]
     tops: Ints
     claims_before: list[int]
-    coded: bool
 
     def chunk(self, buffer: npt.NDArray[np.uint8], cuts: Cuts | None = None) -> Chunk:
         scan = Scan(buffer, self.wire, cuts)
@@ -238,17 +228,16 @@ class Description:
             offsets[low:high] = scan.starts[low:high] + shift
         chunk = Chunk(
             scan, numbers, offsets, np.full(n + 1, -1, dtype=np.int64), self.sets, self.begins, self.stops, self.first,
-            self.files, self.tops, self.claims_before, coded=self.coded,
+            self.files, self.tops, self.claims_before,
         )  # fmt: skip
         chunk.say_sets()
         return chunk
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
-    """Columns by name → a table of the shape, in its order. Columns that are dictionaries stay so."""
+    """Columns by name → a table of the shape, in its order."""
     shape = shapes.schema(name)
-    fields = [f if columns[f.name].type == f.type else f.with_type(columns[f.name].type) for f in shape]
-    return pa.Table.from_arrays([columns[f.name] for f in shape], schema=pa.schema(fields))
+    return pa.Table.from_arrays([columns[f.name] for f in shape], schema=shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +254,8 @@ class _Asked:
 class Rows:
     """One table of a chunk, its columns read together: as many rows as are in `at`, each from a segment.
 
-    What is asked for is read when the table is made, columns of a kind at once, since for a few thousand rows a step costs
-    as much as its work. Where a segment is absent from the whole chunk, None stands for it.
+    What is asked for is read when the table is made: numbers and dates of all columns at once, since for a few thousand rows
+    a step costs as much as its work. Where a segment is absent from the whole chunk, None stands for it.
     """
 
     def __init__(self, chunk: Chunk, name: str, at: Ints) -> None:
@@ -275,23 +264,11 @@ class Rows:
         self._shape = shapes.schema(name)
         self.columns: dict[str, Any] = {}
 
-    def coded(self, column: str) -> bool:
-        return self.chunk.coded and column not in MANY_VALUED
-
     # ---- what is known -----------------------------------------------------------------------------------------------
 
     def place(self) -> None:
         """The columns that every row carries: file, set_number, segment."""
-        chunk, sets = self.chunk, self.chunk.sets
-        files = {s.file for s in sets}
-        if len(files) == 1:
-            file = pa.scalar(files.pop())
-            self.columns["file"] = constant(file, self.n) if self.coded("file") else pa.repeat(file, self.n)
-        else:
-            text = chunk.per_set([s.file for s in sets], self.at)
-            self.columns["file"] = text.dictionary_encode() if self.coded("file") else text
-        self.columns["set_number"] = chunk.per_set([s.number for s in sets], self.at, pa.int64())
-        self.columns["segment"] = pa.array(chunk.numbers.take(self.at))
+        self.columns |= self.chunk.place(self.at)
 
     def known(self, **columns: pa.Array) -> None:
         """Columns that are there already."""
@@ -299,8 +276,7 @@ class Rows:
 
     def choice(self, column: str, which: Ints | Bools, values: Sequence[str]) -> None:
         """The value of that number for each row."""
-        array = pa.DictionaryArray.from_arrays(pa.array(which.astype(np.int32)), pa.array(values))
-        self.columns[column] = array if self.coded(column) else array.cast(pa.string())
+        self.columns[column] = pa.array(values).take(pa.array(which.astype(np.int8)))
 
     # ---- what is asked for -------------------------------------------------------------------------------------------
 
@@ -330,18 +306,17 @@ class Rows:
         for field_ in self._shape:
             column = self.columns[field_.name]
             if column is None:
-                kind = CODED if pa.types.is_string(field_.type) and self.coded(field_.name) else field_.type
-                self.columns[field_.name] = pa.nulls(self.n, kind)
+                self.columns[field_.name] = pa.nulls(self.n, field_.type)
             elif isinstance(column, _Asked):
                 asked.setdefault(column.kind, []).append(field_.name)
         for kind, names in asked.items():
-            made = self._made(kind, names, [self.columns[name] for name in names])
+            made = self._made(kind, [self.columns[name] for name in names])
             self.columns |= dict(zip(names, made, strict=True))
         return table(self.name, self.columns)
 
-    def _made(self, kind: str, names: list[str], asked: list[_Asked]) -> list[pa.Array]:
+    def _made(self, kind: str, asked: list[_Asked]) -> list[pa.Array]:
         if kind == "text":
-            return self.chunk.scan.texts([a.spans for a in asked], [self.coded(name) for name in names])
+            return [self.chunk.scan.text(*a.spans) for a in asked]
         if kind == "quantity":  # few, and mostly the same in every row
             return [self._quantity(a) for a in asked]
         return self._numbers(kind, asked)

@@ -106,17 +106,15 @@ class Engine:
         window: int = WINDOW,
         threads: int = 0,
         processes: int = 0,
-        coded: bool = False,
     ) -> None:
         """`threads` or `processes`: so many chunks at once become tables beside the one that cuts (use as a context
-        manager then). Nothing else of the result depends on them. `coded`: texts that repeat come as dictionaries."""
+        manager then). Nothing else of the result depends on them."""
         self.sink = sink
         self.findings = FindingList(mode, limit)
         self.envelope = EnvelopeReader(self.findings)
         self.window = window
         self.numbered = 0  # segments numbered so far in the file at hand
         self._threads = threads
-        self._coded = coded
         if processes:
             _warm()
         self._crew = Crew(_made, processes, window) if processes else None
@@ -278,7 +276,7 @@ class Engine:
         offsets = np.zeros(n + 1, dtype=np.int64)
         set_of = np.full(n + 1, -1, dtype=np.int64)
         files = [p.file for p in pieces]
-        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1], coded=self._coded)
+        chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1])
         runs: list[tuple[int, int, int, int]] = []
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
@@ -312,7 +310,7 @@ class Engine:
         self._count_claims(chunk)
         described = Description(
             wire, n, runs, preamble_numbers, preamble_offsets, [_known(s) for s in chunk.sets], chunk.begins, chunk.stops,
-            first, files, chunk.tops, chunk.claims_before, chunk.coded,
+            first, files, chunk.tops, chunk.claims_before,
         ) if in_room else None  # fmt: skip
         self._tables(chunk, described, [p.file for p in pieces if p.closes])
         self._keep_open_blocks(chunk, pieces[-1].whole)

@@ -144,7 +144,7 @@ def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints,
 
     rows = Rows(chunk, "835.claims", claim_at)
     rows.place()
-    rows.known(claim_number=pa.array(claim_number), claim_id=claim_ids, remarks=_claim_remarks(rows, children, n))
+    rows.known(claim_number=pa.array(claim_number), claim_id=claim_ids, remarks=_claim_remarks(chunk, children, n))
     head = chunk.scan.pick(claim_at)
     rows.read("text", head, status=2, filing_indicator=6, payer_claim_number=7, facility_code=8, frequency=9, drg=11)
     rows.read("money", head, charge=3, paid=4, patient_responsibility=5)
@@ -164,9 +164,8 @@ def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints,
     return rows.table()
 
 
-def _claim_remarks(rows: Rows, children: Children, n: int) -> pa.Array:
+def _claim_remarks(chunk: Chunk, children: Children, n: int) -> pa.Array:
     """MOA03–07 and MIA05, MIA20–23, in the order of the wire."""
-    chunk = rows.chunk
     parents, values = [], []
     for segment_id, elements in (("MIA", (5, 20, 21, 22, 23)), ("MOA", (3, 4, 5, 6, 7))):
         segments, owner = children.below_claims(chunk.scan.of(segment_id))
@@ -182,8 +181,7 @@ def _claim_remarks(rows: Rows, children: Children, n: int) -> pa.Array:
         parent = np.concatenate(parents)
         order = np.argsort(parent, kind="stable")
         parents, values = [parent[order]], [pa.concat_arrays(values).take(pa.array(order))]
-    text = joined(parents[0], values[0], n) if values else pa.nulls(n, pa.string())
-    return text.dictionary_encode() if rows.coded("remarks") else text
+    return joined(parents[0], values[0], n) if values else pa.nulls(n, pa.string())
 
 
 def lines(
@@ -204,7 +202,7 @@ def lines(
         claim_number=pa.array(claim_number.take(owner)),
         line_number=pa.array(line_number),
         claim_id=claim_ids.take(pa.array(owner)),
-        remarks=_line_remarks(rows, children, n),
+        remarks=_line_remarks(chunk, children, n),
     )
     service = scan.pick(at)
     procedure, submitted = chunk.composite(service, 1), chunk.composite(service, 6)
@@ -238,11 +236,10 @@ def _either(first: Ints | None, second: Ints | None) -> Ints | None:
     return np.where(first >= 0, first, second)
 
 
-def _line_remarks(rows: Rows, children: Children, n: int) -> pa.Array:
+def _line_remarks(chunk: Chunk, children: Children, n: int) -> pa.Array:
     """LQ*HE, in the order of the wire."""
-    segments, owner = children.below_lines(rows.chunk.scan.of_head("LQ", "HE"))
-    text = joined(owner, rows.chunk.text(segments, 2), n)
-    return text.dictionary_encode() if rows.coded("remarks") else text
+    segments, owner = children.below_lines(chunk.scan.of_head("LQ", "HE"))
+    return joined(owner, chunk.text(segments, 2), n)
 
 
 def adjustments(

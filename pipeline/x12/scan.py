@@ -41,15 +41,12 @@ _ONE_AT, _ONE_POINT = _U(0xFF << 48), _U(46 << 48)
 _STAY = np.array([(1 << 64) - 1, 0xFF << 56, 0xFFFF << 48], dtype="<u8")  # by kind: no decimals, one, two
 _MOVE = np.array([0, (1 << 48) - 1, (1 << 40) - 1], dtype="<u8")
 _FILL = np.array([0, 0x30, 0x30], dtype="<u8")
-_LOW4 = np.array([(1 << (8 * i)) - 1 for i in range(5)], dtype="<u4")
 _ID = np.array([0, 0, 0xFFFF, 0xFFFFFF, 0], dtype="<u8")  # by length: what of a word is an id, if it can be one
 _LONG = _U(0xFFFFFFFFFFFFFFFF)
 _BLANKS = np.zeros(256, dtype=np.bool_)
 _BLANKS[[9, 10, 13, 32, 0, 26]] = True
 _PLAIN = re.compile(rb"-?(\d+\.?\d*|\.\d+)")
 MAX_DIGITS = 18
-#: texts as numbers of the texts that are there
-CODED = pa.dictionary(pa.int32(), pa.string())
 _MOST_COMPONENTS = 64
 
 
@@ -189,10 +186,6 @@ class Scan:
         """The eight bytes at each address as one little-endian word."""
         return np.lib.stride_tricks.as_strided(self.buffer[:8].view("<u8"), shape=(len(self.buffer) - 7,), strides=(1,))
 
-    @cached_property
-    def w4(self) -> npt.NDArray[np.uint32]:
-        return np.lib.stride_tricks.as_strided(self.buffer[:4].view("<u4"), shape=(len(self.buffer) - 3,), strides=(1,))
-
     def limit(self, m: int) -> None:
         """Keep the first m segments."""
         self.n = m
@@ -297,70 +290,24 @@ class Scan:
             return False
         return True
 
-    @cached_property
-    def _zero_free(self) -> bool:
-        return bool(self.buffer[PAD : PAD + self.size].all())
-
     def text(self, starts: Ints, stops: Ints) -> pa.Array:
-        """Spans → text; empty → null. Bytes that are not UTF-8 are read as Latin-1, value by value."""
-        return self.texts([(starts, stops)], [False])[0]
+        """Spans → text; empty → null. Bytes that are not UTF-8 are read as Latin-1, value by value.
 
-    def texts(self, spans: Sequence[tuple[Ints, Ints]], coded: Sequence[bool]) -> list[pa.Array]:
-        """Spans of several columns of one length → texts as `text` gives them; `coded` ones as dictionaries."""
-        columns, n = len(spans), len(spans[0][0])
-        if not n:
-            return [pa.nulls(0, CODED if code else pa.string()) for code in coded]
-        if not self.valid_utf8:
-            plain = (self._decoded(*span) for span in spans)
-            return [a.dictionary_encode() if code else a for a, code in zip(plain, coded, strict=True)]
-        starts = np.concatenate([a for a, _ in spans]) if columns > 1 else spans[0][0]
-        length = (np.concatenate([b for _, b in spans]) if columns > 1 else spans[0][1]) - starts
-        word = self.w8[starts]
-        word &= _LOW.take(length, mode="clip")
-        starts, length, word = (a.reshape(columns, n) for a in (starts, length, word))
-        least, most = length.min(axis=1), length.max(axis=1)
-        same = (least == most) & (word == word[:, :1]).all(axis=1)
-        made: list[pa.Array] = [None] * columns
-        views: list[int] = []
-        for i, (low, high) in enumerate(zip(least.tolist(), most.tolist(), strict=True)):
-            if not high:
-                made[i] = pa.nulls(n, CODED if coded[i] else pa.string())
-            elif same[i] and high <= 16 and (high <= 8 or self._ends_alike(starts[i] + (high - 8))):
-                one = pa.scalar(self.buffer[starts[i, 0] : starts[i, 0] + high].tobytes().decode())
-                made[i] = constant(one, n) if coded[i] else pa.repeat(one, n)
-            elif coded[i] and high <= 8 and self._zero_free:
-                made[i] = _coded(word[i], None if low else _validity(length[i] > 0))
-            else:
-                views.append(i)
-        if views:
-            if len(views) < columns:
-                starts, length, word = starts[views], length[views], word[views]
-            for i, array in zip(views, self._viewed(starts, length, word, most[views].tolist()), strict=True):
-                made[i] = array.dictionary_encode() if coded[i] else array
-        return made
-
-    def _ends_alike(self, starts: Ints) -> bool:
-        word = self.w8[starts]
-        return bool((word == word[0]).all())
-
-    def _viewed(self, starts: Ints, length: Ints, word: Words, most: list[int]) -> list[pa.Array]:
-        """Texts by views, in rows of a column each. `word` holds the first eight bytes of each text."""
-        # a view is its length, and up to 12 bytes or else the first 4, the number of the buffer and the place in it
-        views = np.empty((*length.shape, 2), dtype="<u8")
-        np.left_shift(word, _U(32), out=views[:, :, 0])
-        views[:, :, 0] |= length.view("<u8")
-        np.right_shift(word, _U(32), out=views[:, :, 1])
-        found = []
-        for i, longest in enumerate(most):
-            if longest > 8:
-                rest = self.w4[starts[i] + 8] & _LOW4.take(length[i] - 8, mode="clip")
-                views[i, :, 1] |= rest.astype("<u8") << _U(32)
-            if longest > 12:
-                long = np.flatnonzero(length[i] > 12)
-                views[i, long, 1] = starts[i, long].view("<u8") << _U(32)
-            buffers = [_validity(length[i] > 0), pa.py_buffer(views[i]), pa.py_buffer(self.buffer)]
-            found.append(pa.Array.from_buffers(pa.string_view(), length.shape[1], buffers).cast(pa.string()))
-        return found
+        One `take` does it: where texts start and stop, in turn, are offsets into the bytes as they lie, with what stands
+        between two texts as every other value.
+        """
+        n = len(starts)
+        validity = _validity(stops > starts)
+        if not n or not self.valid_utf8:
+            return self._decoded(starts, stops)
+        offsets = np.empty(2 * n + 1, dtype=np.int32)
+        offsets[0 : 2 * n : 2] = starts
+        offsets[1 : 2 * n : 2] = stops
+        offsets[2 * n] = len(self.buffer)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.buffer)]
+        between = pa.Array.from_buffers(pa.string(), 2 * n, buffers, null_count=0)
+        texts = between.take(pa.array(np.arange(0, 2 * n, 2, dtype=np.int32)))
+        return texts if validity is None else pa.Array.from_buffers(pa.string(), n, [validity, *texts.buffers()[1:]])
 
     def _decoded(self, starts: Ints, stops: Ints) -> pa.Array:
         raw = self.buffer.tobytes()
@@ -587,18 +534,6 @@ def _nothing() -> tuple[Ints, Bools, Bools]:
 
 def _validity(have: Bools) -> Any:
     return None if have.all() else pa.py_buffer(np.packbits(have, bitorder="little"))
-
-
-def constant(one: pa.Scalar, n: int) -> pa.Array:
-    """One text n times, as a dictionary."""
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, dtype=np.int32)), pa.array([one], type=pa.string()))
-
-
-def _coded(word: Words, validity: Any) -> pa.Array:
-    """Short texts, as words without a zero byte in the text, → a dictionary of those that are there."""
-    keys = pa.Array.from_buffers(pa.uint64(), len(word), [validity, pa.py_buffer(word)]).dictionary_encode()
-    values = pa.array(keys.dictionary.to_numpy().view("S8")).cast(pa.string())
-    return pa.DictionaryArray.from_arrays(keys.indices, values)
 
 
 def decimal_array(value: Ints, have: Bools, kind: pa.DataType) -> pa.Array:
