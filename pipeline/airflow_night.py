@@ -25,6 +25,7 @@ from pipeline import night
 from pipeline.errors import Terminal
 from pipeline.settings import Settings
 from pipeline.store import Store
+from pipeline.transport.extracts import is_elsewhere
 
 OK_STOPPED = 0  # a person stopped it: no failure
 #: tasks that only make a run red, for what the report of the night tells in its own words
@@ -125,14 +126,14 @@ def standalone() -> int:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def run(store: Store, on: date, extract: Path | None, fmt: str) -> night.Report:
+def run(store: Store, on: date, extract: str | None, fmt: str) -> night.Report:
     """Run the four DAGs for the logical date. A DAG that fails is a trouble of the report; the next ones run all the same."""
     settings = store.settings
     prepare(settings)
     report = night.Report(on)
     run_dag(
         report, "claim_submission",
-        {"date": on.isoformat(), "extract": str(extract.resolve()) if extract else None, "format": fmt},
+        {"date": on.isoformat(), "extract": _absolute(extract), "format": fmt},
     )  # fmt: skip
     deadline = time.monotonic() + settings.inbox.wait_seconds
     while True:
@@ -144,6 +145,11 @@ def run(store: Store, on: date, extract: Path | None, fmt: str) -> night.Report:
         run_dag(report, dag_id, {"date": on.isoformat()})
     report.proof = night.prove(store, on)
     return report
+
+
+def _absolute(extract: str | None) -> str | None:
+    """A path of this machine as tasks, which work elsewhere, find it; an address stays what it is."""
+    return extract if extract is None or is_elsewhere(extract) else str(Path(extract).resolve())
 
 
 def run_dag(report: night.Report, dag_id: str, conf: dict[str, Any]) -> Any:

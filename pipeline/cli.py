@@ -217,8 +217,11 @@ def _progress(quiet: bool) -> Iterator[Any]:
 @app.command()
 def nightly(
     extract: Annotated[
-        Path | None,
-        typer.Option("--extract", help="Extract to take in (default: the sample that comes with claimpipe)."),
+        str | None,
+        typer.Option(
+            "--extract",
+            help="Extract to take in: a path, sftp:FOLDER, or a store's address (default: the sample that comes with claimpipe).",
+        ),
     ] = None,
     fmt: Annotated[Format, typer.Option("--format", help="How the extract is written.")] = Format.auto,
     day: Day = None,
@@ -229,11 +232,13 @@ def nightly(
     """The whole night on one machine: visits become claims, claims become payments, payments agree with the bank."""
     settings = _settings(home)
     if extract is None:
-        extract, fmt = sample_extract(), Format.csv
+        extract, fmt = str(sample_extract()), Format.csv
         on = _day(day) if day else SAMPLE_DATE
     else:
         on = _day(day, settings)
-    if not extract.exists():
+    from pipeline.transport.extracts import is_elsewhere
+
+    if not is_elsewhere(extract) and not Path(extract.replace("{date}", on.isoformat())).exists():
         raise Terminal(f"The extract {extract} does not exist.", fix="Check the path after --extract.")
 
     from pipeline import night
@@ -367,6 +372,37 @@ def recover(
                 "again; take in the extracts of the lost days anew, and work the queue `sending`."
             )
     raise typer.Exit(FINDINGS if found and not adopt else OK)
+
+
+@app.command()
+def release(
+    payer: Annotated[str, typer.Argument(help="Key of the payer.")],
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help="Claims whose file or set a TA1 or 999 refused, now that the cause is mended."),
+    ] = False,
+    tested: Annotated[
+        bool,
+        typer.Option("--tested", help="Claims that went out in test files only, now that the payer is in production."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it, only say how many.")] = False,
+    day: Day = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let claims go again that a payer does not hold: the next run puts them into new files."""
+    from pipeline import night
+
+    if refused == tested:
+        raise Terminal("Say which claims: --refused or --tested.", fix="See `claimpipe release --help`.")
+    settings = _settings(home)
+    with _existing_store(home) as store:
+        counts = night.let_go(store, _day(day, settings), payer, "refused" if refused else "tested", do=yes)
+    if as_json:
+        emit({"payer": payer, "released": yes, **counts})
+        return
+    after = "are ready again: the next run puts them into new files" if yes else "would go; say --yes to let them"
+    print(f"{payer}: {counts['claims']:,} claims, {shown(counts['charge_cents'])}, {after}.")
 
 
 @app.command()

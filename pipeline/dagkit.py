@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
@@ -70,10 +69,9 @@ def skip(why: str) -> None:
 
 def payer_keys() -> list[str]:
     """Keys of the payer profiles, from their file names: cheap enough for every parse."""
-    from pipeline import settings, shapes
+    from pipeline import payers, settings
 
-    folder = settings.load().payers_dir
-    return sorted(p.stem for p in (Path(folder) if folder else shapes.schemas_dir() / "payers").glob("*.toml"))
+    return payers.keys(settings.load().payers_dir)
 
 
 def pool_of(payer_key: str) -> str:

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from pipeline import checkpoints, payers
 from pipeline.acknowledgments import stage as acknowledgments_stage
-from pipeline.claims import recovery
+from pipeline.claims import recovery, release
 from pipeline.claims import stage as claims_stage
 from pipeline.coding import stage as coding_stage
 from pipeline.deposits import stage as deposits_stage
@@ -36,7 +36,7 @@ from pipeline.settings import Settings
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.store import files_waiting
-from pipeline.transport import inbox, sending
+from pipeline.transport import extracts, inbox, sending
 
 Counts = dict[str, int]
 #: told of every step: its name, the payer where it is of one payer, and its counts (None when it begins)
@@ -65,20 +65,24 @@ class Report:
 # --- the steps ------------------------------------------------------------------------------------------------------
 
 
-def intake(store: Store, on: date, extract: Path, fmt: str = "auto") -> Counts:
-    return encounters_stage.run(store, on, extract, fmt) | _checked(store, on, "encounters")
+def intake(store: Store, on: date, extract: str | Path, fmt: str = "auto") -> Counts:
+    """Take in an extract: a path, or an address that `transport.extracts` fetches."""
+    with extracts.at_hand(store.settings, str(extract), on) as path:
+        return encounters_stage.run(store, on, path, fmt, name=_name(extract)) | _checked(store, on, "encounters")
 
 
-def extract_of(store: Store, named: str | None) -> Path:
+def _name(extract: str | Path) -> str:
+    return str(extract).rstrip("/").rpartition("/")[2]
+
+
+def extract_of(store: Store, named: str | None) -> str:
     """The extract that a run takes in: the one it names, else the one of the settings. Terminal where there is none."""
     text = named or store.settings.extract
     if not text:
         raise Terminal(
             "No extract is named.", fix="Set `extract` in claimpipe.toml or give the run its parameter extract."
         )
-    if not Path(text).exists():
-        raise Terminal(f"The extract {text} does not exist.", fix="Check that the practice's system has delivered it.")
-    return Path(text)
+    return text
 
 
 def code(store: Store, on: date) -> Counts:
@@ -109,6 +113,12 @@ def payers_with_mail(store: Store) -> list[str]:
 
 def build(store: Store, on: date, payer_key: str) -> Counts:
     return claims_stage.build(store, on, payer_key)
+
+
+def let_go(store: Store, on: date, payer_key: str, what: str, *, do: bool) -> Counts:
+    """Claims that a person lets go again: `refused` for a file's form, or `tested` in test files only."""
+    work = {"refused": release.refused, "tested": release.tested}[what]
+    return work(store, on, payer_key, do=do)
 
 
 def missing_interchanges(store: Store) -> list[recovery.Found]:
@@ -197,7 +207,7 @@ def _checked(store: Store, on: date, suite: str) -> Counts:
 # --- the whole night -------------------------------------------------------------------------------------------------
 
 
-def run(store: Store, on: date, extract: Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
+def run(store: Store, on: date, extract: str | Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
     """The whole night for one logical date. Never raises what fails in one payer or step: see `Report.troubles`.
 
     A trouble of the intake itself (missing column, unreadable extract) is raised, after the mail has been worked: there is

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,19 +21,39 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from pipeline.errors import Terminal
 from pipeline.payers import Transport
+
+_URLS = "write sqlite:////folder/claimpipe.db or postgresql+psycopg://user@host/database"
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _database(text: str) -> str:
+    """A database URL, or a ValueError that repeats nothing of it: it may hold a password."""
+    if not text:
+        return text
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"is no database URL; {_URLS}") from None
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ValueError(f"the register runs on SQLite and PostgreSQL; {_URLS}")
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ValueError(f"a register in memory would be lost; {_URLS}")
+    return text
+
+
 class StoreSettings(_Section):
     """Where the register, the archive and the lake stand."""
 
-    url: str = Field("", description="Database URL; empty: SQLite at HOME/claimpipe.db")
+    url: Annotated[str, AfterValidator(_database)] = Field(
+        "", description="Database URL; empty: SQLite at HOME/claimpipe.db"
+    )
     archive: str = Field("", description="Folder or fsspec URL of the archive; empty: HOME/archive")
     lake: str = Field("", description="Folder of the lake; empty: HOME/lake")
     lock_timeout_seconds: float = Field(30.0, description="How long to wait for a locked database")
@@ -110,7 +130,14 @@ class Settings(BaseSettings):
         Transport(inbound=""),
         description="Where the bank's files (NACHA CCD+, BAI2) are fetched: the keys of a payer profile's [transport]",
     )
-    extract: str = Field("", description="Extract that the nightly DAG takes in: a folder or file")
+    practice: Transport = Field(
+        Transport(kind="sftp", inbound="", outbound=""),
+        description="The server that extracts named sftp:FOLDER are fetched from: the keys of a payer profile's [transport]",
+    )
+    extract: str = Field(
+        "",
+        description="Extract that the nightly DAG takes in: a folder or file, sftp:FOLDER, or a store's address; {date} is the night's date",
+    )
     payers_dir: str = Field("", description="Folder of payer profiles; empty: schemas/payers")
 
     @classmethod
@@ -178,7 +205,7 @@ def load(home: Path | str | None = None, config: Path | str | None = None, **ove
         return Settings(**overrides)
     except ValidationError as error:
         places = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {_SAID.get(e['type'], e['msg'])}"
+            f"{'.'.join(map(str, e['loc']))}: {_SAID.get(e['type'], e['msg'].removeprefix('Value error, '))}"
             for e in error.errors(include_input=False)
         )
         file = f" of {path} and the environment" if path.is_file() else " of the environment"
@@ -195,11 +222,18 @@ def _refuse_secrets(path: Path) -> None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Terminal(f"The settings file {path} is not TOML: {error}.") from None
     url = data.get("store", {}).get("url", "") if isinstance(data.get("store"), dict) else ""
-    if url and make_url(url).password:
+    if _password(url):
         raise Terminal(
             f"The settings file {path} holds a database password.",
             fix="Give the URL in CLAIMPIPE_STORE__URL instead.",
         )
+
+
+def _password(url: object) -> bool:
+    try:
+        return bool(url) and bool(make_url(str(url)).password)
+    except (ArgumentError, ValueError):
+        return False  # no URL: told with the other settings
 
 
 def _refuse_unknown_variables() -> None:

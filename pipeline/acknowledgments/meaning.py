@@ -27,12 +27,23 @@ _CATEGORY_ORDER = ("A7", "A6", "A8", "A3", "A4")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A rejection in plain words: `cause` groups like ones, `title` heads the group."""
+    """A rejection in plain words: `cause` groups like ones, `title` heads the group.
+
+    `who` acts: `staff` where a claim's data is wrong, `technical` where the file, the set-up or the program is. `action` may
+    hold {payer}.
+    """
 
     cause: str
     title: str
     reason: str
     action: str
+    who: str = "staff"
+
+
+#: what technical staff do when the cause is mended
+_AGAIN = "then let the claims go again: claimpipe release {payer} --refused."
+#: loops in which the data of one claim and its patient stand; above them is what all claims share
+_CLAIM_LOOPS = ("2000B", "2010B", "2000C", "2010C", "23", "24")
 
 
 @cache
@@ -57,21 +68,24 @@ def category_order(category: str) -> int:
     return _CATEGORY_ORDER.index(category) if category in _CATEGORY_ORDER else len(_CATEGORY_ORDER)
 
 
-def _syntax(list_name: str, code: str) -> tuple[str, str]:
+def _syntax(list_name: str, code: str) -> tuple[str, str, str]:
+    """Meaning, what to do, who does it."""
     row = table("syntax").get(f"{list_name}:{code}")
     if row is None:
-        return f"code {code} of {list_name}, which is not in our table", "Look the code up in the payer's guide."
-    return row["meaning"], row["fix"]
+        words = f"code {code} of {list_name}, which is not in our table"
+        return words, "Look the code up in the payer's guide.", "technical"
+    return row["meaning"], row["fix"], row["who"]
 
 
 def interchange_words(note: str) -> Words:
     """Of a TA1 that rejects: every claim of the file."""
-    meaning, fix = _syntax("TA105", note)
+    meaning, fix, _ = _syntax("TA105", note)
     return Words(
         cause=f"TA1:{note}",
-        title=f"The payer refused the whole file (TA1 note {note})",
-        reason=f"The payer refused the interchange before it read a claim: {meaning}.",
-        action=f"{fix} None of its claims was received; the filing clock runs.",
+        title=f"Technical: the payer refused the whole file (TA1 note {note})",
+        reason=f"The payer refused the interchange before it read a claim: {meaning}. No claim's data is at fault.",
+        action=f"For technical staff: {fix} None of its claims was received and the filing clock runs; {_AGAIN}",
+        who="technical",
     )
 
 
@@ -82,28 +96,43 @@ def set_words(level: str, detail: str) -> Words:
     if "seg" not in fields:
         list_name = "AK905" if level == "group" else "IK502"
         codes = [c for c in fields.get("codes", "").split(",") if c]
-        meaning, fix = (
-            _syntax(list_name, codes[0]) if codes else ("it gives no reason", "Ask the payer for the reason.")
+        meaning, fix, who = (
+            _syntax(list_name, codes[0])
+            if codes
+            else ("it gives no reason", "Ask the payer for the reason.", "technical")
         )
         cause = f"999:{codes[0] if codes else 'none'}"
         place = ""
     else:
         segment, segment_error, element_error = fields["seg"], fields.get("IK304", ""), fields.get("IK403", "")
-        meaning, fix = _syntax("IK304", segment_error) if segment_error else ("the segment is wrong", "")
+        meaning, fix, who = (
+            _syntax("IK304", segment_error) if segment_error else ("the segment is wrong", "", "technical")
+        )
         place = f" Segment {segment}"
         place += f" in loop {fields['loop']}" if "loop" in fields else ""
         place += f", number {fields['pos']} of the set" if "pos" in fields else ""
         cause = f"999:{segment}:{segment_error}"
         if element_error:
-            meaning, fix = _syntax("IK403", element_error)
+            meaning, fix, who = _syntax("IK403", element_error)
             place += f", element {fields.get('el', '?')}"
             cause += f":{fields.get('el', '')}:{element_error}"
         place += "."
+    shown = cause.removeprefix("999:")
+    none = f"None of the claims of the {what} was received and the filing clock runs"
+    if who == "staff" and fields.get("loop", "").startswith(_CLAIM_LOOPS):
+        return Words(
+            cause=cause,
+            title=f"The payer refused the {what} for the data of a claim ({shown})",
+            reason=f"The payer refused the whole {what}: {meaning}.{place}",
+            action=f"For billing staff: {fix} Mend the visit at its source, and the claim goes as a new one. {none}.",
+        )
     return Words(
         cause=cause,
-        title=f"The payer refused the {what} for its form ({cause.removeprefix('999:')})",
-        reason=f"The payer refused the whole {what}: {meaning}.{place}",
-        action=f"{fix} Every claim of the {what} must be sent again after that; none was received.".strip(),
+        title=f"Technical: the payer refused the {what} for its form ({shown})",
+        reason=f"The payer refused the whole {what}: {meaning}.{place} It speaks of the file's form, not of one claim's data.",
+        action=f"For technical staff: {fix} Compare the file with the payer's guide, and mend the settings, the payer's profile "
+        f"or the program. {none}; {_AGAIN}",
+        who="technical",
     )
 
 
@@ -119,8 +148,15 @@ def located(words: Words, claim_id: str, guilty: str | None) -> Words:
     """The words for one claim of a refused set: whether the fault stands in it or in a neighbour."""
     if guilty is None:
         return words
-    here = "The segment stands in this claim." if claim_id == guilty else f"The segment stands in claim {guilty}."
-    return replace(words, reason=f"{words.reason} {here}")
+    if claim_id == guilty:
+        return replace(words, reason=f"{words.reason} The segment stands in this claim.")
+    action = words.action
+    if words.who == "staff":
+        action = (
+            f"Nothing of this claim is wrong. Technical staff let it go again: claimpipe release {{payer}} --refused; "
+            f"billing staff mend claim {guilty}."
+        )
+    return replace(words, reason=f"{words.reason} The segment stands in claim {guilty}.", action=action)
 
 
 def claim_words(category: str, status: str, entity: str, *, level: str = "claim") -> Words:

@@ -3,8 +3,13 @@
 Theory. Every acknowledgment is kept as a fact (`acknowledgments`). A fact that meets claims of ours is applied: each of
 them climbs to the higher of its own state and the state that the fact implies (`meaning.RANK`), so any order of arrival
 gives the same states. A fact that meets nothing stays `waiting` and is tried again in every run: an acknowledgment may come
-before the register knows of the upload, or after a restore. Any fact about a sending proves its delivery, so an upload of
-unknown outcome is settled here. Nothing here ever sends.
+before the register knows of the upload, or after a restore. A fact about a file that the payer may have proves its
+delivery, so an upload of unknown outcome is settled here. Nothing here ever sends.
+
+Three kinds of fact are not what they seem. One about a file that by our own record never reached the payer is `ignored`, and
+the file goes to a person before it goes anywhere (`_contradiction`). One about an earlier file of a claim that was sent again,
+or about a claim that is to be sent again, is kept as an event and moves nothing. And a TA1 that says "duplicate" speaks of
+an earlier interchange with that number, which is ours only where the payer has acknowledged ours in another way.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from pipeline.findings import Finding, has_errors
 from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
+from pipeline.store.outgoing import MAY_HAVE
 from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
@@ -38,9 +44,18 @@ REMITTANCES_READ = "remittances read"
 #: days around an acknowledgment within which the 837 that it names by batch is looked for
 _BATCH_DAYS = 60
 _DAYS_TO_REWORK = 5
+#: BHT03 of our files is ISA13 and ST02
+_CONTROL_DIGITS = 9
+#: business days after which a file that could not be sent is a person's
+_DAYS_TO_SEND = 1
 _CHUNK = 500
+#: states of a sending in which bytes of it have left the house, so that an answer can be true: a payer may take a file from
+#: under its temporary name
+_GIVEN_AWAY = ("intent", "sent_temporary", *MAY_HAVE)
 #: states of a sending in which an acknowledgment settles it
-_OPEN_SENDINGS = tuple(s for s in r.SENDING_STATES if s != "acknowledged")
+_OPEN_SENDINGS = tuple(s for s in _GIVEN_AWAY if s != "acknowledged")
+#: states of a claim that a remittance gave it
+_ADJUDICATED = ("paid", "denied", "reversed")
 
 
 @dataclass
@@ -63,6 +78,7 @@ class _Target:
 
     claim_ids: Sequence[str]
     file_ids: frozenset[str] = frozenset()
+    foreign: bool = False  # the claim was sent to another payer than the one that answers
 
 
 def run(store: Store, on: date) -> dict[str, int]:
@@ -191,6 +207,10 @@ def _apply(
         return
     targets = _targets(store, connection, rows)
     claims = _claims(connection, {c for target in targets.values() for c in target.claim_ids})
+    sendings = _sendings(
+        connection,
+        {c.file_id for c in claims.values() if c.file_id} | {f for t in targets.values() for f in t.file_ids},
+    )
     moves: list[Move] = []
     states = {claim_id: claim.state for claim_id, claim in claims.items()}
     refused: dict[str, tuple[int, meaning.Words, str]] = {}
@@ -198,21 +218,37 @@ def _apply(
     numbers: dict[str, set[str]] = defaultdict(set)
     delivered: set[str] = set()
     applied: list[str] = []
+    ignored: list[str] = []
+    impossible: set[str] = set()
+    duplicates: dict[str, Any] = {}
+    late: dict[str, WorkItem] = {}
     found: list[Finding] = []
     for row in rows:
         target = targets.get(row["ack_id"])
         if target is None:
             continue
+        if target.foreign:
+            ignored.append(row["ack_id"])
+            questions.append(_foreign(row, on))
+            continue
+        contradicted = {f for f in _spoken_of(row, target, claims) if f in sendings and not _may_have(sendings[f])}
+        if contradicted:
+            ignored.append(row["ack_id"])
+            impossible |= contradicted
+            continue
         applied.append(row["ack_id"])
-        delivered |= target.file_ids
         effect = _effect(row)
-        if row["kind"] == "TA1" and row["code"] == "R" and row["detail"] == meaning.DUPLICATE_INTERCHANGE:
+        if _is_duplicate(row):
             found.append(_duplicate(row))
+            duplicates |= dict.fromkeys(target.file_ids, row)
+        else:
+            delivered |= target.file_ids
         words = _words(row) if effect == "rejected" else None
         guilty = _guilty(store, row, target) if words else None
         for claim_id in target.claim_ids:
             before = states[claim_id]
-            climbs = effect in meaning.RANK and meaning.RANK[effect] > meaning.RANK[before]
+            current = _is_current(row, claims[claim_id], sendings)
+            climbs = current and effect in meaning.RANK and meaning.RANK[effect] > meaning.RANK[before]
             after = effect if climbs else before
             if climbs or row["kind"] != "TA1":
                 detail = row["detail"].split(" line=")[0]
@@ -226,31 +262,42 @@ def _apply(
                     refused[claim_id][0], refused[claim_id][1].cause
                 ):  # fmt: skip
                     refused[claim_id] = candidate
-            elif effect in ("question", "split"):
+            elif words and current and after in _ADJUDICATED:
+                late.setdefault(claim_id, _late_rejection(claims[claim_id], words, row["file_id"], on))
+            elif current and effect in ("question", "split"):
                 questions.append(_question(row, claims[claim_id], on))
             if row["payer_claim_number"] and row["level"] == "claim":
                 numbers[claim_id].add(row["payer_claim_number"])
-            if claims[claim_id].file_id:
+            if current and claims[claim_id].file_id and not _is_duplicate(row):
                 delivered.add(claims[claim_id].file_id)
     move_claims(connection, on, moves)
     _keep_numbers(connection, claims, numbers)
-    update_rows(
-        connection, r.acknowledgments, "ack_id", [{"ack_id": a, "state": "applied"} for a in applied], ["state"]
-    )
+    settled = [{"ack_id": a, "state": "applied"} for a in applied] + [
+        {"ack_id": a, "state": "ignored"} for a in ignored
+    ]
+    update_rows(connection, r.acknowledgments, "ack_id", settled, ["state"])
     newly = [c for c in refused if claims[c].state != "rejected"]
     items = [_rejection(claims[c], refused[c][1], refused[c][2], on, profiles) for c in newly]
     counts["rejected_cents"] += sum(item.cents for item in items)
-    counts["work_items"] += open_items(connection, [*items, *questions])
+    unproved = [
+        _duplicate_item(sendings[file_id], on)
+        for file_id in sorted(duplicates)
+        if file_id not in delivered and file_id in sendings and sendings[file_id].state != "acknowledged"
+    ]
+    counts["work_items"] += open_items(connection, [*items, *questions, *late.values(), *unproved])
+    counts["work_items"] += _contradiction(connection, on, [sendings[f] for f in sorted(impossible)])
     _settle(connection, delivered, counts)
     record_findings(connection, STAGE, on, found)
     counts["applied"] += len(applied)
+    if ignored:
+        counts["ignored"] += len(ignored)
     counts["waiting"] += sum(row["ack_id"] in order and row["ack_id"] not in targets for row in rows)
 
 
 def _effect(row: Mapping[str, Any]) -> str:
     """What a fact implies: a claim state, or question, split or none."""
-    if row["kind"] == "TA1" and row["detail"] == meaning.DUPLICATE_INTERCHANGE:
-        return "received"
+    if _is_duplicate(row):
+        return "none"
     if row["kind"] in ("TA1", "999"):
         return meaning.SYNTAX_EFFECT.get(row["code"], "none")
     parts = facts.fields(row["detail"])
@@ -260,6 +307,46 @@ def _effect(row: Mapping[str, Any]) -> str:
     if row["level"] in ("receiver", "provider"):
         return "rejected" if parts.get("action") == "U" else "none"
     return effect
+
+
+def _is_duplicate(row: Mapping[str, Any]) -> bool:
+    return bool(row["kind"] == "TA1" and row["code"] == "R" and row["detail"] == meaning.DUPLICATE_INTERCHANGE)
+
+
+def _may_have(sending: Any) -> bool:
+    return sending.state in _GIVEN_AWAY
+
+
+def _spoken_of(row: Mapping[str, Any], target: _Target, claims: Mapping[str, Any]) -> set[str]:
+    """The 837 files that a fact says the payer has: those it names, or the one that carries the claim it names.
+
+    A claim that was in an earlier file as well says nothing of its present one.
+    """
+    if target.file_ids:
+        return set(target.file_ids)
+    return {
+        claim.file_id
+        for claim in (claims[c] for c in target.claim_ids)
+        if claim.file_id and not claim.earlier and not _names_another(row, claim)
+    }
+
+
+def _is_current(row: Mapping[str, Any], claim: Any, sendings: Mapping[str, Any]) -> bool:
+    """Whether a fact speaks of the claim as the payer has it now.
+
+    Not where the claim waits to go out (again), nor where the fact names another interchange of ours than the one that
+    carries it (BHT03 begins with ISA13): then it answers an earlier file.
+    """
+    sending = sendings.get(claim.file_id or "")
+    if claim.state == "ready" or (sending is not None and not _may_have(sending)):
+        return False
+    return not _names_another(row, claim)
+
+
+def _names_another(row: Mapping[str, Any], claim: Any) -> bool:
+    reference = row["batch_reference"] or ""
+    ours = len(reference) > _CONTROL_DIGITS and reference.isdigit()
+    return ours and claim.interchange_control is not None and reference[:_CONTROL_DIGITS] != claim.interchange_control
 
 
 def _order(row: Mapping[str, Any]) -> int:
@@ -311,7 +398,8 @@ def _targets(store: Store, connection: sa.Connection, rows: Sequence[Mapping[str
     by_interchange = _by_interchange(connection, [row for row in rows if row["kind"] == "TA1"])
     by_group = _by_group(connection, [row for row in rows if row["kind"] == "999"])
     named = {row["claim_id"] for row in rows if row["claim_id"]}
-    known = _known_ids(connection, named)
+    known = _payers_of(connection, named)
+    roads = payers.roads(payers.load_profiles(store.settings.payers_dir))
     batches = _Batches(store, connection)
     for row in rows:
         ack_id = row["ack_id"]
@@ -320,7 +408,7 @@ def _targets(store: Store, connection: sa.Connection, rows: Sequence[Mapping[str
         elif row["kind"] == "999":
             target = by_group.get((row["payer_key"], row["group_control"], row["set_control"]))
         elif row["level"] in ("claim", "line"):
-            target = _Target([row["claim_id"]]) if row["claim_id"] in known else None
+            target = _of_claim(row, known, roads)
         elif _effect(row) != "rejected":
             target = _Target([])  # an acceptance above the claims says nothing that its claims do not say themselves
         else:
@@ -328,6 +416,15 @@ def _targets(store: Store, connection: sa.Connection, rows: Sequence[Mapping[str
         if target is not None:
             found[ack_id] = target
     return found
+
+
+def _of_claim(row: Mapping[str, Any], known: Mapping[str, str], roads: Mapping[str, str]) -> _Target | None:
+    """The claim that a 277CA names: ours, and sent to the payer that answers or to one that is reached by the same road."""
+    payer_key = known.get(row["claim_id"] or "")
+    if payer_key is None:
+        return None
+    same = payer_key == row["payer_key"] or roads.get(payer_key, payer_key) == roads.get(row["payer_key"])
+    return _Target([row["claim_id"]] if same else [], foreign=not same)
 
 
 def _by_interchange(
@@ -457,6 +554,69 @@ def _duplicate(row: Mapping[str, Any]) -> Finding:
     )  # fmt: skip
 
 
+def _duplicate_item(sending: Any, on: date) -> WorkItem:
+    control = sending.interchange_control
+    return WorkItem(
+        queue="sending", subject=sending.sending_id, cause=f"TA1:{meaning.DUPLICATE_INTERCHANGE}", opened_on=on,
+        payer_key=sending.payer_key, cents=sending.charge_cents,
+        title=f"The payer has had interchange number {control} before ({sending.claim_count} claims)",
+        reason=f"The payer refused interchange {control} as a duplicate and has acknowledged no other file under that number. "
+               "Its first one may be this same file, or a file of another program that uses our sender id.",
+        action=f"Ask the payer what it holds under number {control}: the date and the number of claims. Nothing is sent again "
+               "and no claim is moved before that. If it holds other bytes, its claims were not received.",
+    )  # fmt: skip
+
+
+def _contradiction(connection: sa.Connection, on: date, sendings: Sequence[Any]) -> int:
+    """Answers to files that by our record never reached the payer: what it holds cannot be told, so nothing goes by itself.
+
+    The file would otherwise either count as received, though it may never have gone, or be sent, though the payer has
+    something under its number. `claimpipe settle` says which it is, after the payer was asked.
+    """
+    columns, items = r.claims.c, []
+    for sending in sendings:
+        control = sending.interchange_control
+        connection.execute(
+            sa.update(r.sendings)
+            .where(r.sendings.c.sending_id == sending.sending_id)
+            .values(state="unknown", reason="answered_unsent")
+        )
+        query = sa.select(columns.claim_id).where(columns.file_id == sending.file_id, columns.state == "batched")
+        move_claims(connection, on, [
+            Move(claim_id, "outcome_unknown", "unknown", sending.file_id, "answered_unsent")
+            for claim_id in connection.execute(query.order_by(columns.claim_id)).scalars()
+        ])  # fmt: skip
+        items.append(WorkItem(
+            queue="sending", subject=sending.sending_id, cause="answered_unsent", payer_key=sending.payer_key,
+            title=f"The payer answers interchange {control}, which it never got ({sending.claim_count} claims)",
+            reason=f"By our record the file was not sent (it was {sending.state}). The answer was set aside; it moved no claim.",
+            action=f"Ask the payer what it holds under number {control}. Then: claimpipe settle {sending.payer_key} "
+                   f"{int(control)} --received or --not-received. The file is not sent before.",
+            opened_on=on, cents=sending.charge_cents,
+        ))  # fmt: skip
+    return open_items(connection, items)
+
+
+def _foreign(row: Mapping[str, Any], on: date) -> WorkItem:
+    return WorkItem(
+        queue="file", subject=row["file_id"], cause="277CA.other_payer", payer_key=row["payer_key"], opened_on=on,
+        title="A 277CA names claims that were sent to another payer",
+        reason="The payer's 277CA speaks of at least one claim that went to another payer. That claim was not moved.",
+        action="Ask the payer why it answers a claim that it was not sent. If both payers are reached by one clearinghouse, give "
+               "both profiles the same [transport].",
+    )  # fmt: skip
+
+
+def _late_rejection(claim: Any, words: meaning.Words, file_id: str, on: date) -> WorkItem:
+    return WorkItem(
+        queue="rejection", subject=claim.claim_id, claim_id=claim.claim_id, payer_key=claim.payer_key,
+        cause=f"{words.cause}:after-835", title=f"Refused after it was {claim.state}: {words.title}",
+        reason=f"The payer's remittance has the claim as {claim.state}, and yet an acknowledgment refuses it. {words.reason}",
+        action="Ask the payer which of the two stands; it may take its payment back. Do not send the claim again before.",
+        cents=claim.charge_cents, opened_on=on, due_on=add_bank_days(on, _DAYS_TO_REWORK), reference=file_id,
+    )  # fmt: skip
+
+
 def _rejection(
     claim: Any, words: meaning.Words, file_id: str, on: date, profiles: Mapping[str, payers.PayerProfile]
 ) -> WorkItem:
@@ -466,8 +626,8 @@ def _rejection(
         due = min(due, claim.service_from + timedelta(days=profile.claims.filing_days))
     return WorkItem(
         queue="rejection", subject=claim.claim_id, claim_id=claim.claim_id, payer_key=claim.payer_key,
-        cause=words.cause, title=words.title, reason=words.reason, action=words.action, cents=claim.charge_cents,
-        opened_on=on, due_on=due, reference=claim.file_id or file_id,
+        cause=words.cause, title=words.title, reason=words.reason, cents=claim.charge_cents,
+        action=words.action.replace("{payer}", claim.payer_key), opened_on=on, due_on=due, reference=claim.file_id or file_id,
     )  # fmt: skip
 
 
@@ -531,20 +691,18 @@ def _settle(connection: sa.Connection, file_ids: Iterable[str], counts: dict[str
 def _overdue(
     connection: sa.Connection, on: date, profiles: Mapping[str, payers.PayerProfile], counts: dict[str, int]
 ) -> None:
-    """An alarm for each sending whose 999 or 277CA is late. Never a resend."""
+    """An alarm for each file whose 999 or 277CA is late, or that could not be sent for days. Never a resend."""
     columns = r.sendings.c
-    delivered = ("renamed", "verified", "unknown", "acknowledged")
-    oldest = min((p.acknowledgment.days_999 for p in profiles.values()), default=1)
+    oldest = min((*(p.acknowledgment.days_999 for p in profiles.values()), _DAYS_TO_SEND))
     sendings = connection.execute(
-        sa.select(r.sendings).where(
-            columns.state.in_(delivered), columns.logical_date < on - timedelta(days=oldest - 1)
-        )
+        sa.select(r.sendings).where(columns.state != "withheld", columns.logical_date < on - timedelta(days=oldest - 1))
     ).fetchall()
     if not sendings:
         return
     answered = _answered(connection)
-    silent = _claims_in(connection, ("sent", "unknown"))
-    undecided = _claims_in(connection, ("sent", "unknown", "received"))
+    unsent = _claims_in(connection, ("batched",))
+    silent = _claims_in(connection, ("batched", "sent", "unknown"))
+    undecided = _claims_in(connection, ("batched", "sent", "unknown", "received"))
     items, came = [], []
     for sending in sendings:
         profile = profiles.get(sending.payer_key)
@@ -552,10 +710,12 @@ def _overdue(
             continue
         age = bank_days_between(sending.logical_date, on)
         limits = profile.acknowledgment
-        waiting_999 = silent.get(sending.file_id, (0, 0)) if sending.file_id not in answered else (0, 0)
+        nothing, file_id = (0, 0), sending.file_id
+        placed = sending.state in MAY_HAVE
         for kind, (claims, cents), allowed in (
-            ("999", waiting_999, limits.days_999),
-            ("277CA", undecided.get(sending.file_id, (0, 0)), limits.days_277ca),
+            ("sending", nothing if placed else unsent.get(file_id, nothing), _DAYS_TO_SEND),
+            ("999", silent.get(file_id, nothing) if placed and file_id not in answered else nothing, limits.days_999),
+            ("277CA", undecided.get(file_id, nothing) if placed else nothing, limits.days_277ca),
         ):
             subject = f"{sending.sending_id}:{kind}"
             if not claims:
@@ -572,6 +732,15 @@ def _overdue(
 
 
 def _late_item(sending: Any, kind: str, subject: str, allowed: int, claims: int, cents: int, on: date) -> WorkItem:
+    if kind == "sending":
+        return WorkItem(
+            queue="sending", subject=subject, payer_key=sending.payer_key, cause="no-sending", opened_on=on, cents=cents,
+            title="A claim file could not be sent",
+            reason=f"Interchange {sending.interchange_control} of {sending.logical_date.isoformat()} has not gone to the payer "
+                   f"after {allowed} business day; {claims} claims wait and the filing clock runs.",
+            action="Mend what each night says about this payer (link, login, rights, settings): the next run then sends the "
+                   "file by itself.",
+        )  # fmt: skip
     return WorkItem(
         queue="sending", subject=subject, payer_key=sending.payer_key, cause=f"no-{kind}",
         title=f"No {kind} from the payer", opened_on=on, cents=cents,
@@ -628,21 +797,35 @@ def _claims_in(connection: sa.Connection, states: Sequence[str]) -> dict[str, tu
 
 
 def _claims(connection: sa.Connection, claim_ids: Iterable[str]) -> dict[str, Any]:
-    columns = r.claims.c
+    columns, events = r.claims.c, r.claim_events.c
     found: dict[str, Any] = {}
     for part in _chunks(sorted(claim_ids)):
         query = sa.select(
             columns.claim_id, columns.payer_key, columns.charge_cents, columns.service_from, columns.state,
-            columns.file_id, columns.payer_claim_number,
+            columns.file_id, columns.payer_claim_number, columns.interchange_control,
+            sa.exists().where(
+                events.claim_id == columns.claim_id, events.event == "batched", events.file_id != columns.file_id
+            ).label("earlier"),
         ).where(columns.claim_id.in_(part))  # fmt: skip
         found.update({row.claim_id: row for row in connection.execute(query)})
     return found
 
 
-def _known_ids(connection: sa.Connection, claim_ids: Iterable[str]) -> set[str]:
-    found: set[str] = set()
+def _payers_of(connection: sa.Connection, claim_ids: Iterable[str]) -> dict[str, str]:
+    """Claims of ours → their payers."""
+    columns = r.claims.c
+    found: dict[str, str] = {}
     for part in _chunks(sorted(claim_ids)):
-        found.update(connection.execute(sa.select(r.claims.c.claim_id).where(r.claims.c.claim_id.in_(part))).scalars())
+        query = sa.select(columns.claim_id, columns.payer_key).where(columns.claim_id.in_(part))
+        found |= {row.claim_id: row.payer_key for row in connection.execute(query)}
+    return found
+
+
+def _sendings(connection: sa.Connection, file_ids: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in _chunks(sorted(file_ids)):
+        query = sa.select(r.sendings).where(r.sendings.c.file_id.in_(part))
+        found |= {row.file_id: row for row in connection.execute(query)}
     return found
 
 

@@ -9,6 +9,7 @@ numbers and so the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pipeline import payers
-from pipeline.claims import control_numbers, recovery
+from pipeline.claims import control_numbers, recovery, release
 from pipeline.claims.batches import Build, BuiltFile, build_files, required, route
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
@@ -60,14 +61,18 @@ def build(store: Store, on: date, payer_key: str) -> dict[str, int]:
 
 def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) -> dict[str, int]:
     settings = store.settings.submitter
+    usage = payers.usage(profile, settings.usage)
+    names: dict[str, str] = {}
 
     def allot(way: Route, batch_id: str) -> Numbers:
         failpoint("claims.before_numbers")
         with store.begin() as c:
-            return control_numbers.allot(c, way, batch_id, profile.key)
+            names[batch_id] = _unused(c, batch_id)
+            return control_numbers.allot(c, way, names[batch_id], profile.key)
 
     tables = _tables(store, waiting)
-    made = build_files(*tables, profile, settings, on=on, usage=settings.usage, allot=allot)
+    made = build_files(*tables, profile, settings, on=on, usage=usage, allot=allot)
+    made.files = [replace(file, batch_id=names[file.batch_id]) for file in made.files]
     for file in made.files:
         store.archive.put(file.data)
         store.outgoing.bind(
@@ -82,6 +87,8 @@ def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) 
         for file in made.files:
             _record(c, on, profile, file, {row.claim_id: row for row in waiting})
         _record_faults(c, on, profile.key, made)
+        if usage == "P":
+            _tested(c, on, profile.key)
         record_stage(c, STAGE, on, _standing(c, on, profile.key), profile.key)
     if made.faults:
         raise Terminal(
@@ -90,6 +97,28 @@ def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) 
             fix="See the findings of the batch; nothing of it left the house.",
         )
     return _counts(made.files, len(made.held))
+
+
+def _unused(connection: sa.Connection, batch_id: str) -> str:
+    """The batch's name: another one where the same claims went out in the same bytes before and were let go again."""
+    s, name, again = r.sendings.c, batch_id, 1
+    while connection.execute(sa.select(s.sending_id).where(s.sending_id == name)).first() is not None:
+        again += 1
+        name = sha256(f"{batch_id}/{again}".encode())
+    return name
+
+
+def _tested(connection: sa.Connection, on: date, payer_key: str) -> None:
+    """In production: claims that the payer had in test files only are a person's to let go."""
+    claims, cents = release.test_only(connection, payer_key)
+    if claims:
+        open_items(connection, [WorkItem(
+            queue="payer", subject=payer_key, cause="test_only", payer_key=payer_key, opened_on=on, cents=cents,
+            title="Claims went to a payer in test files only",
+            reason=f"Files for {payer_key} are marked production now; {claims} claims went to it in test files and were not "
+                   "sent in earnest. Test files are never sent any more.",
+            action=f"If they are to be paid: claimpipe release {payer_key} --tested. Their answers in test count for nothing.",
+        )])  # fmt: skip
 
 
 def _ready(connection: sa.Connection, payer_key: str) -> list[Any]:

@@ -32,7 +32,7 @@ from pipeline.store.store import Store, add_to_stage, record_findings, update_ro
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "coding"
-GUIDE = "005010X222A1"
+GUIDES = {"professional": "005010X222A1", "institutional": "005010X223A2", "dental": "005010X224A2"}
 #: SBR09 of payers that follow Medicare's own codes
 MEDICARE = frozenset({"MA", "MB"})
 NOT_BILLABLE = {
@@ -154,11 +154,13 @@ class _Coder:
 
 
 def _diagnoses(table: pa.Table) -> dict[str, list[Diagnosis]]:
-    names = ("encounter_key", "rank", "system", "code", "source_file", "source_row", "source_column")
+    names = ("encounter_key", "rank", "system", "code", "source_file", "source_row", "source_column", "kind", "poa")
     found: dict[str, list[Diagnosis]] = {}
-    for key, rank, system, code, file, row, column in zip(*(table.column(n).to_pylist() for n in names), strict=True):
+    for key, rank, system, code, file, row, column, kind, poa in zip(
+        *(table.column(n).to_pylist() for n in names), strict=True
+    ):
         place = f"{file} row {row} column {column}" if column else f"{file} row {row}"
-        found.setdefault(key, []).append(Diagnosis(rank, system, code, place))
+        found.setdefault(key, []).append(Diagnosis(rank, system, code, place, kind or "", poa or ""))
     return found
 
 
@@ -180,6 +182,7 @@ def _services(table: pa.Table) -> dict[str, list[Service]]:
         "minutes",
         "source_file",
         "source_row",
+        "revenue_code",
     ]
     found: dict[str, list[Service]] = {}
     columns = [table.column(n).to_pylist() for n in names]
@@ -200,11 +203,12 @@ def _services(table: pa.Table) -> dict[str, list[Service]]:
         minutes,
         file,
         row,
+        revenue,
     ) in enumerate(zip(*columns, strict=True)):
         found.setdefault(key, []).append(
             Service(
                 line, kind, system, code, (m1, m2, m3, m4), units, None if charge is None else cents(charge), day,
-                pointers or "", minutes, f"{file} row {row}", index,
+                pointers or "", minutes, f"{file} row {row}", index, revenue or "",
             )
         )  # fmt: skip
     for services in found.values():
@@ -236,7 +240,7 @@ def _write(
         (
             {
                 "claim_id": ids[key], "rank": d.rank, "code": d.code, "rule_id": d.rule_id,
-                "rule_version": d.version, "source": d.source,
+                "rule_version": d.version, "source": d.source, "kind": d.kind or None, "poa": d.poa or None,
             }
             for key, outcome in coded.items() for d in outcome.diagnoses
         ),
@@ -254,7 +258,7 @@ def _claims(encounters: pa.Table, coded: Mapping[str, Coded], ids: Mapping[str, 
     keys = rows.column("encounter_key").to_pylist()
     decided: dict[str, list[Any]] = {
         "claim_id": [ids[k] for k in keys],
-        "guide": [GUIDE] * len(keys),
+        "guide": [GUIDES[kind] for kind in rows.column("claim_type").to_pylist()],
         "frequency": ["1"] * len(keys),
         "payer_claim_number": [None] * len(keys),
         "place_of_service": [coded[k].place_of_service or None for k in keys],
@@ -270,7 +274,7 @@ def _lines(lines: pa.Table, coded: Mapping[str, Coded], ids: Mapping[str, str]) 
     """The coded lines; columns that coding does not touch are handed on from the source's line."""
     shape = shapes.schema("coded_lines")
     columns: dict[str, list[Any]] = {
-        n: [] for n in ["claim_id", "line", "qualifier", "procedure", "modifier1", "modifier2", "modifier3", "modifier4", "charge", "unit_basis", "units", "place_of_service", "pointer1", "pointer2", "pointer3", "pointer4", "service_date", "line_control_number", "rule_id", "rule_version", "price_origin", "source"]
+        n: [] for n in ["claim_id", "line", "qualifier", "procedure", "modifier1", "modifier2", "modifier3", "modifier4", "charge", "unit_basis", "units", "place_of_service", "pointer1", "pointer2", "pointer3", "pointer4", "service_date", "line_control_number", "rule_id", "rule_version", "price_origin", "source", "revenue_code"]
     }  # fmt: skip
     index: list[int] = []
     for key, outcome in coded.items():
@@ -279,13 +283,14 @@ def _lines(lines: pa.Table, coded: Mapping[str, Coded], ids: Mapping[str, str]) 
             index.append(line.service.index)
             columns["claim_id"].append(claim)
             columns["line"].append(number)
-            columns["qualifier"].append("HC")
-            columns["procedure"].append(line.procedure)
+            columns["qualifier"].append(line.qualifier or None)
+            columns["procedure"].append(line.procedure or None)
+            columns["revenue_code"].append(line.revenue_code or None)
             for n in range(4):
                 columns[f"modifier{n + 1}"].append(line.modifiers[n] if n < len(line.modifiers) else None)
                 columns[f"pointer{n + 1}"].append(line.pointers[n] if n < len(line.pointers) else None)
             columns["charge"].append(dollars(line.charge or 0))
-            columns["unit_basis"].append("UN")
+            columns["unit_basis"].append(line.unit_basis)
             columns["units"].append(line.units)
             columns["place_of_service"].append(None)
             columns["service_date"].append(line.service.service_date)

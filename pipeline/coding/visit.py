@@ -6,8 +6,9 @@ claim; else the whole visit goes to a coder, with the open codes as causes and w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,19 @@ from pipeline.coding.rules import CERTAIN, Facts, Rule, Rules, chosen
 #: names that extracts give to the systems that claims themselves use
 ICD10CM = frozenset({"ICD10CM", "ICD-10-CM", "ICD10", "ICD-10"})
 HCPCS = frozenset({"HCPCS", "CPT", "CPT4", "CPT-4", "HCPCS/CPT"})
+CDT = frozenset({"CDT", "ADA"})
+REVENUE = frozenset({"REVENUE", "NUBC"})
+#: by claim type: systems whose codes stand on the claim as the source states them, and the qualifier that they get there
+STATED: dict[str, dict[str, str]] = {
+    "professional": dict.fromkeys(HCPCS, "HC"),
+    "institutional": dict.fromkeys(HCPCS, "HC") | dict.fromkeys(REVENUE, ""),
+    "dental": dict.fromkeys((*CDT, *HCPCS), "AD"),
+}
+#: what its codes look like: revenue codes of rooms are counted in days, anaesthesia in minutes
+_REVENUE = re.compile(r"\d{4}", re.ASCII)
+_ROOM = re.compile(r"0(?:1\d|20|21)\d", re.ASCII)
+_DENTAL = re.compile(r"D\d{4}", re.ASCII)
+_ANAESTHESIA = re.compile(r"0[01]\d{3}", re.ASCII)
 SOURCE_CODED = ("source-coded", "1")
 #: families of visits whose code a person chooses, in a few words
 FAMILIES = {
@@ -48,6 +62,8 @@ class Diagnosis:
     system: str
     code: str
     source: str
+    kind: str = ""  # admitting, reason, external; empty: a diagnosis of the claim
+    poa: str = ""
 
 
 @dataclass(slots=True)
@@ -66,6 +82,7 @@ class Service:
     minutes: int | None
     source: str
     index: int  # row of the lines table, for columns that are only handed on
+    revenue_code: str = ""
 
 
 @dataclass(slots=True)
@@ -99,6 +116,8 @@ class CodedDiagnosis:
     nature: str = "disorder"
     rank: int = 0
     source_rank: int = 0
+    kind: str = ""
+    poa: str = ""
 
 
 @dataclass(slots=True)
@@ -116,6 +135,9 @@ class CodedLine:
     source_pointers: str = ""
     pointers: list[int] = field(default_factory=list)
     price_origin: str = "source"
+    qualifier: str = "HC"
+    unit_basis: str = "UN"
+    revenue_code: str = ""
 
 
 @dataclass(slots=True)
@@ -189,10 +211,6 @@ class _Coding:
 
     def outcome(self) -> Outcome:
         visit = self.visit
-        if visit.claim_type != "professional":
-            kind = "Dental" if visit.claim_type == "dental" else "Institutional"
-            words = f"{kind} claims are not built yet."
-            return ForCoder([Cause(f"claim-type:{visit.claim_type}", f"{kind} visit", words, "Bill it by hand.")])
         if not visit.services:
             words = "The visit has no service."
             return ForCoder(
@@ -204,6 +222,8 @@ class _Coding:
             action = "Correct the charges in the practice's system and export again."
             return ForCoder([Cause("charges", "Charges that do not add up", words, action)])
         self._diagnose()
+        if visit.claim_type != "professional":
+            return self._as_stated()
         visits = [s for s in visit.services if s.kind == "visit" and s.system not in HCPCS]
         for service in visit.services:
             if service.system in HCPCS:
@@ -239,14 +259,35 @@ class _Coding:
             self.diagnoses, self.lines, place, billed, sum(self.unbilled.values()), priced, self.unbilled, self.warned
         )
 
+    def _as_stated(self) -> Outcome:
+        """A stay or a dental visit: its codes are the source's own, or a coder's to choose."""
+        visit = self.visit
+        kind = "dental" if visit.claim_type == "dental" else "institutional"
+        for service in visit.services:
+            if service.system in STATED[visit.claim_type]:
+                self._from_source(service)
+            else:
+                self._cause(f"{service.system}:{service.code}", f"A service that no {kind} rule codes ({service.system} {service.code})",
+                            f"No rule codes {service.system} {service.code} on {kind} claims.")  # fmt: skip
+        if not self.diagnoses and not self.causes and visit.claim_type == "institutional":
+            self._cause("no-diagnosis", "Visit without a diagnosis for the claim", "The visit has no diagnosis that a claim can carry.",
+                        "Add the diagnosis of the record to the extract.")  # fmt: skip
+        self._point()
+        billed, priced = self._price()
+        if self.causes:
+            return ForCoder(self.causes)
+        self.lines.sort(key=lambda line: line.service.line)
+        place = visit.place_of_service or self.rules.places.get(visit.visit_class, "")
+        return Coded(self.diagnoses, self.lines, place, billed, 0, priced, {}, [])
+
     # diagnoses
 
     def _diagnose(self) -> None:
-        for stated in sorted(self.visit.diagnoses, key=lambda d: d.rank):
+        for stated in self._stated():
             if stated.system in ICD10CM:
                 code = normal(stated.code)
                 nature = "administrative" if code.startswith("Z") else "disorder"
-                self._add(code, *SOURCE_CODED, stated.source, nature, stated.rank)
+                self._add(code, *SOURCE_CODED, stated.source, nature, stated.rank, stated)
                 continue
             rule, suggested = chosen(self.rules.for_diagnosis(stated.system, stated.code), self.on, self.facts)
             if rule is None:
@@ -262,11 +303,23 @@ class _Coding:
         self.facts.first = self.diagnoses[0].nature if self.diagnoses else ""
         self.facts.new_disorder = any(d.nature in ("disorder", "finding") for d in self.diagnoses)
 
-    def _add(self, code: str, rule_id: str, version: str, source: str, nature: str, source_rank: int) -> None:
+    def _stated(self) -> list[Diagnosis]:
+        """The diagnoses in order. Only stays tell what a patient was admitted or came for, and external causes apart: on
+        other claims an external cause is a diagnosis like others, after them."""
+        ranked = sorted(self.visit.diagnoses, key=lambda d: d.rank)
+        if self.visit.claim_type == "institutional":
+            return ranked
+        external = [replace(d, kind="", rank=0) for d in ranked if d.kind == "external"]
+        return [d for d in ranked if not d.kind] + external
+
+    def _add(
+        self, code: str, rule_id: str, version: str, source: str, nature: str, source_rank: int, stated: Diagnosis | None = None
+    ) -> None:  # fmt: skip
         """A diagnosis; a code that stands already is not put twice, unless the source itself did so."""
         if not self.from_source and any(d.code == code for d in self.diagnoses):
             return
-        self.diagnoses.append(CodedDiagnosis(code, rule_id, version, source, nature, 0, source_rank))
+        kind, poa = (stated.kind, stated.poa) if stated else ("", "")
+        self.diagnoses.append(CodedDiagnosis(code, rule_id, version, source, nature, 0, source_rank, kind, poa))
 
     def _combine(self) -> None:
         """Pairs that the classification codes together need a person, except where the source chose the codes."""
@@ -283,10 +336,25 @@ class _Coding:
     # services
 
     def _from_source(self, service: Service) -> None:
+        qualifier = STATED[self.visit.claim_type][service.system]
+        procedure, revenue, units, basis = normal(service.code), service.revenue_code, service.units, "UN"
+        if self.visit.claim_type == "institutional":
+            procedure, revenue = ("", procedure) if not qualifier else (procedure, revenue)
+            if not _REVENUE.fullmatch(revenue):
+                self._cause("revenue-code", "Service without a revenue code",
+                            "A service of an institutional visit has no revenue code of four digits.",
+                            "Add the revenue code of the record to the extract.")  # fmt: skip
+            basis = "DA" if _ROOM.fullmatch(revenue) else "UN"
+        elif self.visit.claim_type == "dental" and not _DENTAL.fullmatch(procedure):
+            self._cause(f"CDT:{service.code}", f"No dental code ({service.code})",
+                        "A service of a dental visit has no dental code (D and four digits).")  # fmt: skip
+        elif service.minutes and _ANAESTHESIA.fullmatch(procedure):
+            units, basis = Decimal(service.minutes), "MJ"
         self.lines.append(
             CodedLine(
-                service, normal(service.code), *SOURCE_CODED, list(service.modifiers), service.units, service.charge,
-                visit=service.kind == "visit", source_pointers=service.pointers,
+                service, procedure, *SOURCE_CODED, list(service.modifiers), units, service.charge,
+                visit=service.kind == "visit", source_pointers=service.pointers, qualifier=qualifier, unit_basis=basis,
+                revenue_code=revenue,
             )
         )  # fmt: skip
 
@@ -441,13 +509,17 @@ class _Coding:
     def _point(self) -> None:
         """Each line points to at most four diagnoses: the source's own, else what the line was for."""
         ranks: dict[int, int] = {}
-        for rank, diagnosis in enumerate(self.diagnoses, 1):
-            diagnosis.rank = rank
-            if diagnosis.source_rank:
-                ranks.setdefault(diagnosis.source_rank, rank)
-        stated = {d.rank for d in self.visit.diagnoses}
-        vaccination = [d.rank for d in self.diagnoses if d.code == "Z23"]
-        others = [d.rank for d in self.diagnoses if d.code != "Z23"]
+        counts: dict[str, int] = {}
+        for diagnosis in self.diagnoses:
+            diagnosis.rank = counts[diagnosis.kind] = counts.get(diagnosis.kind, 0) + 1
+            if diagnosis.source_rank and not diagnosis.kind:
+                ranks.setdefault(diagnosis.source_rank, diagnosis.rank)
+        if self.visit.claim_type == "institutional":  # its lines do not point
+            return
+        plain = [d for d in self.diagnoses if not d.kind]
+        stated = {d.rank for d in self.visit.diagnoses if not d.kind}
+        vaccination = [d.rank for d in plain if d.code == "Z23"]
+        others = [d.rank for d in plain if d.code != "Z23"]
         for line in self.lines:
             if line.source_pointers:
                 wanted = [int(p) for p in line.source_pointers.split(",") if p.strip().isdigit()]

@@ -48,8 +48,9 @@ _UPDATED = (
 )  # fmt: skip
 
 
-def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]:
-    """Take in the extract in the folder `path` on the night of `on`; returns counts of visits and cents.
+def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = "") -> dict[str, int]:
+    """Take in the extract at `path` on the night of `on`; returns counts of visits and cents. `name`: what people call it,
+    where that is not the path's own name.
 
     Keys: files, rows_read, rows_new, rows_changed, rows_known, rows_quarantined, charge_cents, quarantined_cents, findings.
     Terminal where the extract as a whole cannot be used: nothing of it is taken in then. The files that are read are in
@@ -98,7 +99,7 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto") -> dict[str, int]
         return _recorded(store, on, [i for i, day in earlier.items() if day == on]) or counts
     with store.begin() as c:
         insert_new(c, r.imports, [{
-            "import_id": import_id, "files_id": files_id, "logical_date": on, "format": fmt, "name": Path(path).name,
+            "import_id": import_id, "files_id": files_id, "logical_date": on, "format": fmt, "name": name or Path(path).name,
             **{name: counts[name] for name in (
                 "rows_read", "charge_cents", "rows_new", "rows_changed", "rows_known", "rows_quarantined")},
         }])  # fmt: skip

@@ -258,18 +258,19 @@ def icd10cm(batch: Batch, edit: Edit) -> Iterator[Hits]:
 
 @check
 def first_diagnosis(batch: Batch, edit: Edit) -> Iterator[Hits]:
-    """The first diagnosis does not begin with one of the letters."""
+    """The first diagnosis does not begin with one of the letters. Those of a stay that stand apart (kind) are no first ones."""
     letters = tuple(edit.parameters["letters"])
-    first = batch.column("diagnoses", "rank").where(lambda v: v == 1)
+    first = batch.column("diagnoses", "rank").where(lambda v: v == 1) & (batch.column("diagnoses", "kind").index < 0)
     bad = batch.column("diagnoses", "code").where(lambda v: v.startswith(letters))
     yield from _hit("code", applies(batch, edit) & first & bad)
 
 
 @check
 def repeated_diagnosis(batch: Batch, edit: Edit) -> Iterator[Hits]:
-    """No diagnosis stands twice on a claim."""
-    column = batch.column("diagnoses", "code")
+    """No diagnosis stands twice on a claim, among those of its kind."""
+    column, kind = batch.column("diagnoses", "code"), batch.column("diagnoses", "kind")
     pair = batch.owners["diagnoses"] * (len(column.values) + 1) + column.index
+    pair = pair * (len(kind.values) + 1) + kind.index + 1
     yield from _hit("code", applies(batch, edit) & _later(pair))
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline import payers
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.settings import Settings
@@ -40,6 +41,8 @@ from pipeline.x12.segments import iter_segments
 
 #: states from which a run goes on; `unknown` is only looked at
 TO_DO = ("built", "intent", "sent_temporary", "renaming", "renamed", "failed")
+#: states in which nothing is under a final name at the payer, nor can come there without another step of ours
+_AT_HOME = ("built", "intent", "sent_temporary", "failed")
 _GUIDES = {"X222": "837P", "X223": "837I", "X224": "837D"}
 
 #: why a sending is unknown: cause → (what happened, what to do)
@@ -75,19 +78,61 @@ def send(store: Store, on: date, payer_key: str) -> dict[str, int]:
     after the cause is mended. Transient: the link or the register was lost; run again.
     """
     profile = route(store.settings, payer_key)
+    left = _leave_other_usage(store, on, payer_key)
     with store.read() as c:
-        waiting = _rows(c, payer_key, (*TO_DO, "unknown"))
-    if not waiting:
-        return _counts([], [], 0)
-    outgoing.require_level(store)
-    with locks.held(store, f"send-{payer_key}"):
-        return _Run(store, on, profile).run()
+        waiting = _rows(c, payer_key, (*TO_DO, "unknown"), _usage(store.settings, payer_key))
+    counts = _counts([], [], 0)
+    if waiting:
+        outgoing.require_level(store)
+        with locks.held(store, f"send-{payer_key}"):
+            counts = _Run(store, on, profile).run()
+    earnest = [row.interchange_control for row in left if row.usage == "P"]
+    if earnest:  # a practice in production whose settings fell back to test must hear of it
+        raise Terminal(
+            f"{len(earnest)} production files for {payer_key} (first: {earnest[0]}) were not sent, because files are marked test "
+            "now: test and production never mix.",
+            fix="Set submitter.usage, and interchange.usage of the payer's profile, to P if the payer is in production.",
+        )
+    return counts
 
 
-def _rows(c: sa.Connection, payer_key: str, states: tuple[str, ...]) -> list[Any]:
+def _rows(c: sa.Connection, payer_key: str, states: tuple[str, ...], usage: str = "") -> list[Any]:
+    """The payer's sendings in these states; with `usage`, without those of another one that have not left the house."""
     s = r.sendings.c
     query = sa.select(r.sendings).where(s.payer_key == payer_key, s.state.in_(states)).order_by(s.interchange_control)
+    if usage:
+        query = query.where((s.usage == usage) | s.state.not_in(_AT_HOME))
     return list(c.execute(query))
+
+
+def _usage(settings: Settings, payer_key: str) -> str:
+    return payers.usage(payers.load_profiles(settings.payers_dir)[payer_key], settings.submitter.usage)
+
+
+def _leave_other_usage(store: Store, on: date, payer_key: str) -> list[Any]:
+    """Files that were built in test stay when the payer is in production, and the reverse: a person says what becomes of them."""
+    usage, s, items = _usage(store.settings, payer_key), r.sendings.c, []
+    with store.read() as c:
+        query = sa.select(r.sendings).where(s.payer_key == payer_key, s.state.in_(_AT_HOME), s.usage != usage)
+        rows = list(c.execute(query))
+    for row in rows:
+        mark, now = ("test", "production") if row.usage == "T" else ("production", "test")
+        action = (
+            f"To send its claims in earnest: claimpipe release {payer_key} --tested. The test file itself stays here."
+            if row.usage == "T"
+            else "If the payer is in production, set submitter.usage and interchange.usage of its profile to P: the file then goes."
+        )
+        items.append(WorkItem(
+            queue="sending", subject=row.sending_id, cause="other_usage", opened_on=on, cents=row.charge_cents,
+            payer_key=payer_key, title=f"A {mark} file is not sent: files for {payer_key} are marked {now} now",
+            reason=f"Interchange {row.interchange_control} ({row.claim_count} claims) was built as {mark}. Test and production never "
+                   "mix, so it waits; other files go.",
+            action=action,
+        ))  # fmt: skip
+    if items:
+        with store.begin() as c:
+            open_items(c, items)
+    return rows
 
 
 def _counts(delivered: list[Any], unknown: list[Any], waiting: int) -> dict[str, int]:
@@ -141,6 +186,8 @@ def settle(store: Store, on: date, payer_key: str, interchange: int, *, arrived:
         event = "settled_received" if arrived else "settled_not_received"
         move_claims(c, on, [Move(claim.claim_id, event, claim_state, row.file_id, control) for claim in claims])
         close_items(c, "sending", [row.sending_id], note)
+        if not arrived:  # no answer can be late to what was not received
+            close_items(c, "sending", [f"{row.sending_id}:{kind}" for kind in ("999", "277CA")], note)
         if arrived:  # answers that were set aside because we knew of no sending count now
             groups = {claim.group_control for claim in claims if claim.group_control}
             c.execute(
@@ -159,6 +206,7 @@ class _Run:
         self.store, self.on, self.profile = store, on, profile
         self.transport = profile.transport
         self.settings: Settings = store.settings
+        self.usage = _usage(store.settings, profile.key)
         self.session: Session | None = None
         self.delivered: list[Any] = []
         self.unknown: list[Any] = []
@@ -176,7 +224,7 @@ class _Run:
     def run(self) -> dict[str, int]:
         try:
             with self.store.read() as c:  # again, now that no other run can change them
-                rows = _rows(c, self.profile.key, TO_DO)
+                rows = _rows(c, self.profile.key, TO_DO, self.usage)
                 unknown = _rows(c, self.profile.key, ("unknown",))
             for row in rows:
                 self._deliver(row.sending_id)
@@ -494,11 +542,11 @@ class _Run:
                 f"The archived file of interchange {row.interchange_control} is not the one that was built.",
                 fix="Do not send it. Restore archive and register from one backup.",
             )
-        if row.usage != self.settings.submitter.usage:
+        if row.state in _AT_HOME and row.usage != self.usage:
             raise Terminal(
-                f"Interchange {row.interchange_control} is marked {row.usage} and the submitter's usage is "
-                f"{self.settings.submitter.usage}: test and production never mix.",
-                fix="Check submitter.usage; void the batch if it was built in the wrong mode.",
+                f"Interchange {row.interchange_control} is marked {row.usage} and files for {self.profile.key} are marked "
+                f"{self.usage} now: test and production never mix.",
+                fix="Check submitter.usage and interchange.usage of the payer's profile.",
             )
         return data
 

@@ -90,12 +90,18 @@ def test_ta1_rejected_rejects_every_claim_of_the_interchange(books: Books) -> No
     assert counts["rejected_cents"] == 20_000
 
 
-def test_ta1_duplicate_proves_delivery_and_rejects_nothing(books: Books) -> None:
+@pytest.mark.parametrize("order", ["duplicate first", "duplicate last", "together"])
+def test_ta1_duplicate_rejects_nothing_where_the_payer_has_acknowledged_the_first_one(books: Books, order: str) -> None:
     books.send("C1", sending_state="unknown", state="unknown")
-    run(books, (ta1("R", "025"), "TA1"))
+    first, again = (ta1("A", "000"), "TA1"), (ta1("R", "025", number=10), "TA1")
+    for files in {"duplicate first": [[again], [first]], "duplicate last": [[first], [again]]}.get(
+        order, [[again, first]]
+    ):
+        run(books, *files)
     assert books.states() == {"C1": "received"}
     assert sending_states(books) == ["acknowledged"]
     assert [f.rule for f in books.rows(r.findings) if f.severity == "warning"] == ["TA1.duplicate"]
+    assert books.work() == []
 
 
 @pytest.mark.parametrize(

@@ -280,9 +280,67 @@ def test_visits_that_need_a_coder(class_: str, visit_code: str, cause: str):
     assert causes(visit([service(1, visit_code, "visit")], [BRONCHITIS], visit_class=class_)) == [cause]
 
 
-@pytest.mark.parametrize("kind", ["institutional", "dental"])
-def test_claims_that_are_not_built_yet(kind: str):
-    assert causes(office(BRONCHITIS, claim_type=kind)) == [f"claim-type:{kind}"]
+# --- stays and dental visits: as the source states them
+
+KNEE = diagnosis("M17.11", 1, "ICD10CM")
+
+
+def stay(*services: Service, diagnoses: Iterable[Diagnosis] = (KNEE,), **changes: Any) -> Visit:
+    return visit(services, diagnoses, **({"claim_type": "institutional", "visit_class": "inpatient"} | changes))
+
+
+def test_a_stay_is_coded_as_the_source_states_it():
+    outcome = coded(
+        stay(
+            service(1, "0120", "other", "REVENUE", units=Decimal(3)),
+            service(2, "99283", "visit", "CPT", revenue_code="0450", pointers="1"),
+            diagnoses=[KNEE, diagnosis("I10", 2, "ICD10CM"), Diagnosis(1, "ICD10CM", "R07.9", "a", "admitting"),
+                       Diagnosis(1, "ICD10CM", "W18.30XA", "b", "external", "Y")],
+        )
+    )  # fmt: skip
+    assert [(x.procedure, x.qualifier, x.revenue_code, x.unit_basis, x.pointers) for x in outcome.lines] == [
+        ("", "", "0120", "DA", []), ("99283", "HC", "0450", "UN", [])]  # fmt: skip
+    assert [(d.code, d.kind, d.rank, d.poa) for d in outcome.diagnoses] == [
+        ("M1711", "", 1, ""), ("R079", "admitting", 1, ""), ("W1830XA", "external", 1, "Y"), ("I10", "", 2, "")]  # fmt: skip
+    assert (outcome.billed, outcome.unbilled) == (20_000, 0)
+
+
+def test_a_dental_visit_is_coded_as_the_source_states_it():
+    outcome = coded(visit([service(1, "d2150", system="CDT")], [], claim_type="dental"))
+    assert [(x.procedure, x.qualifier, x.pointers) for x in outcome.lines] == [("D2150", "AD", [])]
+    outcome = coded(visit([service(1, "D2150", system="CDT", pointers="2")],
+                          [diagnosis("K02.9", 1, "ICD10CM"), diagnosis("K05.1", 2, "ICD10CM")], claim_type="dental"))  # fmt: skip
+    assert outcome.lines[0].pointers == [2]
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        (stay(service(1, "99283", system="CPT")), "revenue-code"),
+        (stay(service(1, "12", system="REVENUE")), "revenue-code"),
+        (stay(service(1, "0120", system="REVENUE"), diagnoses=[]), "no-diagnosis"),
+        (stay(service(1, "33737001", system="SNOMED")), "SNOMED:33737001"),
+        (visit([service(1, "99213", system="CPT")], [], claim_type="dental"), "CDT:99213"),
+        (visit([service(1, "0120", system="REVENUE")], [], claim_type="dental"), "REVENUE:0120"),
+    ],
+)
+def test_stays_and_dental_visits_that_need_a_coder(given: Visit, cause: str):
+    assert causes(given) == [cause]
+
+
+def test_on_a_professional_claim_an_external_cause_is_a_diagnosis_after_the_others():
+    fall = Diagnosis(1, "ICD10CM", "W18.30XA", "a", "external")
+    came = Diagnosis(1, "ICD10CM", "R07.9", "b", "reason")
+    outcome = coded(visit([service(1, "99213", "visit", "CPT", pointers="1")], [fall, came, KNEE]))
+    assert [(d.code, d.kind, d.rank) for d in outcome.diagnoses] == [("M1711", "", 1), ("W1830XA", "", 2)]
+    assert outcome.lines[0].pointers == [1]
+
+
+def test_anaesthesia_is_billed_in_minutes():
+    given = visit(
+        [service(1, "00790", system="CPT", minutes=95), service(2, "99213", system="CPT", minutes=20)], [KNEE]
+    )
+    assert [(x.units, x.unit_basis) for x in coded(given).lines] == [(Decimal(95), "MJ"), (Decimal(1), "UN")]
 
 
 # --- not billable

@@ -71,7 +71,10 @@ def test_a_claim_file_that_quality_withholds_is_told(books: Books) -> None:
 def test_a_night_without_one_legible_visit_ends_with_one(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "payers").mkdir()  # nobody to send to: no payer in a box is started
+    (tmp_path / "payers").mkdir()  # no payer in a box: none is started
+    (tmp_path / "payers" / "acme.toml").write_text(
+        'name = "ACME"\npayer_id = "A1"\nmatches = []\n[interchange]\nreceiver_id = "A1"\n[transport]\nkind = "folder"\n'
+    )
     monkeypatch.setenv("CLAIMPIPE_PAYERS_DIR", str(tmp_path / "payers"))
     extract = Extract()
     extract.visit(1, service_from="2026-02-30")

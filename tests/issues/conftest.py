@@ -1,0 +1,3 @@
+from transport.conftest import payer
+
+__all__ = ["payer"]
