@@ -565,6 +565,9 @@ def work_resolve(
     resend: Annotated[
         bool, typer.Option("--resend", help="Send the claim again though its visit did not change.")
     ] = False,
+    override: Annotated[
+        bool, typer.Option("--override", help="Let the claim pass the edit that holds it; the note says why.")
+    ] = False,
     action: Annotated[
         str,
         typer.Option("--action", help="About money: release, discard, apply, match, not-claims. See docs/money.md."),
@@ -580,10 +583,10 @@ def work_resolve(
     from pipeline.reports import work, work_actions
     from pipeline.store import decisions
 
-    given = {"approve": approve, "keep": keep, "resend": resend}
+    given = {"approve": approve, "keep": keep, "resend": resend, "override": override}
     chosen = [name for name in decisions.ACTIONS if given[name]]
     if len(chosen) + bool(action) > 1:
-        raise Terminal("Only one of --approve, --keep, --resend and --action can be done.")
+        raise Terminal("Only one of --approve, --keep, --resend, --override and --action can be done.")
     with _existing_store(home) as store:
         on = _day(day, store.settings)
         wanted = work_actions.Wanted(work_actions.actor(actor), note, on, claim, deposit, remittance)

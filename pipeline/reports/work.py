@@ -13,9 +13,11 @@ from rich.text import Text
 
 from pipeline.errors import Terminal
 from pipeline.money import shown
+from pipeline.payers import load_profiles
 from pipeline.reports.terminal import named, table
 from pipeline.reports.visits import visits
 from pipeline.reports.words import QUEUES
+from pipeline.scrubbing import edits as books
 from pipeline.store import Store, decisions
 from pipeline.store import register as r
 
@@ -83,15 +85,23 @@ def one(store: Store, item: str) -> dict[str, Any]:
             .where(mine)
             .order_by(f.severity, f.rule, f.file, sa.func.length(f.source), f.source, f.finding_id)
         ).mappings()
-        decided = connection.execute(
-            sa.select(_D.action, _D.target, _D.actor, _D.reason, _D.on_date)
-            .where(_D.item_id == found["item_id"])
-            .order_by(_D.on_date, _D.decision_id)
-        ).mappings()
         return found | {
             "visit": visit[0], "source": visit[1], "findings": [dict(x) for x in findings],
-            "decisions": [dict(x) for x in decided],
+            "decisions": _decided(connection, found, visit[0]),
         }  # fmt: skip
+
+
+def _decided(connection: sa.Connection, item: Mapping[str, Any], visit: str) -> list[dict[str, Any]]:
+    """What people decided on the item; and, whatever item it is, which edits the visit's claim was let pass."""
+    d = r.decisions.c
+    of_item = sa.select(_D.action, _D.target, _D.actor, _D.reason, _D.on_date, _D.decision_id).where(
+        _D.item_id == item["item_id"]
+    )
+    of_claim = sa.select(d.action, d.rule.label("target"), d.actor, d.reason, d.on_date, d.decision_id).where(
+        sa.or_(d.item_id == item["item_id"], sa.and_(d.action == "override", d.encounter_key == visit))
+    )
+    rows = connection.execute(sa.union_all(of_item, of_claim).order_by("on_date", "decision_id")).mappings()
+    return [{name: value for name, value in row.items() if name != "decision_id"} for row in rows]
 
 
 def _of_extract(item: Mapping[str, Any]) -> sa.ColumnElement[bool]:
@@ -113,14 +123,27 @@ def assign(store: Store, item: str, owner: str) -> str:
 
 
 def decide(store: Store, item: str, action: decisions.Action, note: str, actor: str, on: date) -> str:
-    """Answer an open item about a claim that a payer has seen: approve, keep or resend. Terminal where that is no answer to
-    it; the item stays open then."""
+    """Answer an open item about a claim: approve, keep, resend or override. Terminal where that is no answer to it; the item
+    stays open then."""
+    if not note.strip():
+        raise Terminal("A decision needs its reason.", fix="Say why with --note.")
     with store.begin() as connection:
         found = find(connection, item)
         require_open(found)
+        if action == "override":
+            _require_overridable(store, found)
         decisions.decide(connection, found, action, actor=actor, reason=note, on=on)
         close(connection, found["item_id"], f"{action} by {actor}: {note}")
         return str(found["item_id"])
+
+
+def _require_overridable(store: Store, item: Mapping[str, Any]) -> None:
+    """The edit itself says whether a person may let a claim pass it."""
+    book = books.load().with_profiles(load_profiles(store.settings.payers_dir))
+    versions = [edit for edit in book.edits if edit.id == item["cause"]]
+    if item["queue"] == "held" and not any(edit.overridable for edit in versions):
+        what = f"The edit {item['cause']} cannot be overridden" if versions else "What holds this claim is no edit"
+        raise Terminal(f"{what}: a claim that breaks it is of no use to the payer.", fix=str(item["action"]))
 
 
 def _change(store: Store, item: str, **values: str) -> str:

@@ -54,6 +54,7 @@ class Batch:
         self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, *, on: date, icd10cm: Icd10cm,
         profiles: Mapping[str, PayerProfile], usage: str = "T", known: Collection[tuple[str, str]] = (),
         holds: Mapping[str, str] | None = None, home: Path | None = None,
+        overrides: Mapping[tuple[str, str], str] | None = None,
     ) -> None:  # fmt: skip
         self.tables: dict[str, pa.Table] = {"claims": claims, "diagnoses": diagnoses, "lines": lines}
         self.on = on
@@ -64,6 +65,8 @@ class Batch:
         self.known = known
         #: encounter key → why its correction does not go yet
         self.holds = holds or {}
+        #: (encounter key, edit) → who let its claim pass the edit, and when
+        self.overrides = overrides or {}
         #: where loaded code sets are, and what was judged by them
         self.home = home
         self.judgements: list[Judgement] = []

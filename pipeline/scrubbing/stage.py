@@ -1,7 +1,7 @@
 """Scrubbing: coded claims are repaired, judged by the edits, and either become claims that are ready to be sent, or are held.
 
 Claims of encounters in state `coded` or `held` are looked at; a held one whose cause is gone (a payer profile was added, an
-edit expired) is released on the next night. Where a claim of the visit has left the house already, `versions` says what
+edit expired, a person overrode it) is released on the next night. Where a claim of the visit has left the house already, `versions` says what
 the coded claim becomes: a new original, a replacement, a void, or nothing. What passes is written, as repaired, to `scrubbed_*` in the lake: the claims
 builder reads it there. What is held has findings that name the source and the fix, and one work item.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -46,11 +46,13 @@ TABLES = ("claims", "diagnoses", "lines")
 
 @dataclass(slots=True)
 class Judgement:
-    """What scrubbing found, by claim position. `errors`: the findings that hold it, the first one first."""
+    """What scrubbing found, by claim position. `errors`: the findings that hold it, the first one first. `passed`: claims that
+    a person let pass an edit."""
 
     findings: list[Finding]
     errors: dict[int, list[Finding]]
     counts: Counter[str]
+    passed: set[int]
 
 
 def run(store: Store, on: date) -> dict[str, int]:
@@ -72,6 +74,7 @@ def run(store: Store, on: date) -> dict[str, int]:
         tables["claims"], tables["diagnoses"], tables["lines"], on=on, icd10cm=open_icd10cm(store.settings.home),
         profiles=profiles, usage=store.settings.submitter.usage,
         holds={key: p.hold for key, p in plans.items() if p.hold}, home=store.settings.home,
+        overrides=_overrides(store, due),
     )  # fmt: skip
     keys = duplicate_keys(batch)
     batch.known = _known(store, {k for k in keys if k})
@@ -89,25 +92,32 @@ def judge(batch: Batch, book: Book) -> Judgement:
     findings: list[Finding] = []
     errors: dict[int, list[Finding]] = defaultdict(list)
     counts: Counter[str] = Counter()
+    passed: set[int] = set()
     for edit in book.edits:
         if edit.check not in CHECKS:
             raise Terminal(
                 f"The edit {edit.id} names a check that does not exist: {edit.check}.", fix="See docs/edits.md."
             )
-        reported: set[tuple[str, str]] = set()
+        reported: set[tuple[str, str, str]] = set()
         for hits in CHECKS[edit.check](batch, edit):
             owners = batch.owners[edit.table][hits.rows]
             for row, owner in zip(hits.rows.tolist(), owners.tolist(), strict=True):
                 finding = _finding(batch, book, edit, hits, row, owner)
-                if edit.per == "practice":
-                    if (finding.subject, finding.source) in reported:
-                        continue
-                    reported.add((finding.subject, finding.source))
-                findings.append(finding)
                 if edit.severity == "error":
-                    errors[owner].append(finding)
-                counts[f"{edit.severity}.{edit.id}"] += 1
-    return Judgement(findings, errors, counts)
+                    if who := _override(batch, edit, owner):
+                        # the reason stays with the decision: people may write into it what findings must not hold
+                        message = f"{finding.message} Overridden by {who}."
+                        finding = replace(finding, severity="info", message=message, fix="")
+                        passed.add(owner)
+                    else:
+                        errors[owner].append(finding)
+                if edit.per == "practice":
+                    if (finding.subject, finding.source, finding.severity) in reported:
+                        continue
+                    reported.add((finding.subject, finding.source, finding.severity))
+                findings.append(finding)
+                counts[f"{finding.severity}.{edit.id}"] += 1
+    return Judgement(findings, errors, counts, passed)
 
 
 def _finding(batch: Batch, book: Book, edit: Edit, hits: Hits, row: int, owner: int) -> Finding:
@@ -123,6 +133,13 @@ def _finding(batch: Batch, book: Book, edit: Edit, hits: Hits, row: int, owner: 
         rule=edit.id, severity=edit.severity, snip=edit.snip, message=edit.message.format_map(words), fix=edit.fix,
         loop=place.loop, segment_id=place.segment, element=place.element or None, source=source, subject=subject,
     )  # fmt: skip
+
+
+def _override(batch: Batch, edit: Edit, owner: int) -> str | None:
+    """Who let the claim pass the edit, and when."""
+    if not (edit.overridable and batch.overrides):
+        return None
+    return batch.overrides.get((_cell(batch, "claims", "encounter_key", owner), edit.id))
 
 
 def _source(batch: Batch, table: str, field: str, row: int) -> str:
@@ -162,6 +179,23 @@ def _due(store: Store) -> dict[str, Any]:
             .order_by(e.encounter_key)
         ).all()
     return {row.encounter_key: row for row in rows}
+
+
+def _overrides(store: Store, due: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """What people have let pass, of the versions of the visits that are due: (visit, edit) → who and when."""
+    d, e = r.decisions.c, r.encounters.c
+    query = (
+        sa.select(d.encounter_key, d.rule, d.actor, d.on_date)
+        .join_from(r.decisions, r.encounters, d.encounter_key == e.encounter_key)
+        .where(d.action == "override", d.visit_version == e.version, e.state.in_(("coded", "held")))
+        .order_by(d.on_date.desc(), d.decision_id.desc())
+    )
+    with store.read() as connection:
+        return {
+            (row.encounter_key, row.rule): f"{row.actor} on {row.on_date}"
+            for row in connection.execute(query)
+            if row.encounter_key in due
+        }
 
 
 def _read(store: Store, due: Mapping[str, Any]) -> dict[str, pa.Table]:
@@ -319,6 +353,8 @@ def _record(
                 counts[_VERSIONS[made.frequency]] += 1
             if before.state == "held":
                 counts["released"] += 1
+            if row in judged.passed:
+                counts["overridden"] += 1
         changes.append({"encounter_key": claim["encounter_key"], **change})
     new = record = bool(changes) or _has_new(store, judged.findings)
     if not record:

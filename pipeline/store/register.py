@@ -154,14 +154,20 @@ decisions = _table(
     "decisions",
     sa.Column("decision_id", sa.String(32), primary_key=True, comment="hash of its content"),
     sa.Column("encounter_key", sa.Text, nullable=False, index=True),
-    sa.Column("action", sa.String(12), nullable=False, comment="approve, keep, void, resend"),
+    sa.Column("action", sa.String(12), nullable=False, comment="approve, keep, resend, override"),
     sa.Column("visit_version", sa.Integer, nullable=False, comment="the version of the visit that the person saw"),
-    sa.Column("claim_id", sa.String(20), nullable=False, comment="the newest version of its claim then"),
+    sa.Column(
+        "claim_id",
+        sa.String(20),
+        nullable=False,
+        comment="the newest version of its claim then; of override: the one held",
+    ),
     sa.Column("item_id", sa.String(32), nullable=False, comment="work item that it answers"),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("on_date", sa.Date, nullable=False),
-    comment="what a person decided about a claim that a payer has seen",
+    sa.Column("rule", sa.Text, nullable=False, default="", server_default="", comment="of override: the edit"),
+    comment="what a person decided about a claim: one that a payer has seen, or one that an edit holds",
 )
 
 claim_events = _table(
