@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import shapes
 from pipeline.errors import Terminal
+from pipeline.payer_simulator.books import Books, Held, content, repeats_on_purpose
 from pipeline.payer_simulator.submissions import SubmittedClaim
 from pipeline.payers import PayerProfile
 from pipeline.transactions.remittance_835_writer import Adjustment, ClaimPayment, ServicePayment
@@ -94,6 +95,7 @@ class Rules(_Section):
     content: Rejection
     original_unknown: Rejection
     filed_late: str
+    repeated: str = ""
 
 
 class Bank(_Section):
@@ -132,7 +134,10 @@ class Table(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one claim. Rejected: `rejection` alone. Else `payment`, and `correction` where it is paid anew."""
+    """What became of one claim. Rejected: `rejection` alone. Else `payment`, and `correction` where it is paid anew.
+
+    `taken_back`: the payment of the claim that this one replaces or voids. A void has no payment of its own.
+    """
 
     claim: SubmittedClaim
     outcome: str
@@ -140,6 +145,8 @@ class Decision:
     rejection: Rejection | None = None
     payment: ClaimPayment | None = None
     correction: ClaimPayment | None = None
+    taken_back: ClaimPayment | None = None
+    repeated: bool = False
 
 
 def load_table(path: Path | None = None) -> Table:
@@ -153,14 +160,15 @@ def _load(path: Path) -> Table:
         table = Table(**tomllib.loads(path.read_text(encoding="utf-8")))
         if not sum(o.weight for o in table.outcomes if not o.filing_indicators and o.least_lines <= 1):
             raise Terminal(f"The adjudication table {path} has no outcome that fits every claim.")
-        if table.rules.filed_late:
-            table.outcome(table.rules.filed_late)
+        for name in (table.rules.filed_late, table.rules.repeated):
+            if name:
+                table.outcome(name)
     except FileNotFoundError:
         raise Terminal(f"The adjudication table {path} is missing.") from None
     except tomllib.TOMLDecodeError as error:
         raise Terminal(f"The adjudication table {path} is not TOML: {error}.") from None
     except StopIteration:
-        raise Terminal(f"The adjudication table {path}: rules.filed_late names no outcome.") from None
+        raise Terminal(f"The adjudication table {path}: rules.filed_late or repeated names no outcome.") from None
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise Terminal(f"The adjudication table {path} cannot be used: {places}.") from None
@@ -181,16 +189,42 @@ def draw_range(bounds: Range, seed: int, *parts: object) -> int:
 
 def decide(
     claim: SubmittedClaim, *, table: Table, profile: PayerProfile, seed: int, on: date, interchange_control: str, known: bool,
-    fault: Rejection | None = None,
+    fault: Rejection | None = None, books: Books | None = None,
 ) -> Decision:  # fmt: skip
     """Adjudicate one claim of an accepted set, submitted on `on`. `known`: the payer accepted this claim number before.
 
-    `fault`: what the check of the file found wrong with this claim, if anything.
+    `fault`: what the check of the file found wrong with this claim, if anything. `books`: what the payer holds already.
     """
     number = f"{on:%y%j}{interchange_control}{claim.ordinal:06d}"
-    rejection = fault or _refusal(claim, table, profile, known)
+    later = claim.frequency in ("7", "8")
+    held = books.held(claim.original_reference) if books and later else None
+    rejection = fault or _refusal(claim, table, profile, known, held)
     if rejection:
         return Decision(claim, "rejected by rule", number, rejection)
+    if books and not later and table.rules.repeated and not repeats_on_purpose(claim) and content(claim) in books.paid:
+        return repeated(claim, table=table, seed=seed, on=on, number=number)
+    if claim.frequency == "8":
+        return Decision(claim, "void", number, taken_back=held.payment if held else None)
+    decision = adjudicated(claim, table=table, profile=profile, seed=seed, on=on, number=number)
+    return replace(decision, taken_back=held.payment) if held and not decision.rejection else decision
+
+
+def repeated(claim: SubmittedClaim, *, table: Table, seed: int, on: date, number: str) -> Decision:
+    """Denied, for another claim is paid for the same services."""
+    outcome = table.outcome(table.rules.repeated)
+    return Decision(
+        claim,
+        outcome.name,
+        number,
+        payment=_pay(claim, outcome, outcome.adjust, seed, number, on, "adjust"),
+        repeated=True,
+    )
+
+
+def adjudicated(
+    claim: SubmittedClaim, *, table: Table, profile: PayerProfile, seed: int, on: date, number: str
+) -> Decision:
+    """What the table decides of a claim, whatever else the payer holds."""
     first = claim.first_service
     if table.rules.filed_late and first and on - first > timedelta(days=profile.claims.filing_days):
         outcome = table.outcome(table.rules.filed_late)
@@ -234,8 +268,10 @@ def _negated(adjustments: Sequence[Adjustment]) -> tuple[Adjustment, ...]:
     return tuple(replace(a, cents=-a.cents) for a in adjustments)
 
 
-def _refusal(claim: SubmittedClaim, table: Table, profile: PayerProfile, known: bool) -> Rejection | None:
-    """The rejection that the content itself calls for, if any."""
+def _refusal(
+    claim: SubmittedClaim, table: Table, profile: PayerProfile, known: bool, held: Held | None
+) -> Rejection | None:
+    """The rejection that the content itself calls for, if any. `held`: the claim that a replacement or void names."""
     rules = table.rules
     if claim.payer_id != profile.payer_id:
         return rules.other_payer
@@ -245,7 +281,7 @@ def _refusal(claim: SubmittedClaim, table: Table, profile: PayerProfile, known: 
     if claim.charge_cents is None or None in charges or sum(c or 0 for c in charges) != claim.charge_cents:
         return rules.charges
     if claim.frequency in ("7", "8"):
-        return rules.original_unknown
+        return None if held else rules.original_unknown
     return rules.duplicate if known else None
 
 

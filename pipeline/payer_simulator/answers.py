@@ -10,11 +10,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
+from typing import Any
 
 from pipeline.bank_days import add_bank_days
 from pipeline.payer_simulator import acknowledging
 from pipeline.payer_simulator.adjudication import Decision, Table, decide, draw
 from pipeline.payer_simulator.bank import Deposit, Eft, bai2, deposit_text, nacha, routing_number
+from pipeline.payer_simulator.books import Books, content
 from pipeline.payer_simulator.faults import Fault
 from pipeline.payer_simulator.payments import PayDay, accounts, origin, pay
 from pipeline.payer_simulator.submissions import Submission
@@ -47,21 +49,23 @@ class Answered:
     answers: list[Answer] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
+    books: dict[str, Any] = field(default_factory=dict)
 
 
 def answer(
     data: bytes, submission: Submission, *, profile: PayerProfile, table: Table, seed: int, duplicate: bool, number: int,
-    known: set[str], faults: Mapping[str, Fault],
+    known: set[str], faults: Mapping[str, Fault], books: Books | None = None,
 ) -> Answered:  # fmt: skip
     """All answers to one file. `duplicate`: these bytes or this ISA13 came before: TA1 R 025 and nothing else.
 
-    `known` are the claim numbers that this payer accepted before; `faults` those that may strike this file, by kind.
+    `known` are the claim numbers that this payer accepted before; `faults` those that may strike this file, by kind;
+    `books` what it holds: they are left as they are, and the answer says how this file changes them.
     """
     out = _Answers(data, submission, profile, table, seed, number, faults)
     if duplicate:
         out.again()
     else:
-        out.whole(known)
+        out.whole(known, books or Books())
     out.finish()
     return out.out
 
@@ -90,7 +94,7 @@ class _Answers:
         self.stem += f"_{self.number}"
         self.acknowledge("TA1", checked.acknowledgments.ta1)
 
-    def whole(self, known: set[str]) -> None:
+    def whole(self, known: set[str], before: Books) -> None:
         """A file that is new: adjudicate what its acknowledgments take."""
         s, on = self.submission, self.submission.on
         if not s.interchange_control.isdigit():
@@ -102,6 +106,7 @@ class _Answers:
             self.data, s, profile=self.profile, table=self.table, seed=self.seed, control=control
         )
         decisions: list[Decision] = []
+        books = before.copy()
         if on is not None:
             seen = set(known)
             for claim in s.claims:
@@ -111,16 +116,19 @@ class _Answers:
                 decision = decide(
                     claim, table=self.table, profile=self.profile, seed=self.seed, on=on,
                     interchange_control=s.interchange_control, known=claim.claim_id in seen,
-                    fault=checked.faulty_claims.get(claim.ordinal),
+                    fault=checked.faulty_claims.get(claim.ordinal), books=books,
                 )  # fmt: skip
                 if decision.rejection:
                     if claim.claim_id not in seen:
                         self.out.refused.append(claim.claim_id)
                 else:
                     seen.add(claim.claim_id)
+                    _enter(books, decision)
                 decisions.append(decision)
-            days = pay(s, decisions, table=self.table, profile=self.profile, seed=self.seed)
+            days = pay(s, decisions, table=self.table, profile=self.profile, seed=self.seed, owed=books.owed)
+            books.corrected |= {d.payer_claim_number for d in decisions if d.correction and _paid_anew(days, d)}
             self.bank(self.remit(days))
+            self.out.books = books.changes(before)
         statuses = acknowledging.claim_statuses(
             s, decisions, profile=self.profile, envelope=self.envelope("277CA", "HN", "005010X214")
         )
@@ -275,6 +283,23 @@ class _Answers:
             self.struck("silent")
             kinds = fault.options["answers"]
             self.out.answers = [a for a in answers if kinds and a.kind not in kinds]
+
+
+def _enter(books: Books, decision: Decision) -> None:
+    """Write an accepted claim into the books."""
+    number = decision.payer_claim_number
+    if decision.taken_back:
+        books.close(decision.claim.original_reference)
+    if decision.repeated:
+        books.repeated.add(number)
+    payment = decision.payment
+    if payment and (payment.paid_cents or payment.patient_cents):
+        books.paid.setdefault(content(decision.claim), number)
+
+
+def _paid_anew(days: Sequence[PayDay], decision: Decision) -> bool:
+    """The correction was made: a reversal whose money would not come back is not."""
+    return any(decision.correction in r.claims for day in days for r in day.remittances)
 
 
 def _eft(r: Remittance) -> Eft:

@@ -20,13 +20,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.payer_simulator import adjudication
 from pipeline.payer_simulator import answers as answering
 from pipeline.payer_simulator.adjudication import Table
 from pipeline.payer_simulator.answers import Answer
+from pipeline.payer_simulator.books import Books, Held
 from pipeline.payer_simulator.faults import KINDS, Fault, FaultPlan
 from pipeline.payer_simulator.record import Record
 from pipeline.payer_simulator.submissions import read_submission
@@ -39,11 +42,13 @@ SETTLED_SECONDS = 2.0
 
 @dataclass(slots=True)
 class _History:
-    """What the record knows of one payer: file hashes and ISA13s seen, claims accepted."""
+    """What the record knows of one payer: file hashes and ISA13s seen, claims accepted, files by ISA13, the books."""
 
     hashes: set[str]
     controls: set[tuple[str, str]]  # (ISA05 and ISA06, ISA13)
     claims: set[str]
+    files: dict[str, int] = field(default_factory=dict)
+    books: Books = field(default_factory=Books)
 
 
 class Box:
@@ -64,6 +69,8 @@ class Box:
         self.record = Record(root / "record.jsonl")
         self._lock = threading.Lock()  # of the fault plan and the record's order: the link and the office both use them
         self._history = {key: _History(set(), set(), set()) for key in profiles}
+        for key, history in self._history.items():
+            history.books.look_up = partial(self._look_up, key)
         self._received: dict[int, dict[str, Any]] = {}
         self._failed: set[int] = set()
         self._resume()
@@ -125,6 +132,29 @@ class Box:
             history.controls.add((received["sender"], received["isa13"]))
             refused = set(answered.get("refused", []))
             history.claims.update(c["claim_id"] for c in received["claims"] if c["claim_id"] not in refused)
+            history.files[received["isa13"]] = received["n"]
+            history.books.learn(answered.get("books", {}))
+
+    def _look_up(self, payer: str, control: str, ordinal: int, corrected: bool, repeated: bool) -> Held | None:
+        """A claim that the payer holds, worked out again from the file in which it came."""
+        history = self._history[payer]
+        number = history.files.get(control)
+        if number is None:
+            return None
+        path = next((self.taken / f"{number:08d}" / "file").iterdir())
+        submission = read_submission(path.read_bytes())
+        claim = next((c for c in submission.claims if c.ordinal == ordinal), None)
+        if claim is None or submission.on is None or claim.claim_id not in history.claims or claim.frequency == "8":
+            return None
+        own = f"{submission.on:%y%j}{control}{ordinal:06d}"
+        if repeated:
+            decision = adjudication.repeated(claim, table=self.table, seed=self.seed, on=submission.on, number=own)
+        else:
+            decision = adjudication.adjudicated(
+                claim, table=self.table, profile=self.profiles[payer], seed=self.seed, on=submission.on, number=own
+            )
+        payment = decision.correction if corrected else decision.payment
+        return Held(claim, payment) if payment else None
 
     def _next_number(self) -> int:
         return max((int(p.name) for p in self.taken.iterdir() if p.name.isdigit()), default=0) + 1
@@ -200,13 +230,15 @@ class Box:
                 }
             answered = answering.answer(
                 data, submission, profile=self.profiles[payer], table=self.table, seed=self.seed, duplicate=duplicate,
-                number=number, known=history.claims, faults=offered,
+                number=number, known=history.claims, faults=offered, books=history.books,
             )  # fmt: skip
             with self._lock:
                 for kind in answered.applied:
                     self._struck(offered[kind], payer, path.name, number)
             self._stage(number, payer, answered.answers)
-            outcome = {"duplicate": True} if duplicate else {}
+            outcome: dict[str, Any] = {"duplicate": True} if duplicate else {}
+            if answered.books:
+                outcome["books"] = answered.books
             (folder / "answered").write_text(
                 json.dumps({"n": number, "answers": len(answered.answers), **outcome, "refused": answered.refused}),
                 encoding="utf-8",

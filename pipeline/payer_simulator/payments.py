@@ -2,8 +2,9 @@
 
 Claims of one file are paid on up to two dates, and corrections may come on a third. Every payee (billing NPI) has a
 remittance of its own on each date; a date's remittances stand in one 835 file. A remittance cannot be negative: what is
-missing leaves as a forward balance (PLB FB, negative) and is taken from the payee's next remittance (FB, positive). The box
-answers each file by itself, so a reversal whose money does not come back within the file's own dates is not made.
+missing leaves as a forward balance (PLB FB, negative) and is taken from the payee's next remittance (FB, positive). A reversal of
+the payer's own making whose money does not come back within the file's own dates is not made. What a replacement or void
+takes back is always taken back, on the file's first date; a balance that stays open goes over to the payee's next file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import date
 from pipeline.bank_days import add_bank_days
 from pipeline.payer_simulator.adjudication import Decision, Table, draw, draw_range, reversal
 from pipeline.payer_simulator.bank import routing_number
+from pipeline.payer_simulator.books import Owed
 from pipeline.payer_simulator.submissions import Provider, Submission
 from pipeline.payers import PayerProfile
 from pipeline.transactions.remittance_835_writer import (
@@ -46,20 +48,25 @@ class _Reversed:
 
 
 def pay(
-    submission: Submission, decisions: Sequence[Decision], *, table: Table, profile: PayerProfile, seed: int
-) -> list[PayDay]:
-    """The payment dates of one file, in order. Rejected claims take no part; a date without claims is left out."""
+    submission: Submission, decisions: Sequence[Decision], *, table: Table, profile: PayerProfile, seed: int,
+    owed: dict[str, Owed] | None = None,
+) -> list[PayDay]:  # fmt: skip
+    """The payment dates of one file, in order. Rejected claims take no part; a date without claims is left out.
+
+    `owed`: forward balances of earlier files by billing NPI; changed to those that are open after this one.
+    """
+    owed = {} if owed is None else owed
     on = submission.on
     if on is None:
         return []
     days = payment_dates(table, seed, profile.key, submission.interchange_control, on)
     payees: dict[str, list[Decision]] = {}
     for decision in decisions:
-        if decision.payment:
+        if decision.payment or decision.taken_back:
             payees.setdefault(decision.claim.billing.npi, []).append(decision)
     remittances: list[list[Remittance]] = [[] for _ in days]
     for number, own in enumerate(payees.values(), start=1):
-        for place, remittance in enumerate(_of_payee(submission, number, own, days, table, profile, seed)):
+        for place, remittance in enumerate(_of_payee(submission, number, own, days, table, profile, seed, owed)):
             if remittance:
                 remittances[place].append(remittance)
     out = []
@@ -93,7 +100,7 @@ def accounts(table: Table, payer: str, payee_tax_id: str) -> tuple[BankAccount, 
 
 def _of_payee(
     submission: Submission, number: int, decisions: list[Decision], days: list[date], table: Table, profile: PayerProfile,
-    seed: int,
+    seed: int, owed: dict[str, Owed],
 ) -> list[Remittance | None]:  # fmt: skip
     """The payee's remittance on each date, None where there is none."""
     reversed_claims = [_planned(d, table, seed) for d in decisions if d.correction]
@@ -102,6 +109,8 @@ def _of_payee(
         adjustments: list[list[ProviderAdjustment]] = [[] for _ in days]
         taken_back = {r.decision.claim.ordinal for r in reversed_claims}
         for d in decisions:
+            if d.taken_back:
+                claims[0].append(reversal(d.taken_back))
             if d.payment:
                 later = draw(seed, d.claim.claim_id, "second date") % 1000 < table.dates.second_permille
                 place = 0 if d.claim.ordinal in taken_back else int(later)
@@ -112,10 +121,13 @@ def _of_payee(
         for place, paid in enumerate(claims):
             if paid:
                 adjustments[place] += _provider_steps(paid, npi, days[place], place, submission, table, profile, seed)
-        amounts, open_cents = _carry(claims, adjustments, npi, days, submission.interchange_control)
-        if not open_cents:
+        amounts, left = _carry(claims, adjustments, npi, days, submission.interchange_control, owed.get(npi))
+        if left is None or not reversed_claims:
             break
         reversed_claims.pop()  # the money would not come back within this file's dates
+    owed.pop(npi, None)
+    if left is not None:
+        owed[npi] = left
     billing = decisions[0].claim.billing
     return [
         _remittance(submission, number, place, amounts[place], days[place], billing, claims[place], adjustments[place],
@@ -165,13 +177,15 @@ def _provider_steps(
 
 
 def _carry(
-    claims: list[list[ClaimPayment]], adjustments: list[list[ProviderAdjustment]], npi: str, days: list[date], control: str
-) -> tuple[list[int], int]:  # fmt: skip
-    """The amount of each remittance, forward balances added to `adjustments`; and what would stay open at the end.
+    claims: list[list[ClaimPayment]], adjustments: list[list[ProviderAdjustment]], npi: str, days: list[date], control: str,
+    owed: Owed | None,
+) -> tuple[list[int], Owed | None]:  # fmt: skip
+    """The amount of each remittance, forward balances added to `adjustments`; and what stays open at the end.
 
-    A forward balance is consumed in the payee's next remittance. Where there is none, one is made for it.
+    A forward balance, also one that is `owed` from an earlier file, is consumed in the payee's next remittance.
     """
-    amounts, carried, reference = [], 0, ""
+    amounts = []
+    carried, reference = (owed.cents, owed.reference) if owed else (0, "")
     for place, paid in enumerate(claims):
         if not paid and not adjustments[place]:
             amounts.append(0)
@@ -184,7 +198,7 @@ def _carry(
             reference = f"FB{control}{place}"
             adjustments[place].append(_adjustment(npi, days[place], "FB", reference, -carried))
         amounts.append(max(net, 0))
-    return amounts, carried
+    return amounts, Owed(reference, carried) if carried else None
 
 
 def _adjustment(npi: str, on: date, reason: str, reference: str, cents: int) -> ProviderAdjustment:

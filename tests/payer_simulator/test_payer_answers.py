@@ -223,7 +223,11 @@ def test_two_claims_with_one_number_in_a_file_the_second_is_refused() -> None:
 
 
 def test_a_name_with_our_usual_delimiters_comes_back_under_the_senders_own(tmp_path: Path) -> None:
-    theirs = file_837(many(3)).translate(bytes.maketrans(b"*:~^", b"|>\x1d!")).replace(b"|DOE|JANE|", b"|D*E|JANE:A~|")
+    theirs = (
+        file_837(many(3), patient="JANE")
+        .translate(bytes.maketrans(b"*:~^", b"|>\x1d!"))
+        .replace(b"|DOE|JANE|", b"|D*E|JANE:A~|")
+    )
     found = answered(theirs)
     assert [e[1] for e in elements(of_kind(found, "999")[0], "IK5")] == ["A"]
     for kind in ("835", "277CA"):
