@@ -298,7 +298,7 @@ class Box:
     def finish_late(self) -> None:
         """At the start: what a killed box still owed is laid out at once."""
         for folder in sorted(self.staged.iterdir()):
-            if folder.name.isdigit() and (self.taken / folder.name / "done").exists():
+            if folder.name.isdigit() and int(folder.name) not in self._received:  # recorded as answered
                 self._lay_out(int(folder.name), also_late=True)
 
 

@@ -412,7 +412,7 @@ def test_a_torn_line_of_the_record_is_cut_off(tmp_path: Path) -> None:
 def test_no_patient_in_log_record_or_names(box: BoxUnderTest) -> None:
     box.start()
     data = (
-        file_837(many(20))
+        file_837(many(20), patient="JANE")
         .replace(b"*DOE*JANE*", b"*ZEBULONCANARY*QUILLACANARY*")
         .replace(b"1EG4TE5MK73", b"1CC4CC5CC73")
     )
