@@ -8,6 +8,7 @@ the suite's threshold the whole stage stops: then the fault is in the source, an
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -122,12 +123,17 @@ def _subject(keys: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(sorted(set(keys))).encode()).hexdigest()[:16]
 
 
-def _of_lake(store: Store, table: str, pairs: Sequence[tuple[date, str]], key: str, keys: set[str]) -> pd.DataFrame:
-    tables = [store.lake.read(table, on, part) for on, part in sorted(set(pairs))]
-    if not tables:
+def _of_lake(store: Store, table: str, fresh: Iterable[tuple[str, date, str]]) -> pd.DataFrame:
+    """Rows of visits (key, date, part), each from the part that holds its present version: an older part may have it too."""
+    parts: dict[tuple[date, str], list[str]] = defaultdict(list)
+    for key, on, part in fresh:
+        parts[on, part].append(key)
+    if not parts:
         return pd.DataFrame()
-    rows = pa.concat_tables(tables)
-    return rows.filter(pa.compute.is_in(rows.column(key), pa.array(sorted(keys)))).to_pandas(types_mapper=pd.ArrowDtype)
+    tables = [
+        store.lake.read(table, on, part, ("encounter_key", sorted(keys))) for (on, part), keys in sorted(parts.items())
+    ]
+    return pa.concat_tables(tables).to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def _encounters(store: Store, on: date) -> pd.DataFrame:
@@ -136,8 +142,7 @@ def _encounters(store: Store, on: date) -> pd.DataFrame:
         fresh = connection.execute(
             sa.select(e.encounter_key, e.logical_date, e.lake_part).where(e.state == "extracted", e.logical_date <= on)
         ).all()
-    return _of_lake(store, "encounters", [(f.logical_date, f.lake_part) for f in fresh], "encounter_key",
-                    {f.encounter_key for f in fresh})  # fmt: skip
+    return _of_lake(store, "encounters", [tuple(row) for row in fresh])
 
 
 def _coded(store: Store, on: date) -> pd.DataFrame:
@@ -148,8 +153,7 @@ def _coded(store: Store, on: date) -> pd.DataFrame:
                 e.state == "coded", e.coded_part.is_not(None)
             )
         ).all()
-    return _of_lake(store, "coded_claims", [(f.logical_date, f.coded_part) for f in fresh], "encounter_key",
-                    {f.encounter_key for f in fresh})  # fmt: skip
+    return _of_lake(store, "coded_claims", [tuple(row) for row in fresh])
 
 
 def _scrubbed(store: Store, on: date) -> pd.DataFrame:
@@ -160,13 +164,7 @@ def _scrubbed(store: Store, on: date) -> pd.DataFrame:
                 c.state == "ready", c.scrubbed_part.is_not(None)
             )
         ).all()
-    return _of_lake(
-        store,
-        "scrubbed_claims",
-        [(f.scrubbed_date, f.scrubbed_part) for f in fresh],
-        "encounter_key",
-        {f.encounter_key for f in fresh},
-    )
+    return _of_lake(store, "scrubbed_claims", [tuple(row) for row in fresh])
 
 
 def _batches(store: Store, on: date) -> pd.DataFrame:

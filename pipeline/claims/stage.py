@@ -8,6 +8,7 @@ numbers and so the same bytes.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -137,15 +138,17 @@ def _ready(connection: sa.Connection, payer_key: str) -> list[Any]:
 
 
 def _tables(store: Store, rows: Sequence[Any]) -> Tables:
-    """The scrubbed claims of these rows with their diagnoses and lines, from the lake."""
-    parts = sorted({(row.scrubbed_date, row.scrubbed_part) for row in rows})
-    wanted = pa.array([row.claim_id for row in rows], pa.string())
+    """The scrubbed claims of these rows with their diagnoses and lines, from the lake: each from its own part, for an older
+    part may hold what the claim was before its visit changed."""
+    parts: dict[tuple[date, str], list[str]] = defaultdict(list)
+    for row in rows:
+        parts[row.scrubbed_date, row.scrubbed_part].append(row.claim_id)
+    wanted = {key: pa.array(ids, pa.string()) for key, ids in sorted(parts.items())}
 
     def gathered(table: str) -> pa.Table:
-        found = pa.concat_tables(
-            [store.lake.read(table, day, part, required=table == "scrubbed_claims") for day, part in parts]
-        )
-        return found.filter(pc.is_in(found.column("claim_id"), wanted))
+        required = table == "scrubbed_claims"
+        found = [(store.lake.read(table, *key, required=required), ids) for key, ids in wanted.items()]
+        return pa.concat_tables([rows.filter(pc.is_in(rows.column("claim_id"), ids)) for rows, ids in found])
 
     claims, diagnoses, lines = (gathered(t) for t in ("scrubbed_claims", "scrubbed_diagnoses", "scrubbed_lines"))
     if claims.num_rows != len(rows):
