@@ -1007,6 +1007,7 @@ class _State277(State):
         self.stated: dict[str, list[int | None]] = {}
         self.at: dict[str, int] = {}
         self.answered = False
+        self.sure = True
 
 
 class Meaning277CA(Meaning):
@@ -1032,6 +1033,7 @@ class Meaning277CA(Meaning):
             _total_check(state, engine, "2200C")
         elif frame.loop.id == "2200D":
             engine.subject = ""
+            state.sure &= state.answered  # a claim without an answer, which is told, is in no total
 
 
 _TOTALS = {"90": 0, "QA": 0, "AA": 1, "QC": 1, "YU": 2, "YY": 3}
@@ -1061,7 +1063,10 @@ def _claim_answer(state: _State277, engine: _Engine, number: int, parts: list[st
         return
     state.answered = True
     index = 1 if _at(parts, 3) == "U" else 0
-    amount = cents(_at(parts, 4)) or 0
+    amount = cents(_at(parts, 4))
+    if amount is None or _at(parts, 3) not in ("U", "WQ"):
+        state.sure = False  # told as an element: in which total it belongs is not known
+        return
     for seen in state.seen.values():
         seen[index] += 1
         seen[index + 2] += amount
@@ -1069,7 +1074,7 @@ def _claim_answer(state: _State277, engine: _Engine, number: int, parts: list[st
 
 def _total_check(state: _State277, engine: _Engine, loop: str) -> None:
     stated, seen = state.stated.pop(loop, None), state.seen[loop]
-    if stated is None or not (seen[0] or seen[1]):
+    if stated is None or not state.sure or not (seen[0] or seen[1]):
         return
     for index, value in enumerate(stated):
         if value is None or value == seen[index]:

@@ -52,7 +52,7 @@ def test_a_lost_segment_gives_one_finding(kind: str) -> None:
     places = places_of(segments)
     required = 0
     for index, segment in enumerate(segments):
-        if segment.startswith(ENVELOPE):
+        if segment.split("*")[0] in ENVELOPE:
             continue
         found = validate(files.render([*segments[:index], *segments[index + 1 :]]))
         place = places[index + 1]
@@ -170,7 +170,7 @@ def test_a_broken_element_gives_one_finding(kind: str) -> None:
     places = places_of(segments)
     tried = 0
     for index, segment in enumerate(segments):
-        if segment.startswith(ENVELOPE):
+        if segment.split("*")[0] in ENVELOPE:
             continue
         for broken, rule, element, component in broken_elements(places[index + 1], segment):
             found = validate(files.render([*segments[:index], broken, *segments[index + 1 :]]))
