@@ -59,8 +59,8 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = ""
     fmt, files = formats.sources(Path(path), fmt)
     hashes = {name: sha256(data) for name, data in files.items()}
     files_id = hashlib.sha256("\n".join(f"{name} {hashes[name]}" for name in sorted(hashes)).encode()).hexdigest()
-    for name in sorted(files):
-        store.archive.put(files[name])
+    for file in sorted(files):
+        store.archive.put(files[file])
     context = Context(
         on=on,
         payers=payers.by_source_name(payers.load_profiles(store.settings.payers_dir)),

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import rows
 from encounters.test_encounters_formats_agree import CONTEXT, HL7, bundle, fhir
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.encounters import formats
+from pipeline.encounters import formats, stage
 from pipeline.encounters.intake import RULES, Intake
 from pipeline.errors import Terminal
+from pipeline.store import Store
+from pipeline.store import register as r
 
 
 def read(folder: Path) -> Intake:
@@ -92,6 +95,21 @@ def test_a_visit_that_is_not_finished_waits(tmp_path: Path):
     unfinished(resources)
     taken = read(write(tmp_path, resources))
     assert (taken.encounters.num_rows, taken.set_aside, rules(taken)) == (1, [], {"intake.visit.unfinished"})
+
+
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+@pytest.mark.parametrize("kind", ["Encounter", "Claim"])
+def test_what_is_cancelled_takes_the_visit_back(store: Store, tmp_path: Path, kind: str, status: str):
+    """The visit came before; the same record again with such a status is the visit, taken back."""
+    for name, said in (("first", None), ("second", status)):
+        (tmp_path / name).mkdir()
+        resources = fhir()
+        if said:
+            resource(resources, kind)["status"] = said
+        stage.run(store, CONTEXT.on, write(tmp_path / name, resources))
+    assert {e.encounter_key: (e.state, e.cancelled, e.version) for e in rows(store, r.encounters)} == {
+        "P01:V1": ("cancelled", True, 2), "P01:V2": ("extracted", False, 1),
+    }  # fmt: skip
 
 
 def test_a_claim_that_breaks_r4_is_set_aside_and_told_by_its_path(tmp_path: Path):
