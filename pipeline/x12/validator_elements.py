@@ -41,8 +41,8 @@ _FORMS = {name: re.compile(rf"(?:{pattern})\Z") for name, pattern in FORMS.items
 
 @cache
 def is_date(text: str) -> bool:
-    """CCYYMMDD, a day of the calendar within the lives of people and contracts."""
-    if len(text) != 8 or not text.isascii() or not text.isdigit() or not "1800" <= text[:4] < "2200":
+    """CCYYMMDD, a day of the calendar."""
+    if len(text) != 8 or not text.isascii() or not text.isdigit():
         return False
     try:
         date(int(text[:4]), int(text[4:6]), int(text[6:]))
