@@ -365,12 +365,6 @@ def joined(parents: Ints, values: pa.Array, count: int) -> pa.Array:
     if values.null_count:
         kept = values.is_valid().to_numpy(zero_copy_only=False)
         parents, values = parents[kept], values.drop_null()
-    if not len(parents):
-        return pa.nulls(count, pa.string())
-    if (parents[1:] > parents[:-1]).all():  # mostly a parent has one, or none
-        place = np.full(count, -1, dtype=np.int64)
-        place[parents] = np.arange(len(parents))
-        return values.take(pa.array(place, mask=place < 0)) if len(parents) < count else values
     offsets = np.zeros(count + 1, dtype=np.int32)
     offsets[1:] = np.searchsorted(parents, np.arange(count), side="right")
     text = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), values), " ")

@@ -166,22 +166,28 @@ def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints,
 
 def _claim_remarks(chunk: Chunk, children: Children, n: int) -> pa.Array:
     """MOA03–07 and MIA05, MIA20–23, in the order of the wire."""
-    parents, values = [], []
+    given: list[tuple[Ints, Ints, int]] = []
     for segment_id, elements in (("MIA", (5, 20, 21, 22, 23)), ("MOA", (3, 4, 5, 6, 7))):
         segments, owner = children.below_claims(chunk.scan.of(segment_id))
-        if not len(segments):
-            continue
         picked = chunk.scan.pick(segments)
-        for element in elements:
-            text = chunk.text(picked, element)
-            if text.null_count < len(text):
-                parents.append(owner)
-                values.append(text)
-    if len(values) > 1:
-        parent = np.concatenate(parents)
-        order = np.argsort(parent, kind="stable")
-        parents, values = [parent[order]], [pa.concat_arrays(values).take(pa.array(order))]
-    return joined(parents[0], values[0], n) if values else pa.nulls(n, pa.string())
+        for element in elements if len(segments) else ():
+            starts, stops = picked.spans(element)
+            if (stops > starts).any():
+                given.append((owner, segments, element))
+    return _remarks(chunk, given, n)
+
+
+def _remarks(chunk: Chunk, given: list[tuple[Ints, Ints, int]], n: int) -> pa.Array:
+    """Codes at (owners, segments, element), an owner's joined by blanks."""
+    if not given:
+        return pa.nulls(n, pa.string())
+    owner, segments, element = given[0]
+    if len(given) == 1 and (owner[1:] > owner[:-1]).all():  # mostly an owner has one, or none
+        return chunk.text(first_of(owner, segments, n), element)
+    parent = np.concatenate([owner for owner, _, _ in given])
+    values = pa.concat_arrays([chunk.text(segments, element) for _, segments, element in given])
+    order = np.argsort(parent, kind="stable")
+    return joined(parent[order], values.take(pa.array(order)), n)
 
 
 def lines(
@@ -239,7 +245,7 @@ def _either(first: Ints | None, second: Ints | None) -> Ints | None:
 def _line_remarks(chunk: Chunk, children: Children, n: int) -> pa.Array:
     """LQ*HE, in the order of the wire."""
     segments, owner = children.below_lines(chunk.scan.of_head("LQ", "HE"))
-    return joined(owner, chunk.text(segments, 2), n)
+    return _remarks(chunk, [(owner, segments, 2)] if len(segments) else [], n)
 
 
 def adjustments(
