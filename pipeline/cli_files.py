@@ -295,13 +295,16 @@ def acknowledge(
     file: OneFile,
     out: Annotated[Path, typer.Option("--out", help="Folder for the answers.")],
     day: Annotated[str | None, typer.Option("--date", help="Date of the answers, YYYY-MM-DD (default: today).")] = None,
+    mode: Annotated[
+        Mode, typer.Option("--mode", help="lenient: faults that leave the meaning certain are accepted with errors.")
+    ] = Mode.strict,
     as_json: Json = False,
 ) -> None:
     """The TA1, 999 and, for claims, 277CA that a receiver answers. Exit code 1 where something is rejected."""
     from pipeline.transactions import receiver
 
     on = parse_day(day) if day else today()
-    answers = receiver.answer(read_bytes(file), on=on, file=str(file))
+    answers = receiver.answer(read_bytes(file), on=on, file=str(file), mode=mode.value)
     if not answers.files:
         raise Terminal(
             f"{file} gets no answer: it is no X12 file, or holds acknowledgments alone.",

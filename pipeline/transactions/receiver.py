@@ -22,6 +22,7 @@ from pipeline.transactions.claim_acknowledgment_277ca import Batch, ClaimStatus,
 from pipeline.x12.acknowledge import TOLD_BY_999, Acknowledgments
 from pipeline.x12.acknowledge import acknowledge as acknowledge_x12
 from pipeline.x12.segments import iter_segments
+from pipeline.x12.validator import Mode
 from pipeline.x12.validator_meaning import is_npi
 from pipeline.x12.writer import EXTENDED, Envelope
 
@@ -40,9 +41,12 @@ class Answers:
     rejected: bool = False
 
 
-def answer(data: bytes, *, on: date, file: str = "", control: int = 1) -> Answers:
-    """The answers to one received file, dated `on`; `control` is the first ISA13 to use. Same file, same answers."""
-    acks = acknowledge_x12(data, on=on, control=control, file=file, answer_ta1="due")
+def answer(data: bytes, *, on: date, file: str = "", control: int = 1, mode: Mode = "strict") -> Answers:
+    """The answers to one received file, dated `on`; `control` is the first ISA13 to use. Same file, same answers.
+
+    `mode` lenient: faults that leave the meaning certain are accepted with errors (E), not rejected.
+    """
+    acks = acknowledge_x12(data, on=on, control=control, file=file, answer_ta1="due", mode=mode)
     answers = Answers()
     if acks.ta1:
         answers.files["TA1"] = acks.ta1

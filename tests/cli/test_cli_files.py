@@ -177,6 +177,14 @@ def test_acknowledge_writes_the_answers_and_says_what_they_say(tmp_path):
     ran = claimpipe("acknowledge", put(tmp_path / "wrong.edi", WRONG), "--out", tmp_path / "b")
     assert ran.code == 1
     assert "1 rejected" in ran.out
+    odd = put(tmp_path / "odd.edi", (tmp_path / "good.edi").read_bytes().replace(b"*^*00501*", b"*U*00501*", 1))
+    assert claimpipe("acknowledge", odd, "--out", tmp_path / "strict").out.startswith("TA1")
+    assert {p.name for p in (tmp_path / "strict").iterdir()} == {"odd.TA1.edi"}
+    ran = claimpipe("acknowledge", odd, "--out", tmp_path / "lenient", "--mode", "lenient", "--json")
+    assert ran.code == 0
+    assert [(line["answer"], line["code"]) for line in ran.lines] == [
+        ("TA1", "E 024"), ("999", "A"), ("277CA", "all accepted")
+    ]  # fmt: skip
     ran = claimpipe("acknowledge", paths[1], "--out", tmp_path / "c")
     assert ran.code == 2
     assert "holds acknowledgments alone" in ran.sentence
