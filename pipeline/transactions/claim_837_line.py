@@ -190,8 +190,11 @@ def _adjudications(sheet: Sheet, tables: Tables) -> None:
     c, t, lines = sheet.c, rows.table, tables.lines.table
     own = pa.array(x.present(t.column("procedure")))
 
+    coded = pa.array(x.present(lines.column("procedure")))  # else a revenue code says it alone
+
     def code(name: str) -> pa.Array:
-        return pc.if_else(own, x.flat(t.column(name)), rows.of(lines.column(name)))
+        lines_own = rows.of(pc.if_else(coded, x.flat(lines.column(name)), ""))
+        return pc.if_else(own, x.flat(t.column(name)), lines_own)
 
     names = ("qualifier", "procedure", "modifier1", "modifier2", "modifier3", "modifier4")
     revenue: x.Text = ""

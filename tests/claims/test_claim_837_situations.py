@@ -461,3 +461,28 @@ NTE*TPO*THIRD PARTY~
 PS1*1000030001*40~
 NM1*QB*2******XX*1000030001~
 """  # fmt: skip
+
+
+def test_a_room_and_a_tooth_that_another_payer_decided(way: Route) -> None:
+    """SVD names the service as the line does: a revenue code alone, or a dental code."""
+    payer = {
+        "responsibility": "P",
+        "payer_name": "Acme",
+        "payer_id": "ACME1",
+        "filing_indicator": "CI",
+        "member_id": "W9",
+        "paid": Decimal("60.00"),
+    }
+    decided = {"payer_id": "ACME1", "paid": Decimal("60.00"), "units": Decimal(1), "paid_date": date(2024, 2, 20),
+               "adjustments": [{"group": "CO", "reason": "45", "amount": Decimal("40.00")}]}  # fmt: skip
+    claim = {"payer_responsibility": "S", "other_payers": [payer]}
+    stay = claim_loop(
+        way,
+        "837I",
+        claim,
+        [{"revenue_code": "0120", "procedure": None, "unit_basis": "DA", "adjudications": [decided]}],
+    )
+    assert "SVD*ACME1*60**0120*1~\nCAS*CO*45*40~\n" in stay
+    assert "SVD*ACME1*60*AD:D2150**1~\nCAS*CO*45*40~\n" in claim_loop(
+        way, "837D", claim, [{"adjudications": [decided]}]
+    )
