@@ -527,6 +527,31 @@ def work_list(
         work.show(console_for_people(), rows)
 
 
+@work_app.command("unbilled")
+def work_unbilled(
+    days: Annotated[
+        int, typer.Option("--days", min=0, help="Only visits whose service is at least so many days ago.")
+    ] = 0,
+    everything: Annotated[bool, typer.Option("--each", help="One line a visit instead of one a state.")] = False,
+    day: Day = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Visits that are in no claim file yet: where they wait, how long since their service, and their dollars."""
+    from pipeline.reports import unbilled
+    from pipeline.reports.terminal import console_for_people
+
+    with _existing_store(home, reading=True) as store:
+        rows = unbilled.visits(store, _day(day, store.settings), days)
+    if not everything:
+        rows = unbilled.by_state(rows)
+    if as_json:
+        for row in rows:
+            emit(row)
+    else:
+        unbilled.show(console_for_people(), rows)
+
+
 @work_app.command("show")
 def work_show(
     item: Annotated[str, typer.Argument(help="Item id, or its beginning.")], home: Home = None, as_json: Json = False

@@ -201,8 +201,9 @@ def as_sent(store: Store, versions: Iterable[Version]) -> dict[str, pa.Table]:
     found: dict[str, list[pa.Table]] = {name: [shapes.empty(f"coded_{name}")] for name in _TABLES}
     for (day, part), ids in sorted(parts.items()):
         for name in _TABLES:
-            found[name].append(store.lake.read(f"scrubbed_{name}", day, part, ("claim_id", sorted(ids))))
-    return {name: pa.concat_tables(tables) for name, tables in found.items()}
+            where = ("claim_id", sorted(ids))
+            found[name].append(store.lake.read(f"scrubbed_{name}", day, part, where, required=name == "claims"))
+    return {name: _joined(name, tables) for name, tables in found.items()}
 
 
 def applied(
@@ -223,7 +224,12 @@ def applied(
             for name in _TABLES:
                 rows = _of(source[name], "claim_id", wanted)
                 found[name].append(_renumbered(name, rows, wanted))
-    return {name: pa.concat_tables(tables).combine_chunks() for name, tables in found.items()}
+    return {name: _joined(name, tables).combine_chunks() for name, tables in found.items()}
+
+
+def _joined(name: str, tables: Sequence[pa.Table]) -> pa.Table:
+    """One table of the shape of today; a claim that was written before a column came has it empty."""
+    return pa.concat_tables(tables, promote_options="default").select(shapes.schema(f"coded_{name}").names)
 
 
 def _renumbered(name: str, rows: pa.Table, plans: Mapping[str, Plan]) -> pa.Table:
