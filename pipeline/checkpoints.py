@@ -161,7 +161,8 @@ def _scrubbed(store: Store, on: date) -> pd.DataFrame:
     with store.read() as connection:
         fresh = connection.execute(
             sa.select(c.encounter_key, c.scrubbed_date, c.scrubbed_part).where(
-                c.state == "ready", c.scrubbed_part.is_not(None)
+                c.state == "ready",
+                sa.or_(c.frequency == "8", sa.exists().where(r.encounters.c.claim_id == c.claim_id)),
             )
         ).all()
     return _of_lake(store, "scrubbed_claims", [tuple(row) for row in fresh])
@@ -312,7 +313,7 @@ def _aside_scrubbed(connection: sa.Connection, on: date, failed: Failed) -> None
         rows = connection.execute(sa.select(c.claim_id, c.encounter_key).where(where).order_by(c.claim_id)).all()
         moves = [Move(row.claim_id, "withdrawn", "ready", detail=failed[row.encounter_key].rule) for row in rows]
         move_claims(connection, on, moves)
-        connection.execute(sa.delete(r.claims).where(where))
+        connection.execute(sa.delete(r.claims).where(where, c.file_id.is_(None)))
     _encounter_state(connection, on, failed, "held")
     update_rows(
         connection, r.encounters, "encounter_key", [{"encounter_key": k, "claim_id": None} for k in keys], ["claim_id"]

@@ -250,7 +250,7 @@ def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[An
     move_claims(connection, on, [Move(row.claim_id, "held", "ready", detail=first[row.claim_id].rule) for row in held])
     for start in range(0, len(held), 500):
         ids = [row.claim_id for row in held[start : start + 500]]
-        connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id.in_(ids)))
+        connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id.in_(ids), r.claims.c.file_id.is_(None)))
     update_rows(connection, r.encounters, "encounter_key", [
         {"encounter_key": row.encounter_key, "state": "held", "reason": first[row.claim_id].rule, "claim_id": None}
         for row in held

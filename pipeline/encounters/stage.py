@@ -269,10 +269,11 @@ def _with_claims(store: Store, keys: list[str]) -> set[str]:
 
 
 def _withdraw(connection: sa.Connection, on: date, keys: list[str]) -> None:
-    """Claims of changed visits that are ready and in no file do not go; the new content makes its own."""
+    """Claims of changed visits that are ready and in no file do not go; the new content makes its own. One that was let go
+    again (`claims/release.py`) has been in a file and stays: scrubbing makes its next version."""
     k = r.claims.c
     for start in range(0, len(keys), _LOOK_UP):
-        where = (k.encounter_key.in_(keys[start : start + _LOOK_UP]), k.state == "ready")
+        where = (k.encounter_key.in_(keys[start : start + _LOOK_UP]), k.state == "ready", k.file_id.is_(None))
         ids = list(connection.execute(sa.select(k.claim_id).where(*where).order_by(k.claim_id)).scalars())
         move_claims(connection, on, [Move(claim_id, "withdrawn", "ready", detail="visit changed") for claim_id in ids])
         if ids:

@@ -147,7 +147,7 @@ def _versions(connection: sa.Connection) -> Iterator[str]:
     spoken_for = sa.and_(e.claim_id.is_not(None), e.claim_id == c.claim_id)
     for words, where in (
         ("claims are of no visit.", e.encounter_key.is_(None)),
-        ("claims are ready, and no visit says so.", sa.and_(c.state == "ready", c.frequency != "8", ~spoken_for)),
+        ("claims are ready, and no visit says so.", sa.and_(c.state == "ready", c.frequency != "8", c.file_id.is_(None), ~spoken_for)),
         ("visits are claimed, and not by the newest version.", sa.and_(last, e.state == "claimed", ~spoken_for)),
         ("claims are not the newest version, and yet their charge stands beside it.",
          sa.and_(~last, c.closed_on.is_(None), c.file_id.is_not(None), _later_sent(c))),

@@ -231,7 +231,7 @@ def _plans(
     said = versions.decisions(store, list(family))
     plans = {}
     for key, found in family.items():
-        held = next((v for v in reversed(found) if v.state != "rejected"), found[-1])
+        held = next((v for v in reversed(found) if v.state not in versions.NOT_HELD), found[-1])
         plans[key] = versions.plan(
             found, same=key in roots and now[roots[key]] == before[newest[key].claim_id], cancelled=due[key].cancelled,
             payer_key=due[key].payer_key, visit_version=due[key].version, decisions=said.get(key, ()),
@@ -454,6 +454,8 @@ def _settle_versions(
     for key, words in answered.items():
         if key in family:
             close_items_of_claims(connection, ("rejection", "denial"), [v.claim_id for v in family[key]], words)
+    let_go = [v.claim_id for key in answered if key in family for v in family[key] if v.state == "ready"]
+    move_claims(connection, on, [Move(claim_id, "superseded", "rejected") for claim_id in let_go])
     close_versions(connection, on, [v.claim_id for key in dropped for v in family[key] if not v.closed])
 
 

@@ -32,6 +32,8 @@ from pipeline.store import register as r
 from pipeline.store.store import Store
 
 Policy = Literal["approve", "automatic", "none"]
+#: no payer holds these: rejected, or let go again by a person (`claims/release.py`) and in no new file yet
+NOT_HELD = frozenset({"rejected", "ready"})
 #: the payer's answer to these is still to come
 ON_ITS_WAY = frozenset({"batched", "sent", "unknown", "received"})
 _TABLES = ("claims", "diagnoses", "lines")
@@ -88,7 +90,8 @@ def plan(
     """What becomes of a visit whose claim left the house. `family`: its versions, oldest first; `same`: the newest one says
     what the visit says now; `policy`: of the payer that holds it."""
     newest = family[-1]
-    resend = any(d.action == "resend" and d.claim_id == newest.claim_id for d in decisions)
+    let_go = newest.state == "ready"
+    resend = any(d.action == "resend" and d.claim_id == newest.claim_id for d in decisions) or (let_go and same)
     decided = {d.action for d in decisions if d.claim_id == newest.claim_id and d.visit_version == visit_version}
     fresh = Plan("make", f"{family[0].claim_id}V{newest.version + 1}", newest.version + 1)
     if newest.state in ON_ITS_WAY:
@@ -96,7 +99,7 @@ def plan(
         return Plan("keep", newest.claim_id) if unchanged else _held(fresh, "waits")
     if "keep" in decided or (same and not cancelled and not resend and newest.frequency != "8"):
         return Plan("keep", newest.claim_id)
-    base = next((v for v in reversed(family) if v.state != "rejected"), None)
+    base = next((v for v in reversed(family) if v.state not in NOT_HELD), None)
     if base is None or base.frequency == "8":
         return Plan("drop") if cancelled else fresh
     moved = not cancelled and payer_key != base.payer_key

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from coding.visits_in_store import ON, STATED, put, states
 
 from pipeline import payers
+from pipeline.claims import release
 from pipeline.claims import stage as building
 from pipeline.coding import stage as coding
 from pipeline.errors import Terminal
@@ -124,6 +125,14 @@ def test_a_person_may_leave_the_claim_as_it_is() -> None:
     for told in (["1 paid N1"], ["1 accepted"]):
         assert planned(*told, decisions=said("keep", "C")) == Plan("keep", "C")
     assert planned("1 paid N1", cancelled=True, decisions=said("keep", "C")) == Plan("keep", "C")
+
+
+def test_a_claim_that_was_let_go_again_is_in_no_payers_hands() -> None:
+    for same in (True, False):
+        assert planned("1 ready", same=same) == Plan("make", "CV2", 2, "1", None, None)
+    assert planned("1 ready", cancelled=True) == Plan("drop")
+    assert planned("1 paid N1", "7 ready", same=True) == Plan("make", "CV3", 3, "7", "N1", "C")
+    assert planned("1 paid N1", "7 ready").hold == "replacement"
 
 
 def test_claim_numbers_fit_their_place() -> None:
@@ -314,6 +323,20 @@ def test_a_rejected_claim_is_sent_again_unchanged_by_a_persons_command(store: St
     assert claims(store) == [(FIRST, "1", "rejected", None, True), (SECOND, "1", "batched", None, False)]
     assert open_work(store) == []
     sound(store)
+
+
+def test_a_visit_that_changes_after_its_claim_was_let_go_again(store: Store):
+    put(store, {"A": STATED})
+    night(store, ON)
+    with store.begin() as c:
+        move_claims(c, ON, [Move(FIRST, "999 R", "rejected")])
+    assert release.refused(store, NEXT, "aetna", do=True)["claims"] == 1
+    change(store, "A", DEARER, NEXT, "b")
+    night(store, NEXT)
+    assert claims(store) == [(FIRST, "1", "rejected", None, True), (SECOND, "1", "batched", None, False)]
+    sound(store)
+    with store.read() as c:
+        assert verify(c) == []
 
 
 def test_what_stays_with_the_payer_speaks_for_the_visit(store: Store):
