@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from pipeline import __version__, cli_codes, cli_files
+from pipeline import __version__, cli_codes, cli_edits, cli_files
 from pipeline import settings as settings_module
 from pipeline.cli_files import Json, emit, parse_day
 from pipeline.errors import ClaimpipeError, Terminal, place_of
@@ -44,6 +44,7 @@ app.add_typer(work_app, name="work")
 app.add_typer(payer_app, name="payer")
 cli_files.register(app)
 app.add_typer(cli_codes.app, name="codes")
+app.add_typer(cli_edits.app, name="edits")
 
 OK, FINDINGS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 

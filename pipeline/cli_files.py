@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -30,8 +29,6 @@ FINDING_KEYS = (
     "file", "severity", "snip", "rule", "segment", "loop", "segment_id", "element", "component", "offset", "message", "fix",
 )  # fmt: skip
 
-edits_app = typer.Typer(no_args_is_help=True, help="The rules that claims are held against.")
-
 Files = Annotated[list[Path], typer.Argument(help="One or more files.", show_default=False)]
 OneFile = Annotated[Path, typer.Argument(help="The file.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else there.")]
@@ -55,7 +52,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for command in (inspect, validate, acknowledge, export, build):
         app.command()(command)
-    app.add_typer(edits_app, name="edits")
 
 
 # --- what commands share ----------------------------------------------------------------------------------------------
@@ -403,61 +399,3 @@ def build(
     elif not made.files:
         print(f"There is no claim of {profile} in {claims}.", file=sys.stderr)
     raise typer.Exit(1 if has_errors(left) else 0)
-
-
-# --- edits ------------------------------------------------------------------------------------------------------------
-
-
-def _rules() -> list[dict[str, Any]]:
-    """All edits and repairs as plain rows, edits first."""
-    from pipeline.scrubbing import edits
-
-    book = edits.load()
-    return [
-        *({"kind": "edit", **edit.model_dump(mode="json")} for edit in book.edits),
-        *({"kind": "repair", **repair.model_dump(mode="json")} for repair in book.repairs),
-    ]
-
-
-_LISTED = ("kind", "id", "version", "severity", "snip", "table", "fields", "owner", "effective_from", "effective_to",
-           "title", "message")  # fmt: skip
-
-
-@edits_app.command("list")
-def edits_list(as_json: Json = False) -> None:
-    """The rules that claims are held against, and the repairs made before."""
-    rows = _rules()
-    if as_json:
-        for row in rows:
-            emit({key: row.get(key) for key in _LISTED})
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("rule", "severity", "SNIP", "fields", "what"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        severity = row["severity"] if row["kind"] == "edit" else "repair"
-        fields = ", ".join(row["fields"][:3]) + (" …" if len(row["fields"]) > 3 else "")
-        table.add_row(row["id"], severity, str(row.get("snip") or ""), fields, row.get("title") or row["message"])
-    console().print(table, markup=False)
-
-
-@edits_app.command("show")
-def edits_show(
-    rule: Annotated[str, typer.Argument(help="Id of the rule, as findings and `edits list` name it.")],
-    as_json: Json = False,
-) -> None:
-    """One rule: for which days and fields it holds, what to do about it, and claims that pass and fail."""
-    rows = _rules()
-    found = [row for row in rows if row["id"] == rule]
-    if not found:
-        near = difflib.get_close_matches(rule, [row["id"] for row in rows], n=3)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "See `claimpipe edits list`."
-        raise Terminal(f"There is no rule {rule}.", fix=hint)
-    for row in found:
-        if as_json:
-            emit(row)
-            continue
-        for name, value in row.items():
-            if value not in (None, "", [], {}, date.min.isoformat(), date.max.isoformat()):
-                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-                print(f"{name.replace('_', ' ') + ':':<16}{text}")

@@ -19,7 +19,7 @@ from pipeline.codes import judging, necessity, pairs, patients, units
 from pipeline.codes.editions import open_set
 from pipeline.payers import PayerProfile
 from pipeline.scrubbing.batch import EPOCH, Batch, Hits, Mask
-from pipeline.scrubbing.checks import applies, check
+from pipeline.scrubbing.checks import WORDS, applies, check
 from pipeline.scrubbing.edits import Edit
 
 Ints = np.ndarray
@@ -29,6 +29,12 @@ PROFESSIONAL, INSTITUTIONAL = "005010X222A1", "005010X223A2"
 PAIRS = {
     "medicare": {PROFESSIONAL: "ncci_ptp_practitioner", INSTITUTIONAL: "ncci_ptp_outpatient"},
     "medicaid": {PROFESSIONAL: "ncci_ptp_medicaid_practitioner", INSTITUTIONAL: "ncci_ptp_medicaid_outpatient"},
+}
+WORDS |= {
+    "ncci_pairs": frozenset({"first", "second"}),
+    "unit_limits": frozenset({"limit", "procedure"}),
+    "addon_alone": frozenset({"procedure"}),
+    "medical_necessity": frozenset({"policy", "procedure"}),
 }
 LIMITS = {PROFESSIONAL: "mue_practitioner", INSTITUTIONAL: "mue_outpatient"}
 #: types of bill of stays: their services are not paid one by one

@@ -98,11 +98,8 @@ class Book:
                     self.repairs = tuple(Repair(**repair) for repair in content["repair"])
                 else:
                     edits += [Edit(**edit) for edit in content["edit"]]
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
-                raise Terminal(f"The edits in {path} cannot be read: {error}.", fix="See docs/edits.md.") from None
-            except ValidationError as error:
-                places_ = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-                raise Terminal(f"The edits in {path} cannot be used: {places_}.", fix="See docs/edits.md.") from None
+            except _UNREADABLE as error:
+                raise _refused(path, error) from None
         ids = [edit.id for edit in edits]
         doubled = sorted(
             {i for i in ids if ids.count(i) > 1 and len({e.effective_from for e in edits if e.id == i}) == 1}
@@ -135,6 +132,28 @@ class Book:
         key = f"line.{field}" if table == "lines" else field
         found = self.places.get(key)
         return found or Place(loop="", segment="", element=0, words=field.replace("_", " "))
+
+
+def read(path: Path) -> tuple[Edit, ...]:
+    """The `[[edit]]` of one file: of a file of rules, or of a payer's profile, where they are that payer's. Terminal where
+    it has none, or one that cannot be used."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "payer_id" in content and content.get("edit"):
+            return tuple(_of_payer(path.stem, edit) for edit in content["edit"])
+        return tuple(Edit(**edit) for edit in content["edit"])
+    except (*_UNREADABLE, TypeError) as error:
+        raise _refused(path, error) from None
+
+
+_UNREADABLE = (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, ValidationError)
+
+
+def _refused(path: Path, error: Exception) -> Terminal:
+    if isinstance(error, ValidationError):
+        places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return Terminal(f"The edits in {path} cannot be used: {places}.", fix="See docs/edits.md.")
+    return Terminal(f"The edits in {path} cannot be read: {error}.", fix="See docs/edits.md.")
 
 
 def _of_payer(key: str, content: Mapping[str, Any]) -> Edit:

@@ -1,4 +1,4 @@
-"""One good claim, and changes to it: how an edit's examples become a batch. Used by the tests and by `claimpipe edits try`."""
+"""One good claim, and changes to it: how an edit's examples become a batch. Used by the tests and by `claimpipe edits check`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import shapes
-from pipeline.codes import open_icd10cm
-from pipeline.payers import load_profiles
+from pipeline.codes import loading, open_icd10cm
+from pipeline.errors import Terminal
+from pipeline.payers import PayerProfile, load_profiles
 from pipeline.scrubbing.batch import Batch
 from pipeline.scrubbing.checks import duplicate_keys
 
 ON = date(2026, 5, 10)
-_DAY = date(2026, 5, 4)
+DAY = date(2026, 5, 4)
 CLAIM: dict[str, Any] = {
     "claim_id": "C1", "encounter_key": "P1:E1", "guide": "005010X222A1", "frequency": "1", "synthetic": True,
-    "practice_id": "P1", "source_file": "encounters.csv", "source_row": 7, "service_from": _DAY, "service_to": _DAY,
+    "practice_id": "P1", "source_file": "encounters.csv", "source_row": 7, "service_from": DAY, "service_to": DAY,
     "place_of_service": "11", "charge": Decimal("100.00"), "billing_name": "RIVER STREET PRACTICE",
     "billing_npi": "1993999998", "billing_tin": "042103580", "billing_tin_kind": "EI", "billing_taxonomy": "207Q00000X",
     "billing_address1": "1 RIVER ST", "billing_city": "CAMBRIDGE", "billing_state": "MA", "billing_zip": "021391234",
@@ -30,13 +31,51 @@ CLAIM: dict[str, Any] = {
 }  # fmt: skip
 LINE: dict[str, Any] = {
     "qualifier": "HC", "procedure": "99213", "charge": Decimal("100.00"), "unit_basis": "UN", "units": Decimal(1),
-    "pointer1": 1, "service_date": _DAY, "rule_id": "source-coded", "rule_version": "1", "price_origin": "source",
+    "pointer1": 1, "service_date": DAY, "rule_id": "source-coded", "rule_version": "1", "price_origin": "source",
     "source": "services.csv row 9",
 }  # fmt: skip
 
 
-def batch(*examples: Mapping[str, Any], home: Path | None = None) -> Batch:
-    """A batch with one claim an example.
+#: sets of the small tables in schemas/codes/examples → the ending of their file
+_TABLES = {
+    "ncci_ptp_practitioner": "csv", "mue_practitioner": "csv", "ncci_addon": "csv", "mce_age": "txt", "mce_sex": "txt",
+    "revenue": "csv", "condition": "csv", "occurrence": "csv", "value": "csv", "icd10pcs": "csv", "hcpcs": "csv",
+}  # fmt: skip
+
+
+def load_tables(place: Path) -> None:
+    """Load into a home the small official tables that the examples of our edits speak of."""
+    folder = shapes.schemas_dir() / "codes" / "examples"
+    necessity = [folder / "necessity_procedures.csv", folder / "necessity_diagnoses.csv"]
+    loaded = [
+        *(
+            loading.load([folder / f"{name}.{ending}"], place, set_name=name, effective_from=date(2026, 4, 1))
+            for name, ending in _TABLES.items()
+        ),
+        loading.load(necessity, place, effective_from=date(2024, 1, 1)),
+    ]
+    if wrong := [f for done in loaded for f in done.findings if f.severity == "error"]:
+        raise Terminal(f"The example tables cannot be used: {wrong[0].message}", fix="Install claimpipe anew.")
+
+
+#: what an example may say beside columns of the claim
+_WORLD = frozenset({"on", "usage", "known", "hold", "twice", "diagnoses", "lines"})
+
+
+def unknown(example: Mapping[str, Any]) -> list[str]:
+    """Names in an example that are no column."""
+    claims, lines = set(shapes.schema("coded_claims").names), set(shapes.schema("coded_lines").names)
+    found = {name for name in example if name not in claims | _WORLD}
+    given = example.get("lines", [])
+    return sorted(found | {f"lines.{n}" for line in given if isinstance(line, Mapping) for n in line if n not in lines})
+
+
+def batch(
+    *examples: Mapping[str, Any], home: Path | None = None, profiles: Mapping[str, PayerProfile] | None = None,
+    day: date = DAY, changed: Mapping[str, Any] | None = None,
+) -> Batch:  # fmt: skip
+    """A batch with one claim an example. `day`: the day of service where an example names none; `changed`: changes to the
+    good claim that all examples share.
 
     An example names columns of the claim; `diagnoses` (codes) and `lines` (changes to a good line); and of the world: `on`,
     `usage`, `twice` (the claim stands in the batch again, for another encounter), `known` (the register has its like),
@@ -45,9 +84,9 @@ def batch(*examples: Mapping[str, Any], home: Path | None = None) -> Batch:
     claims: list[dict[str, Any]] = []
     diagnoses: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
-    on, usage, known, holds = ON, "T", False, {}
+    on, usage, known, holds = day + (ON - DAY), "T", False, {}
     for number, example in enumerate(examples, 1):
-        changes = dict(example)
+        changes = {"service_from": day, "service_to": day, **(changed or {}), **example}
         on = _value("on", changes.pop("on", on))
         usage = changes.pop("usage", usage)
         known = changes.pop("known", known)
@@ -66,13 +105,13 @@ def batch(*examples: Mapping[str, Any], home: Path | None = None) -> Batch:
                 for rank, code in enumerate(codes, 1)
             ]  # fmt: skip
             lines += [
-                LINE | {"claim_id": claim, "line": n, "line_control_number": f"{claim}-{n}"}
+                LINE | {"claim_id": claim, "line": n, "line_control_number": f"{claim}-{n}", "service_date": day}
                 | {k: _value(k, v) for k, v in line.items()}
                 for n, line in enumerate(changed_lines, 1)
             ]  # fmt: skip
     made = Batch(
         shapes.from_rows("coded_claims", claims), shapes.from_rows("coded_diagnoses", diagnoses),
-        shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=load_profiles(), usage=usage,
+        shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=load_profiles() if profiles is None else profiles, usage=usage,
         holds=holds, home=home,
     )  # fmt: skip
     if known:

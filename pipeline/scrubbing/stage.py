@@ -31,7 +31,7 @@ from pipeline.payers import PayerProfile, load_profiles
 from pipeline.scrubbing import edits as books
 from pipeline.scrubbing import repairs, versions
 from pipeline.scrubbing.batch import Batch, Hits
-from pipeline.scrubbing.checks import CHECKS, duplicate_keys
+from pipeline.scrubbing.checks import CHECKS, duplicate_keys, faults
 from pipeline.scrubbing.checks_tables import added_up
 from pipeline.scrubbing.edits import Book, Edit
 from pipeline.scrubbing.versions import Plan, Version
@@ -94,9 +94,9 @@ def judge(batch: Batch, book: Book) -> Judgement:
     counts: Counter[str] = Counter()
     passed: set[int] = set()
     for edit in book.edits:
-        if edit.check not in CHECKS:
+        if wrong := faults(edit):
             raise Terminal(
-                f"The edit {edit.id} names a check that does not exist: {edit.check}.", fix="See docs/edits.md."
+                f"The edit {edit.id} cannot be used: {'; '.join(wrong)}.", fix="Mend it; see `claimpipe edits check`."
             )
         reported: set[tuple[str, str, str]] = set()
         for hits in CHECKS[edit.check](batch, edit):

@@ -317,7 +317,7 @@ def test_edits_list_and_show(tmp_path):
         (["export", "x", "--to", "y", "--format", "xls"], "'xls' is not one of 'parquet', 'csv', 'json'."),
         (["validate", "--limit", "0", "x"], "--limit"),
         (["acknowledge", "x", "--out", "y", "--date", "tomorrow"], "a date is written YYYY-MM-DD"),
-        (["edits", "try"], "No such command 'try'"),
+        (["edits", "try"], "Missing argument 'rule'. See `claimpipe edits try --help`."),
     ],
 )
 def test_bad_arguments_end_in_one_sentence(arguments, words):
