@@ -43,7 +43,7 @@ MUCH = 1 << 25
 #: threads that encode: while the last groups are written, there is nothing else to do
 WRITERS = 2
 #: bytes that become tables at once: a larger piece costs memory, a smaller one more steps
-WINDOW = 1 << 21
+WINDOW = 3 << 19
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {

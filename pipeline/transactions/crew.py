@@ -133,6 +133,8 @@ class Crew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             parents.close()
             gc.freeze()
+            # the system's allocator keeps what is freed (see below); Arrow's own soon gives it back
+            pa.set_memory_pool(pa.system_memory_pool())
             while True:
                 slot, size, end, places = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
                 self._answer(pipe, slot, size, end, places, task)
