@@ -42,6 +42,7 @@ _GONE = frozenset({"cancelled", "entered-in-error"})
 _DONE = frozenset({"finished", ""})
 _NPI = ("hl7.org/fhir/sid/us-npi", "NPI", "npi")
 _TIN = ("urn:oid:2.16.840.1.113883.4.4", "TAX")
+_SSN = ("hl7.org/fhir/sid/us-ssn", "SS")
 _TAXONOMY = "nucc.org/provider-taxonomy"
 
 
@@ -459,15 +460,14 @@ class _Visit:
             provider, person = self.organization, False
         name = _name(provider) if person else {"last": str(provider.get("name") or ""), "first": ""}
         identity = str(provider.get("id") or "")
-        ssn = _identifier(provider, ("hl7.org/fhir/sid/us-ssn", "SS"))
+        tin = synthetic_ein(identity) if self.synthea else _identifier(provider, _TIN)
+        ssn = "" if tin else _identifier(provider, _SSN)
         return {
             "billing_name": name["last"],
             "billing_first": name["first"],
             "billing_npi": synthetic_npi(identity) if self.synthea else _identifier(provider, _NPI),
-            "billing_tin": synthetic_ein(identity)
-            if self.synthea
-            else (_identifier(provider, _TIN) or ssn).replace("-", ""),
-            "billing_tin_kind": "SY" if ssn and not _identifier(provider, _TIN) else "",
+            "billing_tin": (tin or ssn).replace("-", ""),
+            "billing_tin_kind": "EI" if tin else "SY" if ssn else "",
             "billing_taxonomy": _taxonomy(provider),
             "billing_phone": _phone(provider),
             **_prefixed("billing", _address(provider)),

@@ -25,7 +25,7 @@ CONTEXT = Context(on=date(2026, 11, 20), payers={"acme health": "acme"}, timezon
 FREE = frozenset({"synthetic", "source_format", "source_file", "source_row", "source_column", "content_hash", "text"})
 
 PRACTICE = {
-    "billing_name": "Northgate Family Medicine", "billing_npi": "2875355242", "billing_tin": "006056727",
+    "billing_name": "Northgate Family Medicine", "billing_npi": "2875355242", "billing_tin": "006056727", "billing_tin_kind": "EI",
     "billing_taxonomy": "207Q00000X", "billing_address1": "12 Elm Street", "billing_city": "Albany", "billing_state": "NY",
     "billing_zip": "122071234", "billing_phone": "5185550100",
 }  # fmt: skip
