@@ -34,8 +34,7 @@ def deposit_reconciliation():
         return dagkit.run(get_current_context(), night.prove_or_fail)
 
     reconciled = reconcile()
-    reconciled >> prove()
-    dagkit.nothing_set_aside([reconciled])
+    reconciled >> [prove(), dagkit.nothing_set_aside()]
 
 
 deposit_reconciliation()

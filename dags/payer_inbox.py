@@ -65,7 +65,8 @@ def payer_inbox():
     after = [acknowledged, announce_remittances(), announce_bank_files()]
     for one in after:
         swept >> one
-    clean = dagkit.nothing_set_aside([*swept, acknowledged])
+    clean = dagkit.nothing_set_aside()
+    [*swept, acknowledged] >> clean
     [*swept, *after, clean] >> dagkit.watch()
 
 

@@ -32,8 +32,7 @@ def remittance_posting():
         yield Metadata(POSTINGS, {"date": dagkit.night_of(get_current_context()).isoformat()})
 
     posted = post()
-    posted >> announce()
-    dagkit.nothing_set_aside([posted])
+    posted >> [announce(), dagkit.nothing_set_aside()]
 
 
 remittance_posting()
