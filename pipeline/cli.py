@@ -553,6 +553,26 @@ def work_unbilled(
         unbilled.show(console_for_people(), rows)
 
 
+@work_app.command("at-risk")
+def work_at_risk(
+    days: Annotated[int, typer.Option("--days", min=0, help="Filing days that end within so many days.")] = 14,
+    day: Day = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Visits without an accepted claim whose payer's filing days end soon, wherever they wait."""
+    from pipeline.reports import deadlines
+    from pipeline.reports.terminal import console_for_people, show_at_risk
+
+    with _existing_store(home, reading=True) as store:
+        found = deadlines.at_risk(store, _day(day, store.settings), days)
+    if as_json:
+        for one in found:
+            emit(deadlines.as_dict(one))
+    else:
+        show_at_risk(console_for_people(), found, days)
+
+
 @work_app.command("show")
 def work_show(
     item: Annotated[str, typer.Argument(help="Item id, or its beginning.")], home: Home = None, as_json: Json = False

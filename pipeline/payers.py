@@ -35,6 +35,14 @@ def _regular(text: str) -> str:
     return text
 
 
+def _procedures(given: tuple[str, ...]) -> tuple[str, ...]:
+    for word in given:
+        first, _, last = word.partition("-")
+        if any(len(code) != 5 or not code.isalnum() for code in (first, last or first)) or (last or first) < first:
+            raise ValueError(f"{word!r} is no procedure code and no range of codes like 70551-70553")
+    return given
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +72,8 @@ class Claims(_Section):
     member_id_pattern: Annotated[str, AfterValidator(_regular)] = ".{2,80}"
     accepts_dependents: bool = True  # false: the patient is always the subscriber (Medicare)
     filing_days: int = Field(365, gt=0)
+    # the day of service that they count from; auto: the last one on institutional claims, else the first
+    filing_from: Literal["auto", "first", "last"] = "auto"
     appeal_days: int = Field(120, gt=0)  # after the payment date; add the days that a payer presumes for the post
     underpayment_tolerance_cents: int = Field(0, ge=0)  # a line allowed less than expected by no more is left alone
     charset: Literal["basic", "extended"] = "basic"
@@ -73,6 +83,9 @@ class Claims(_Section):
     ncci: Literal["medicare", "medicaid", "none"] = "medicare"
     unit_limits: Literal["auto", "dme", "none"] = "auto"
     coverage_policies: bool | None = None  # null: Medicare's claims are held against them
+    authorize: Annotated[
+        tuple[str, ...], AfterValidator(_procedures)
+    ] = ()  # procedures that it wants an authorization for
     # what the practice agreed with this payer, where the encounter does not say otherwise
     assignment: Literal["A", "B", "C"] = "A"  # CLM07
     benefits_assignment: Literal["Y", "N", "W"] = "Y"  # CLM08
@@ -131,6 +144,10 @@ class PayerProfile(_Section):
     claims: Claims = Claims()
     transport: Transport = Transport()
     acknowledgment: Acknowledgment = Acknowledgment()
+
+    def counts_from_last_day(self, institutional: bool) -> bool:
+        """Whether the filing days of a claim count from its last day of service."""
+        return self.claims.filing_from == "last" or (self.claims.filing_from == "auto" and institutional)
 
     @property
     def uses_coverage_policies(self) -> bool:

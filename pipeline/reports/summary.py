@@ -6,7 +6,7 @@ stands after the night (what there is to do, the books, the payers, the deposits
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -19,7 +19,7 @@ from pipeline.errors import Terminal
 from pipeline.ledger.proof import Proof
 from pipeline.money import shown
 from pipeline.quality import engine
-from pipeline.reports import words
+from pipeline.reports import deadlines, words
 from pipeline.reports.rejects import rejects
 from pipeline.reports.visits import visits
 from pipeline.store import Store
@@ -225,6 +225,18 @@ class TieDay:
     residue: int
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Visits of one payer that wait in one place, and the first of the last days of filing."""
+
+    payer: str
+    where: str
+    past: bool
+    soonest: date
+    count: int
+    cents: int
+
+
 @dataclass(frozen=True)
 class Summary:
     on: date
@@ -247,6 +259,20 @@ class Summary:
     troubles: list[str]
     rejects: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    at_risk: list[deadlines.Waiting] = field(default_factory=list)
+
+    @property
+    def deadlines(self) -> list[Deadline]:
+        """What is at risk of filing too late, by payer and where it waits: the soonest first, what is past last."""
+        groups: dict[tuple[bool, str, str], list[deadlines.Waiting]] = {}
+        for x in self.at_risk:
+            groups.setdefault((x.days_left < 0, x.payer, x.state), []).append(x)
+        found = [
+            Deadline(payer, words.STATES[state][0], past, min(x.last_day for x in same), len(same),
+                     sum(x.cents for x in same))
+            for (past, payer, state), same in groups.items()
+        ]  # fmt: skip
+        return sorted(found, key=lambda d: (d.past, d.soonest, -d.cents))
 
     @property
     def residue(self) -> int:
@@ -298,6 +324,7 @@ _FUNNEL: tuple[tuple[str, frozenset[str], str], ...] = (
 def gather(store: Store, on: date, proof: Proof, troubles: list[str] | None = None) -> Summary:
     """Read the report of one night: visits whose current version came with that night, and what became of them."""
     names = {key: p.name for key, p in payers.load_profiles(store.settings.payers_dir).items()}
+    risks = deadlines.at_risk(store, on)
     with store.read() as connection:
         rows = _states(connection, on)
         states = [(row.state, row.count, row.charge) for row in rows]
@@ -323,6 +350,7 @@ def gather(store: Store, on: date, proof: Proof, troubles: list[str] | None = No
             troubles=troubles or [],
             rejects=rejects(connection, on),
             notices=_notices(connection, on),
+            at_risk=[replace(x, payer=names.get(x.payer, x.payer)) for x in risks],
         )
 
 

@@ -5,7 +5,7 @@ Laid out for 80 columns and more: numbers, ids and dates are never folded, sente
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -15,6 +15,8 @@ from rich.text import Text
 
 from pipeline.money import shown
 from pipeline.reports import words
+from pipeline.reports.deadlines import Waiting
+from pipeline.reports.deadlines import sums as waiting_sums
 from pipeline.reports.summary import Summary
 from pipeline.reports.words import counted
 
@@ -33,6 +35,7 @@ def show(console: Console, summary: Summary, *, causes: int = 12) -> None:
         _funnel(summary, console.width),
         _files(summary),
         _todo(summary, causes),
+        _deadlines(summary),
         _money(summary),
         _notices(summary),
     ):
@@ -127,6 +130,22 @@ def _todo(summary: Summary, most: int) -> RenderableType | None:
     return made
 
 
+def _deadlines(summary: Summary, most: int = 6) -> RenderableType | None:
+    """Filing days that end soon, one line a payer and place."""
+    if not summary.deadlines:
+        return None
+    made = table("Filing days that end within two weeks, or have ended", "last day", "visits", "dollars", "payer",
+                 "where they wait", right=(1, 2), fold=(3, 4))  # fmt: skip
+    for d in summary.deadlines[:most]:
+        day = Text("past", "red") if d.past else Text(d.soonest.isoformat())
+        made.add_row(day, f"{d.count:,}", shown(d.cents), Text(d.payer), Text(d.where))
+    more = summary.deadlines[most:]
+    number = f"{sum(d.count for d in more):,}" if more else ""
+    made.add_row("…" if more else "", number, shown(sum(d.cents for d in more)) if more else "", "",
+                 Text("visit by visit: claimpipe work at-risk", "dim"))  # fmt: skip
+    return made
+
+
 def _money(summary: Summary) -> RenderableType | None:
     families = summary.families()
     if not families:
@@ -179,3 +198,37 @@ def _verdict(summary: Summary) -> Panel:
     lines += [Text(f"! {said}", style="red") for said in [*summary.rejects, *summary.troubles]]
     clean = closed and not summary.troubles and not summary.rejects
     return Panel(Group(*lines), title="Proof", border_style="green" if clean else "red")
+
+
+#: visits at risk that a terminal shows one by one
+_WAITING_SHOWN = 40
+
+
+def show_at_risk(console: Console, found: Sequence[Waiting], days: int) -> None:
+    """Visits whose filing days end soon, then those past their limit; `deadlines.at_risk` gives them."""
+    if not found:
+        console.print(Text(f"No visit's filing days end within {days} days."))
+        return
+    past = [x for x in found if x.days_left < 0]
+    soon = [x for x in found if x.days_left >= 0]
+    made = table(
+        "", "left", "last day", "dollars", "payer", "visit", "where it waits, what to do", right=(0, 2), fold=(4, 5)
+    )
+    for x in [*soon, *past][:_WAITING_SHOWN]:
+        where = f"{words.STATES[x.state][0]}{f': {x.why}' if x.why else ''}"
+        left = f"{x.days_left}" if x.days_left >= 0 else "past"
+        made.add_row(
+            left, str(x.last_day), shown(x.cents), Text(x.payer), Text(x.encounter_key), named(where, x.action)
+        )
+    console.print(made)
+    _rest(console, found)
+    number, cents = waiting_sums(soon)
+    console.print(Text(f"Within {days} days: {counted(number, 'visit')} over {shown(cents)}.", "bold"))
+    if past:
+        number, cents = waiting_sums(past)
+        console.print(Text(f"Past their payer's limit: {counted(number, 'visit')} over {shown(cents)}.", "bold"))
+
+
+def _rest(console: Console, found: Sequence[Waiting]) -> None:
+    if len(found) > _WAITING_SHOWN:
+        console.print(Text(f"… and {len(found) - _WAITING_SHOWN:,} more: claimpipe work at-risk --json", "dim"))

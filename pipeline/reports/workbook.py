@@ -14,7 +14,7 @@ from typing import Any
 import xlsxwriter
 
 from pipeline.money import dollars
-from pipeline.reports.summary import Summary
+from pipeline.reports.summary import ITEMS, Summary
 from pipeline.reports.words import ACCOUNTS, QUEUES, SENDINGS, STATES, SUITES, family
 
 
@@ -37,6 +37,10 @@ def render(summary: Summary) -> bytes:
                          "Due", "Owner", "Cause", "Visit", "Source"),
                ((x.item_id, _queue(x.queue), x.title, x.reason, x.action, x.payer, x.claim_id, x.subject, x.cents,
                  x.opened_on, x.due_on, x.owner, x.cause, x.visit, x.source) for x in summary.items))  # fmt: skip
+    sheets.add("Filing days", ("Last day", "Days left", "Payer", "Visit", "Claim", "$Dollars", "Where it waits", "Why",
+                               "What to do"),
+               ((x.last_day, x.days_left, x.payer, x.encounter_key, x.claim_id, x.cents, STATES[x.state][0], x.why, x.action)
+                for x in summary.at_risk[:ITEMS]))  # fmt: skip
     sheets.add("Funnel", ("Stage", "Visits", "$Dollars", "Set aside", "$Set aside dollars", "$Of it not billed",
                           "$Priced here", "Why"),
                ((x.name, x.count, x.cents, x.aside_count, x.aside_cents, x.unbilled_cents, x.priced_cents, x.aside)

@@ -7,12 +7,12 @@ its cost hardly grows with the number of claims.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,9 @@ import pyarrow as pa
 from pipeline.codes import Icd10cm
 from pipeline.codes.judging import Judgement
 from pipeline.payers import PayerProfile
+
+if TYPE_CHECKING:
+    from pipeline.scrubbing.authorizations import Authorization, Service
 
 Mask = np.ndarray  # of booleans, one a row
 EPOCH = date(1970, 1, 1).toordinal()
@@ -54,7 +57,8 @@ class Batch:
         self, claims: pa.Table, diagnoses: pa.Table, lines: pa.Table, *, on: date, icd10cm: Icd10cm,
         profiles: Mapping[str, PayerProfile], usage: str = "T", known: Collection[tuple[str, str]] = (),
         holds: Mapping[str, str] | None = None, home: Path | None = None,
-        overrides: Mapping[tuple[str, str], str] | None = None,
+        overrides: Mapping[tuple[str, str], str] | None = None, authorizations: Sequence[Authorization] = (),
+        authorized: Sequence[Service] = (),
     ) -> None:  # fmt: skip
         self.tables: dict[str, pa.Table] = {"claims": claims, "diagnoses": diagnoses, "lines": lines}
         self.on = on
@@ -67,6 +71,9 @@ class Batch:
         self.holds = holds or {}
         #: (encounter key, edit) → who let its claim pass the edit, and when
         self.overrides = overrides or {}
+        #: what payers have authorized, and the services before these that may have taken from it, in their order
+        self.authorizations = authorizations
+        self.authorized = authorized
         #: where loaded code sets are, and what was judged by them
         self.home = home
         self.judgements: list[Judgement] = []

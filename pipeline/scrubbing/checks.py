@@ -20,6 +20,7 @@ from pipeline import codes, shapes
 from pipeline.scrubbing.batch import Batch, Hits, Mask
 from pipeline.scrubbing.edits import Edit
 
+PROFESSIONAL, INSTITUTIONAL = "005010X222A1", "005010X223A2"
 Check = Callable[[Batch, Edit], Iterator[Hits]]
 CHECKS: dict[str, Check] = {}
 
@@ -225,10 +226,17 @@ def not_after(batch: Batch, edit: Edit) -> Iterator[Hits]:
 
 @check
 def filing(batch: Batch, edit: Edit) -> Iterator[Hits]:
-    """The claim is sent within the payer's filing days."""
-    days = np.array([p.claims.filing_days if p is not None else 10**6 for p in batch.profile_of])
-    age = batch.on.toordinal() - batch.day("claims", "service_from")
-    yield from _hit("service_from", applies(batch, edit) & (age > days))
+    """The claim is sent within the payer's filing days, from the day of service that the payer counts from."""
+    days = np.array([p.claims.filing_days if p is not None else 10**6 for p in batch.profile_of], dtype=np.int64)
+    stays = batch.column("claims", "guide").where(lambda v: v == INSTITUTIONAL).tolist()
+    last = np.array(
+        [p is not None and p.counts_from_last_day(stay) for p, stay in zip(batch.profile_of, stays, strict=True)],
+        dtype=bool,
+    )
+    where = applies(batch, edit)
+    for field, mine in (("service_from", ~last), ("service_to", last)):
+        age = batch.on.toordinal() - batch.day("claims", field)
+        yield from _hit(field, where & mine & (age > days))
 
 
 @check

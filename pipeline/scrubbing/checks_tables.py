@@ -19,12 +19,11 @@ from pipeline.codes import judging, necessity, pairs, patients, units
 from pipeline.codes.editions import open_set
 from pipeline.payers import PayerProfile
 from pipeline.scrubbing.batch import EPOCH, Batch, Hits, Mask
-from pipeline.scrubbing.checks import WORDS, applies, check
+from pipeline.scrubbing.checks import INSTITUTIONAL, PROFESSIONAL, WORDS, applies, check
 from pipeline.scrubbing.edits import Edit
 
 Ints = np.ndarray
 MODIFIERS = ("modifier1", "modifier2", "modifier3", "modifier4")
-PROFESSIONAL, INSTITUTIONAL = "005010X222A1", "005010X223A2"
 #: who publishes the pairs → guide → table
 PAIRS = {
     "medicare": {PROFESSIONAL: "ncci_ptp_practitioner", INSTITUTIONAL: "ncci_ptp_outpatient"},

@@ -12,6 +12,7 @@ from pipeline import shapes
 from pipeline.codes import loading, open_icd10cm
 from pipeline.errors import Terminal
 from pipeline.payers import PayerProfile, load_profiles
+from pipeline.scrubbing import authorizations
 from pipeline.scrubbing.batch import Batch
 from pipeline.scrubbing.checks import duplicate_keys
 
@@ -43,6 +44,13 @@ _TABLES = {
 }  # fmt: skip
 
 
+#: an authorization of the good claim's patient, without a limit; examples name changes to it
+_AUTHORIZATION = {
+    "payer": CLAIM["payer_key"], "member_id": CLAIM["member_id"], "number": "A1", "procedures": "*", "from": "2026-05-01",
+    "to": "2026-05-31",
+}  # fmt: skip
+
+
 def load_tables(place: Path) -> None:
     """Load into a home the small official tables that the examples of our edits speak of."""
     folder = shapes.schemas_dir() / "codes" / "examples"
@@ -59,7 +67,9 @@ def load_tables(place: Path) -> None:
 
 
 #: what an example may say beside columns of the claim
-_WORLD = frozenset({"on", "usage", "known", "hold", "twice", "diagnoses", "lines"})
+_WORLD = frozenset({
+    "on", "usage", "known", "hold", "twice", "diagnoses", "lines", "authorizations", "used", "authorize",
+})  # fmt: skip
 
 
 def unknown(example: Mapping[str, Any]) -> list[str]:
@@ -79,12 +89,16 @@ def batch(
 
     An example names columns of the claim; `diagnoses` (codes) and `lines` (changes to a good line); and of the world: `on`,
     `usage`, `twice` (the claim stands in the batch again, for another encounter), `known` (the register has its like),
-    `hold` (why the correction of its claim does not go yet).
+    `hold` (why the correction of its claim does not go yet), `authorizations` (changes to an authorization of the patient),
+    `used` (visits of one unit before), `authorize` (procedures that the payer wants one for).
     """
     claims: list[dict[str, Any]] = []
     diagnoses: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     on, usage, known, holds = day + (ON - DAY), "T", False, {}
+    known_profiles = dict(load_profiles() if profiles is None else profiles)
+    authorized: list[authorizations.Authorization] = []
+    used: list[authorizations.Service] = []
     for number, example in enumerate(examples, 1):
         changes = {"service_from": day, "service_to": day, **(changed or {}), **example}
         on = _value("on", changes.pop("on", on))
@@ -92,6 +106,16 @@ def batch(
         known = changes.pop("known", known)
         codes = changes.pop("diagnoses", ["J209"])
         changed_lines = changes.pop("lines", [{}])
+        given = changes.pop("authorizations", [])
+        used += _used(changes.pop("used", 0))
+        authorized += [
+            one for one in (authorizations.read_row(_AUTHORIZATION | row) for row in given) if not isinstance(one, str)
+        ]
+        if wanted := changes.pop("authorize", ()):
+            known_profiles = {
+                key: p.model_copy(update={"claims": p.claims.model_copy(update={"authorize": tuple(wanted)})})
+                for key, p in known_profiles.items()
+            }
         copies = 2 if changes.pop("twice", False) else 1
         if hold := changes.pop("hold", ""):
             holds[f"P1:E{number}"] = hold
@@ -111,12 +135,22 @@ def batch(
             ]  # fmt: skip
     made = Batch(
         shapes.from_rows("coded_claims", claims), shapes.from_rows("coded_diagnoses", diagnoses),
-        shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=load_profiles() if profiles is None else profiles, usage=usage,
-        holds=holds, home=home,
+        shapes.from_rows("coded_lines", lines), on=on, icd10cm=open_icd10cm(), profiles=known_profiles, usage=usage,
+        holds=holds, home=home, authorizations=authorized, authorized=used,
     )  # fmt: skip
     if known:
         made.known = {(key, "P1:earlier") for key in duplicate_keys(made) if key}
     return made
+
+
+def _used(number: int) -> list[authorizations.Service]:
+    """As many visits of one unit before, of the good claim's patient and procedure."""
+    return [
+        authorizations.Service(
+            CLAIM["payer_key"], CLAIM["member_id"], "", f"P1:before{n}", DAY, LINE["procedure"], Decimal(1)
+        )
+        for n in range(number)
+    ]  # fmt: skip
 
 
 def _value(name: str, value: Any) -> Any:

@@ -28,8 +28,8 @@ from pipeline.findings import Finding
 from pipeline.ledger.versions import close_versions
 from pipeline.money import cents
 from pipeline.payers import PayerProfile, load_profiles
+from pipeline.scrubbing import authorizations, repairs, versions
 from pipeline.scrubbing import edits as books
-from pipeline.scrubbing import repairs, versions
 from pipeline.scrubbing.batch import Batch, Hits
 from pipeline.scrubbing.checks import CHECKS, duplicate_keys, faults
 from pipeline.scrubbing.checks_tables import added_up
@@ -70,17 +70,19 @@ def run(store: Store, on: date) -> dict[str, int]:
         tables = versions.applied(tables, plans, versions.as_sent(store, bases))
     claims, made = repairs.make(tables["claims"], book.repairs, profiles)
     tables["claims"] = claims
+    authorized, unread = authorizations.load(store.settings.home)
     batch = Batch(
         tables["claims"], tables["diagnoses"], tables["lines"], on=on, icd10cm=open_icd10cm(store.settings.home),
         profiles=profiles, usage=store.settings.submitter.usage,
         holds={key: p.hold for key, p in plans.items() if p.hold}, home=store.settings.home,
-        overrides=_overrides(store, due),
+        overrides=_overrides(store, due), authorizations=authorized,
+        authorized=authorizations.history(store, authorized, claims.column("encounter_key").to_pylist()),
     )  # fmt: skip
     keys = duplicate_keys(batch)
     batch.known = _known(store, {k for k in keys if k})
     fresh = np.array([due[key].state == "coded" for key in claims.column("encounter_key").to_pylist()], dtype=bool)
     judged = judge(batch, book)
-    judged.findings += _repaired(batch, made, judged.counts, fresh) + _editions(batch, fresh)
+    judged.findings += _repaired(batch, made, judged.counts, fresh) + _editions(batch, fresh) + unread
     if fresh.any():
         judged.findings += judging.missing(added_up(batch.judgements))
     titles = {edit.id: edit.title for edit in book.edits}

@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from pipeline.codes import open_icd10cm
 from pipeline.errors import Terminal
 from pipeline.payers import PayerProfile, load_profiles
-from pipeline.scrubbing import examples
+from pipeline.scrubbing import authorizations, examples
 from pipeline.scrubbing.batch import Batch
 from pipeline.scrubbing.checks import CHECKS, faults
 from pipeline.scrubbing.edits import Edit
@@ -207,13 +207,14 @@ def _add(
 ) -> None:  # fmt: skip
     """One part of the lake: its claims are held against the rules, then let go."""
     ids = pa.array([row.claim_id for row in rows], pa.string())
+    authorized, _ = authorizations.load(store.settings.home)
     tables = {
         name: store.lake.read(f"scrubbed_{name}", day, part, ("claim_id", ids.to_pylist()), required=True)
         for name in ("claims", "diagnoses", "lines")
     }
     batch = Batch(
         tables["claims"], tables["diagnoses"], tables["lines"], on=day, icd10cm=open_icd10cm(store.settings.home),
-        profiles=profiles, usage=store.settings.submitter.usage, home=store.settings.home,
+        profiles=profiles, usage=store.settings.submitter.usage, home=store.settings.home, authorizations=authorized,
     )  # fmt: skip
     order = pc.index_in(tables["claims"].column("claim_id"), value_set=ids).to_numpy()  # claim of the batch → row
     masks = {rule: np.zeros(len(rows), dtype=bool) for rule in trial.rules}

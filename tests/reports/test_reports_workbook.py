@@ -135,7 +135,7 @@ def test_days_are_days(book):
 
 
 def test_every_sheet_has_a_heading_that_stays_and_a_filter(book):
-    assert book.sheetnames == ["To do", "Items", "Funnel", "States", "Files", "Payers", "Ledger", "Deposits", "Daily tie",
+    assert book.sheetnames == ["To do", "Items", "Filing days", "Funnel", "States", "Files", "Payers", "Ledger", "Deposits", "Daily tie",
                                "Proof", "Quality", "Good to know"]  # fmt: skip
     for sheet in book:
         assert sheet.freeze_panes == "A2"
@@ -166,4 +166,4 @@ def test_a_night_with_nothing_is_a_workbook_too(bad_night):
         suites=[], notices=[],
     )  # fmt: skip
     book = read(workbook.render(nothing))
-    assert [sheet.max_row for sheet in book if sheet.title != "Proof"] == [1] * 11
+    assert [sheet.max_row for sheet in book if sheet.title != "Proof"] == [1] * 12

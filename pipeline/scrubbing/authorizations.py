@@ -1,0 +1,315 @@
+"""Authorizations: how much of a service a payer has agreed to pay, for whom and when, and whether a claim stays within it.
+
+They are the practice's data: `HOME/authorizations.csv` (docs/edits.md). What of one is used is never stored. It is counted anew
+each night, from the claims of the register in the order of their services, each visit by its newest version, and then over
+the claims that are being scrubbed: the same night again counts the same, and a list that comes late counts what went before.
+
+A line takes from the authorization whose number its claim states; without a number, from those of its member that cover the
+procedure, the one that ends first. What a payer rejected or denied took nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from pipeline.findings import Finding
+from pipeline.scrubbing.batch import Batch, Hits
+from pipeline.scrubbing.checks import applies, check
+from pipeline.scrubbing.edits import Edit
+from pipeline.store import register as r
+from pipeline.store.store import Store
+
+FILE = "authorizations.csv"
+_COLUMNS = ("payer", "member_id", "number", "procedures", "from", "to", "units", "visits")
+Verdict = Literal["", "dates", "used"]
+#: a stay may have begun long before the day of one of its services
+_LONGEST_STAY = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """`procedures`: ranges, first and last code; empty: any. `limit` is None where it has none; `counts` says of what it is."""
+
+    payer: str
+    member: str
+    number: str
+    procedures: tuple[tuple[str, str], ...]
+    start: date
+    end: date
+    limit: Decimal | None
+    counts: Literal["units", "visits"]
+
+    def covers(self, procedure: str) -> bool:
+        return not self.procedures or in_ranges(procedure, self.procedures)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A line that may take from an authorization."""
+
+    payer: str
+    member: str
+    number: str
+    visit: str
+    day: date
+    procedure: str
+    units: Decimal
+
+
+def ranges(text: str) -> tuple[tuple[str, str], ...]:
+    """`97110 70551-70553` → first and last codes. ValueError where a word is neither."""
+    found = []
+    for word in text.replace(",", " ").replace(";", " ").upper().split():
+        if word == "*":
+            return ()
+        match = re.fullmatch(r"([A-Z0-9]{5})(?:-([A-Z0-9]{5}))?", word, re.ASCII)
+        if not match or (match[2] or match[1]) < match[1]:
+            raise ValueError(word)
+        found.append((match[1], match[2] or match[1]))
+    return tuple(found)
+
+
+def in_ranges(procedure: str, wanted: Iterable[tuple[str, str]]) -> bool:
+    return any(first <= procedure <= last for first, last in wanted)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def load(home: Path) -> tuple[list[Authorization], list[Finding]]:
+    """What the home's file says; a row that cannot be used is left out and told. No file: nothing."""
+    try:
+        text = (home / FILE).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return [], []
+    except (OSError, UnicodeDecodeError):
+        return [], [_told("", "The file cannot be read as UTF-8 text.", "Save it as CSV in UTF-8.")]
+    reader = csv.DictReader(io.StringIO(text))
+    if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
+        return [], [
+            _told(
+                "",
+                f"The file has no column {', '.join(missing)}; none of it is used.",
+                "Add it; docs/edits.md has them all.",
+            )
+        ]
+    found, told = [], []
+    try:
+        for row in reader:
+            one = read_row(row)
+            if isinstance(one, str):
+                told.append(
+                    _told(
+                        f" row {reader.line_num}", f"The row cannot be used: {one}.", "Correct it; the others are used."
+                    )
+                )
+            else:
+                found.append(one)
+    except csv.Error:
+        told.append(
+            _told(f" row {reader.line_num}", "The file cannot be read from here on.", "Save it as CSV in UTF-8.")
+        )
+    return found, told
+
+
+def _told(where: str, message: str, fix: str) -> Finding:
+    return Finding(
+        rule="authorization-list", severity="warning", message=message, fix=fix, source=f"{FILE}{where}", subject=FILE
+    )
+
+
+def read_row(row: Mapping[str, str | None]) -> Authorization | str:
+    """The row, or what is wrong with it. Its values are not told: they may be a patient's."""
+    value = {name: (row.get(name) or "").strip() for name in _COLUMNS}
+    for name in ("payer", "member_id", "number"):
+        if not value[name]:
+            return f"{name} is empty"
+    try:
+        procedures = ranges(value["procedures"])
+    except ValueError:
+        return "procedures is no list of codes and ranges like 97110 70551-70553"
+    days = []
+    for name in ("from", "to"):
+        try:
+            days.append(date.fromisoformat(value[name]))
+        except ValueError:
+            return f"{name} is no date written YYYY-MM-DD"
+    if days[1] < days[0]:
+        return "to is before from"
+    if value["units"] and value["visits"]:
+        return "it has units and visits; it can have one of them"
+    limit = None
+    if amount := value["units"] or value["visits"]:
+        try:
+            limit = Decimal(amount)
+        except InvalidOperation:
+            limit = Decimal(0)
+        if not limit.is_finite() or limit <= 0:
+            return "units or visits is no number above 0"
+    return Authorization(
+        value["payer"], value["member_id"].upper(), value["number"], procedures, days[0], days[1], limit,
+        "visits" if value["visits"] else "units",
+    )  # fmt: skip
+
+
+# --- what is used -----------------------------------------------------------------------------------------------------
+
+
+class Account:
+    """What is left of each authorization while services are taken from them, in their order."""
+
+    def __init__(self, authorizations: Sequence[Authorization]) -> None:
+        self.of: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self.all = sorted(authorizations, key=lambda a: (a.end, a.start, a.number))
+        for index, one in enumerate(self.all):
+            self.of[(one.payer, one.member)].append(index)
+        self.taken = [Decimal(0)] * len(self.all)
+        self.visits: list[set[str]] = [set() for _ in self.all]
+
+    def take(self, service: Service) -> Verdict:
+        mine = self.of.get((service.payer, service.member), [])
+        covering = [
+            i for i in mine
+            if self.all[i].covers(service.procedure) and (not service.number or self.all[i].number == service.number)
+        ]  # fmt: skip
+        if not covering:
+            return ""
+        in_force = [i for i in covering if self.all[i].start <= service.day <= self.all[i].end]
+        if not in_force:
+            return "dates"
+        return "" if any(self._take(i, service) for i in in_force) else "used"
+
+    def _take(self, index: int, service: Service) -> bool:
+        one = self.all[index]
+        again = one.counts == "visits" and service.visit in self.visits[index]
+        wanted = Decimal(0) if again else Decimal(1) if one.counts == "visits" else service.units
+        if one.limit is not None and self.taken[index] + wanted > one.limit:
+            return False
+        self.taken[index] += wanted
+        self.visits[index].add(service.visit)
+        return True
+
+
+def history(store: Store, authorizations: Sequence[Authorization], scrubbed: Iterable[str]) -> list[Service]:
+    """Services of the register's claims that may have taken from these, in their order. `scrubbed`: visits whose claims are
+    being scrubbed now, and are not counted from before."""
+    if not authorizations:
+        return []
+    c, now = r.claims.c, set(scrubbed)
+    first, last = min(a.start for a in authorizations), max(a.end for a in authorizations)
+    query = (
+        sa.select(c.claim_id, c.encounter_key, c.version, c.frequency, c.state, c.scrubbed_date, c.scrubbed_part)
+        .where(
+            c.payer_key.in_(sorted({a.payer for a in authorizations})), c.service_from.between(first - _LONGEST_STAY, last),
+            c.closed_on.is_(None),
+        )
+        .order_by(c.encounter_key, c.version)
+    )  # fmt: skip
+    with store.read() as connection:
+        newest = {row.encounter_key: row for row in connection.execute(query) if row.encounter_key not in now}
+    parts: dict[tuple[date, str], list[str]] = defaultdict(list)
+    for row in newest.values():
+        if row.frequency != "8" and row.state not in ("rejected", "denied"):
+            parts[(row.scrubbed_date, row.scrubbed_part)].append(row.claim_id)
+    members = {a.member for a in authorizations}
+    found: list[tuple[Any, ...]] = []
+    for (day, part), ids in sorted(parts.items()):
+        claims = store.lake.read("scrubbed_claims", day, part, ("claim_id", ids), _OF_CLAIM, required=True)
+        mine = pc.is_in(pc.utf8_upper(claims.column("member_id")), pa.array(sorted(members), pa.string()))
+        claims = claims.filter(pc.fill_null(mine, False))
+        if claims.num_rows:
+            wanted = claims.column("claim_id").to_pylist()
+            lines = store.lake.read("scrubbed_lines", day, part, ("claim_id", wanted), _OF_LINE, required=True)
+            found += _services(claims, lines)
+    return [service for *_, service in sorted(found, key=lambda x: x[:3])]
+
+
+_OF_CLAIM = ("claim_id", "encounter_key", "payer_key", "member_id", "authorization_number", "service_from")
+_OF_LINE = ("claim_id", "line", "procedure", "units", "service_date")
+
+
+def _services(claims: pa.Table, lines: pa.Table) -> Iterator[tuple[date, str, int, int, Service]]:
+    """Day, visit, line, row of `lines`, and the service."""
+    known = {row["claim_id"]: row for row in claims.select(_OF_CLAIM).to_pylist()}
+    for number, line in enumerate(lines.select(_OF_LINE).to_pylist()):
+        claim = known.get(line["claim_id"])
+        if claim is None or not line["procedure"]:
+            continue
+        day = line["service_date"] or claim["service_from"]
+        service = Service(
+            claim["payer_key"] or "", (claim["member_id"] or "").upper(), claim["authorization_number"] or "",
+            claim["encounter_key"], day, line["procedure"], line["units"] or Decimal(1),
+        )  # fmt: skip
+        yield day, claim["encounter_key"], line["line"], number, service
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def _verdicts(batch: Batch) -> list[Verdict]:
+    """For each line of the batch."""
+
+    def make() -> list[Verdict]:
+        found: list[Verdict] = [""] * batch.tables["lines"].num_rows
+        account = Account(batch.authorizations)
+        for service in batch.authorized:
+            account.take(service)
+        claims = batch.tables["claims"]
+        mine = pc.is_in(
+            pc.utf8_upper(claims.column("member_id")),
+            pa.array(sorted({a.member for a in batch.authorizations}), pa.string()),
+        )
+        mine = pc.and_(pc.fill_null(mine, False), pc.not_equal(claims.column("frequency"), "8"))
+        for *_, row, service in sorted(_services(claims.filter(mine), batch.tables["lines"]), key=lambda x: x[:4]):
+            found[row] = account.take(service)
+        return found
+
+    made: list[Verdict] = batch.once("authorizations", make)
+    return made
+
+
+@check
+def authorization(batch: Batch, edit: Edit) -> Iterator[Hits]:
+    """The service is outside of the days of its authorization, or nothing is left of it: parameter `verdict`, dates or used."""
+    if not batch.authorizations:
+        return
+    bad = np.array([v == edit.parameters["verdict"] for v in _verdicts(batch)], dtype=bool)
+    rows = np.flatnonzero(applies(batch, edit) & bad)
+    if rows.size:
+        yield Hits("procedure", rows)
+
+
+@check
+def authorization_missing(batch: Batch, edit: Edit) -> Iterator[Hits]:
+    """The payer wants an authorization for the procedure and the claim states none."""
+    wanted = {key: ranges(" ".join(p.claims.authorize)) for key, p in batch.profiles.items() if p.claims.authorize}
+    if not wanted:
+        return
+    owners = batch.owners["lines"]
+    procedures, payers = batch.column("lines", "procedure"), batch.column("claims", "payer_key")
+    bad = np.zeros(owners.size, dtype=bool)
+    for key, some in wanted.items():
+        mine = np.append(payers.where(lambda v, k=key: v == k), False)[owners]  # type: ignore[misc]
+        bad |= mine & procedures.where(lambda v, s=some: in_ranges(v, s))  # type: ignore[misc]
+    bad &= np.append(batch.column("claims", "authorization_number").where(lambda v: v == "", null=True), False)[owners]
+    rows = np.flatnonzero(applies(batch, edit) & bad)
+    if rows.size:
+        own = batch.tables["lines"].column("references").take(pa.array(rows)).to_pylist()
+        stated = [any(x["qualifier"] == "G1" and x["value"] for x in given or ()) for given in own]
+        rows = rows[~np.array(stated, dtype=bool)]
+    if rows.size:
+        yield Hits("procedure", rows)
