@@ -142,8 +142,8 @@ def _require_overridable(store: Store, item: Mapping[str, Any]) -> None:
     book = books.load().with_profiles(load_profiles(store.settings.payers_dir))
     versions = [edit for edit in book.edits if edit.id == item["cause"]]
     if item["queue"] == "held" and not any(edit.overridable for edit in versions):
-        what = f"The edit {item['cause']} cannot be overridden" if versions else "What holds this claim is no edit"
-        raise Terminal(f"{what}: a claim that breaks it is of no use to the payer.", fix=str(item["action"]))
+        what = f"The edit {item['cause']} cannot be overridden." if versions else "What holds this claim is no edit."
+        raise Terminal(what, fix=str(item["action"]))
 
 
 def _change(store: Store, item: str, **values: str) -> str:

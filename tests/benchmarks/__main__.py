@@ -29,6 +29,7 @@ from benchmarks.large_835 import Remittance  # noqa: E402 - tests/ is no package
 
 POLARS = "polars==1.44.2"
 _CORES = 2
+PARTS = ("reading", "files", "validating", "building", "codes", "scrubbing")
 
 
 @dataclass
@@ -203,6 +204,15 @@ class Bench:
         self.say("loading 2.5 million pairs", found["loading, s"], "s")
         self.say("memory, loading included", found["memory, MiB"], "MiB", at_most=1500)
 
+    def scrubbing(self, claims: int) -> None:
+        print("scrubbing", flush=True)
+        from benchmarks import bench_scrubbing
+
+        found = bench_scrubbing.measure(claims)
+        self.say(f"scrubbing {claims:,} claims, one core", found["seconds"], "s", at_most=30)
+        self.say("the cost a claim, to that of a tenth", found["cost a claim × that of a tenth"], "×", at_most=1.3)
+        self.say("memory", found["memory, MiB"], "MiB", at_most=1500)
+
 
 def _busy() -> float:
     """Processor seconds that the machine has worked, or was kept from working by its host."""
@@ -258,7 +268,7 @@ def main() -> int:
     arguments.add_argument("--quick", action="store_true", help="20 MB, one round: does it run, and roughly how fast")
     arguments.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000], help="sizes of the 835, rising")
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--only", choices=["reading", "files", "validating", "building", "codes"], nargs="+")
+    arguments.add_argument("--only", choices=PARTS, nargs="+")
     arguments.add_argument("--room", type=Path, help="folder for the files (it must exist); else a temporary one")
     arguments.add_argument("--strict", action="store_true", help="exit code 1 where a target is missed")
     asked = arguments.parse_args()
@@ -266,7 +276,7 @@ def main() -> int:
         asked.megabytes, asked.rounds = [20], 1
     room = Path(tempfile.mkdtemp(prefix="bench-", dir=asked.room))
     bench = Bench(room, asked.rounds)
-    wanted = asked.only or ["reading", "files", "validating", "building", "codes"]
+    wanted = asked.only or PARTS
     try:
         if "reading" in wanted:
             bench.reading(asked.megabytes)
@@ -278,6 +288,8 @@ def main() -> int:
             bench.building(20_000 if asked.quick else 100_000)
         if "codes" in wanted:
             bench.codes(20_000 if asked.quick else 100_000)
+        if "scrubbing" in wanted:
+            bench.scrubbing(20_000 if asked.quick else 100_000)
     finally:
         shutil.rmtree(room)
     load = os.getloadavg()[0]
