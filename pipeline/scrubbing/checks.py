@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import codes, shapes
+from pipeline import codes
 from pipeline.scrubbing.batch import Batch, Hits, Mask
 from pipeline.scrubbing.edits import Edit
 
@@ -52,34 +52,6 @@ TESTS: dict[str, Callable[[Any], bool]] = {
 
 #: further words that a check puts into its edit's message, beside {field}
 WORDS: dict[str, frozenset[str]] = {"icd10cm": frozenset({"edition", "covers"})}
-
-
-def faults(edit: Edit) -> list[str]:
-    """What makes an edit unusable, in plain words: names that do not exist."""
-    if edit.check not in CHECKS:
-        return [f"it names a check that does not exist: {edit.check}"]
-    found = []
-    claims, own = set(shapes.schema("coded_claims").names), set(shapes.schema(f"coded_{edit.table}").names)
-    if unknown := sorted({f for f in edit.fields if f not in own}):
-        found.append(f"{edit.table} have no column {', '.join(unknown)}")
-    if unknown := sorted({f for f in edit.when if f not in claims}):
-        found.append(f"`when`: claims have no column {', '.join(unknown)}")
-    try:
-        places = {
-            name for text in (edit.message,) for _, name, _, _ in string.Formatter().parse(text) if name is not None
-        }
-    except ValueError:
-        return [*found, "the message has a brace that stands alone"]
-    if unknown := sorted(places - {"field"} - WORDS.get(edit.check, frozenset())):
-        found.append(f"the message has places that the check {edit.check} does not fill: {', '.join(unknown)}")
-    if edit.check == "test" and edit.parameters.get("test") not in TESTS:
-        found.append(f"its parameter test is none of {', '.join(sorted(TESTS))}")
-    if edit.check == "pattern":
-        try:
-            re.compile(str(edit.parameters["pattern"]), re.ASCII)
-        except (re.error, KeyError):
-            found.append("its parameter pattern is missing or is no regular expression")
-    return found
 
 
 def check(function: Check) -> Check:

@@ -31,9 +31,10 @@ from pipeline.payers import PayerProfile, load_profiles
 from pipeline.scrubbing import authorizations, repairs, versions
 from pipeline.scrubbing import edits as books
 from pipeline.scrubbing.batch import Batch, Hits
-from pipeline.scrubbing.checks import CHECKS, duplicate_keys, faults
+from pipeline.scrubbing.checks import duplicate_keys
 from pipeline.scrubbing.checks_tables import added_up
 from pipeline.scrubbing.edits import Book, Edit
+from pipeline.scrubbing.registry import CHECKS, faults
 from pipeline.scrubbing.versions import Plan, Version
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims

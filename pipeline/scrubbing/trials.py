@@ -31,8 +31,8 @@ from pipeline.errors import Terminal
 from pipeline.payers import PayerProfile, load_profiles
 from pipeline.scrubbing import authorizations, examples
 from pipeline.scrubbing.batch import Batch
-from pipeline.scrubbing.checks import CHECKS, faults
 from pipeline.scrubbing.edits import Edit
+from pipeline.scrubbing.registry import CHECKS, faults
 from pipeline.store import register as r
 from pipeline.store.store import Store
 

@@ -23,6 +23,7 @@ MAY = "aetna,w123456789,A1,99202-99215,2026-05-01,2026-05-31"
 
 
 def write(store: Store, *rows: str) -> None:
+    store.settings.home.mkdir(exist_ok=True)  # with PostgreSQL the home holds no register
     (store.settings.home / "authorizations.csv").write_text(
         HEAD + "".join(f"{row}\n" for row in rows), encoding="utf-8"
     )

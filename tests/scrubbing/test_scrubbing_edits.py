@@ -13,9 +13,9 @@ import pytest
 from pipeline import shapes
 from pipeline.errors import Terminal
 from pipeline.scrubbing import edits as books
-from pipeline.scrubbing.checks import faults
 from pipeline.scrubbing.edits import Book, Edit
 from pipeline.scrubbing.examples import batch, load_tables
+from pipeline.scrubbing.registry import faults
 from pipeline.scrubbing.stage import judge
 
 BOOK = books.load()
