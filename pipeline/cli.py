@@ -616,8 +616,19 @@ def work_resolve(
     ] = False,
     action: Annotated[
         str,
-        typer.Option("--action", help="About money: release, discard, apply, match, not-claims. See docs/money.md."),
+        typer.Option(
+            "--action",
+            help="About money: release, discard, apply, match, not-claims (docs/money.md). About codes: code.",
+        ),
     ] = "",
+    code: Annotated[
+        list[str] | None,
+        typer.Option("--code", help="code: CODE, or SYSTEM:CODE=CODE,CODE; `none`: on no claim. May be given again."),
+    ] = None,
+    as_rule: Annotated[
+        bool, typer.Option("--as-rule", help="code: it holds for later visits too, as a rule of the practice.")
+    ] = False,
+    when: Annotated[str, typer.Option("--when", help="code: condition of the rule, for example age<18.")] = "",
     claim: Annotated[str, typer.Option("--claim", help="apply: our claim.")] = "",
     deposit: Annotated[str, typer.Option("--deposit", help="match: the deposit, where the item is a remittance.")] = "",
     remittance: Annotated[str, typer.Option("--remittance", help="match: the remittance that the deposit pays.")] = "",
@@ -635,7 +646,9 @@ def work_resolve(
         raise Terminal("Only one of --approve, --keep, --resend, --override and --action can be done.")
     with _existing_store(home) as store:
         on = _day(day, store.settings)
-        wanted = work_actions.Wanted(work_actions.actor(actor), note, on, claim, deposit, remittance)
+        wanted = work_actions.Wanted(
+            work_actions.actor(actor), note, on, claim, deposit, remittance, tuple(code or ()), as_rule, when
+        )
         if chosen:
             done = work.decide(store, item, chosen[0], note, wanted.by, on)
             print(f"Item {done} is done: {chosen[0]}. The next night acts on it.")

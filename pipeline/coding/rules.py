@@ -5,6 +5,8 @@ is. `certain` follows from what the words mean; `policy` follows a stated rule o
 default; both are billed. `suggestion` is only shown to the coder. `omit` (of a diagnosis) and `never` (of a service) say that
 the source's item is never on a claim of its own; `never-warn` leaves a finding beside it. Where no rule matches, nothing is coded: a code is never invented.
 
+The practice's own rules (`HOME/coding/own_rules.csv`) come before them: see `answers`.
+
 Conditions are `key=value|value` or `key<number`, joined by `;`, all of which must hold. The keys are those of `Facts`.
 """
 
@@ -24,6 +26,14 @@ from pipeline.errors import Terminal
 from pipeline.money import parse_cents
 
 CERTAIN = ("certain", "policy")
+#: the practice's own table; `kind` is diagnosis or service, `codes` may be empty: on no claim
+OWN_COLUMNS = (
+    "rule_id", "version", "effective_from", "effective_to", "certainty", "kind", "system", "code", "condition", "codes",
+    "owner", "origin",
+)  # fmt: skip
+_OWN_CERTAINTIES = {
+    "diagnosis": frozenset({*CERTAIN, "suggestion", "omit"}), "service": frozenset({*CERTAIN, "suggestion", "never"}),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -137,10 +147,31 @@ def _span(row: dict[str, str], place: str) -> tuple[date, date]:
         raise Terminal(f"{place}: a date of rule {row.get('rule_id', '')} is not YYYY-MM-DD.") from None
 
 
+def own_file(home: Path) -> Path:
+    return home / "coding" / "own_rules.csv"
+
+
+def own_rule(row: dict[str, str], place: str) -> Rule:
+    """A rule of the practice, or of a coder for one visit. Terminal where the row cannot be used."""
+    codes = tuple(row.get("codes", "").split())
+    certainty = row["certainty"]
+    if certainty not in _OWN_CERTAINTIES.get(row["kind"], ()) or (not codes) != (certainty in ("omit", "never")):
+        raise Terminal(
+            f"{place}: the rule {row['rule_id']} has a kind, certainty and codes that do not go together.",
+            fix="See docs/coding.md, “Own rules”.",
+        )
+    start, end = _span(row, place)
+    nature = "administrative" if codes and codes[0].startswith("Z") else "disorder"
+    return Rule(
+        row["rule_id"], row["version"], start, end, certainty, codes, condition(row.get("condition", "")),
+        row.get("origin", ""), row | {"nature": nature, "separate": "no"},
+    )  # fmt: skip
+
+
 class Rules:
     """All tables, indexed by what they are asked for. `fingerprint` changes with any byte of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: Path | None = None) -> None:
         self.folder = folder
         self._digest = hashlib.sha256()
         self.diagnoses = self._index("diagnoses", "icd10cm", "system", "code")
@@ -165,7 +196,26 @@ class Rules:
             origin = f"charge_master.csv {row['procedure']} from {row['effective_from']} version {row['version']}"
             price = Price(row["procedure"], start, end, parse_cents(row["amount"]), origin)
             self.prices.setdefault(row["procedure"], []).append(price)
+        #: (kind, system, code) → the practice's own rules
+        self.own: dict[tuple[str, str, str], list[Rule]] = {}
+        if own is not None and own.is_file():
+            self._read_own(own)
         self.fingerprint = self._digest.hexdigest()[:16]
+
+    def _read_own(self, path: Path) -> None:
+        try:
+            data = path.read_bytes()
+            rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
+        except (OSError, UnicodeDecodeError):
+            raise Terminal(f"The rule table {path} cannot be read.", fix="Save it as UTF-8 text.") from None
+        if not rows:
+            return
+        if missing := [name for name in OWN_COLUMNS if name not in rows[0]]:
+            raise Terminal(f"{path} has no column {', '.join(missing)}.", fix="See docs/coding.md, “Own rules”.")
+        self._digest.update(b"own\0" + data)
+        for row in rows:
+            rule = own_rule({name: row.get(name) or "" for name in OWN_COLUMNS}, str(path))
+            self.own.setdefault((row["kind"], row["system"], row["code"]), []).append(rule)
 
     def _rows(self, name: str) -> list[dict[str, str]]:
         path = self.folder / f"{name}.csv"
@@ -202,7 +252,7 @@ class Rules:
         return index
 
     def for_diagnosis(self, system: str, code: str) -> list[Rule]:
-        return self.diagnoses.get((system, code), [])
+        return [*self.own.get(("diagnosis", system, code), []), *self.diagnoses.get((system, code), [])]
 
     def for_service(self, system: str, code: str, kind: str) -> list[Rule]:
         """Rules of the code, whatever the kind; else those of the kind."""
@@ -251,9 +301,12 @@ class Rules:
         return next((p for p in self.prices.get(procedure, ()) if p.start <= on <= p.end), None)
 
 
-def load() -> Rules:
-    """The rules that the installed schemas give."""
-    return _load(str(shapes.schemas_dir() / "coding"))
+def load(home: Path | None = None) -> Rules:
+    """The rules that the installed schemas give, and before them the practice's own, which may change at any time."""
+    folder = shapes.schemas_dir() / "coding"
+    if home is not None and own_file(home).is_file():
+        return Rules(folder, own_file(home))
+    return _load(str(folder))
 
 
 @cache

@@ -1,7 +1,7 @@
 """Coding: encounters that intake took in become coded claims, or items of the coder's list, or are not billable.
 
 Encounters in state `extracted` are coded, and those that older rules left on the coder's list or called not billable are
-tried again when the rules have changed. The coded claims, their diagnoses and lines go into the lake, one part for each
+tried again when the rules have changed or a coder has answered. The coded claims, their diagnoses and lines go into the lake, one part for each
 part of intake; the register says where each encounter stands.
 """
 
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pipeline import shapes
+from pipeline.coding import answers
 from pipeline.coding import rules as tables
 from pipeline.coding.history import History
 from pipeline.coding.visit import Coded, Diagnosis, ForCoder, NotBillable, Outcome, Service, Visit, code_visit
@@ -44,13 +45,15 @@ NOT_BILLABLE = {
 
 def run(store: Store, on: date) -> dict[str, int]:
     """Code what is to be coded. Returns counts and cents of what this run decided."""
-    rules = tables.load()
+    rules = tables.load(store.settings.home)
     by_time = store.settings.coding.visit_minutes_are_practitioner_time
     fingerprint = hashlib.sha256(f"{rules.fingerprint}{by_time}".encode()).hexdigest()[:16]
     due = _due(store, fingerprint)
     if not due:
         return {}
-    coder = _Coder(store, rules, by_time)
+    with store.read() as connection:
+        answered = answers.of_visits(connection, {row.encounter_key: row.version for row in due})
+    coder = _Coder(store, rules, by_time, answered)
     counts: Counter[str] = Counter()
     changes: list[dict[str, Any]] = []
     items: list[WorkItem] = []
@@ -60,7 +63,7 @@ def run(store: Store, on: date) -> dict[str, int]:
         groups[(row.logical_date, row.lake_part)].append(row)
     for (day, part), rows in sorted(groups.items()):
         outcomes, claims, lines = coder.code(day, part, [row.encounter_key for row in rows])
-        coded_part = _part_name(part, rows, outcomes, fingerprint)
+        coded_part = _part_name(part, rows, outcomes, fingerprint, answered)
         written = _write(store, day, coded_part, claims, lines, outcomes)
         for row in rows:
             outcome = outcomes[row.encounter_key]
@@ -83,7 +86,9 @@ def _due(store: Store, fingerprint: str) -> Sequence[Any]:
     e = r.encounters.c
     with store.read() as connection:
         return connection.execute(
-            sa.select(e.encounter_key, e.logical_date, e.lake_part, e.content_hash, e.charge_cents, e.payer_key)
+            sa.select(
+                e.encounter_key, e.version, e.logical_date, e.lake_part, e.content_hash, e.charge_cents, e.payer_key
+            )
             .where(
                 (e.state == "extracted")
                 | (
@@ -98,8 +103,14 @@ def _due(store: Store, fingerprint: str) -> Sequence[Any]:
 class _Coder:
     """Reads the parts of intake and codes their visits."""
 
-    def __init__(self, store: Store, rules: tables.Rules, by_time: bool) -> None:
-        self.store, self.rules, self.by_time = store, rules, by_time
+    def __init__(
+        self,
+        store: Store,
+        rules: tables.Rules,
+        by_time: bool,
+        answered: Mapping[str, Mapping[answers.Key, tables.Rule]],
+    ) -> None:
+        self.store, self.rules, self.by_time, self.answered = store, rules, by_time, answered
         profiles = load_profiles(store.settings.payers_dir)
         self.medicare = {key for key, profile in profiles.items() if profile.claims.filing_indicator in MEDICARE}
         self._history: History | None = None
@@ -147,7 +158,7 @@ class _Coder:
                 key, kind, start, end, minutes, class_ or "", system or "", code or "", place or "", cents(charge),
                 payer or "", "medicare" if payer_key in self.medicare else "other", birth, sex or "",
                 stated.get(key, []), services.get(key, []),
-                partial(self._status, practice, patient or "", specialty or "", start),
+                partial(self._status, practice, patient or "", specialty or "", start), self.answered.get(key, {}),
             )  # fmt: skip
             outcomes[key] = code_visit(visit, self.rules, minutes_are_practitioner_time=self.by_time)
         return outcomes, encounters, lines
@@ -216,12 +227,17 @@ def _services(table: pa.Table) -> dict[str, list[Service]]:
     return found
 
 
-def _part_name(part: str, rows: Iterable[Any], outcomes: Mapping[str, Outcome], fingerprint: str) -> str:
-    """A part is named by what it holds: the same encounters under the same rules give the same part."""
+def _part_name(
+    part: str, rows: Iterable[Any], outcomes: Mapping[str, Outcome], fingerprint: str,
+    answered: Mapping[str, Mapping[answers.Key, tables.Rule]],
+) -> str:  # fmt: skip
+    """A part is named by what it holds: the same encounters under the same rules and answers give the same part."""
     digest = hashlib.sha256(fingerprint.encode())
     for row in rows:
         if isinstance(outcomes[row.encounter_key], Coded):
             digest.update(f"\0{row.encounter_key}\0{row.content_hash}".encode())
+            for rule in answered.get(row.encounter_key, {}).values():
+                digest.update(f"\0{rule.rule_id}".encode())
     return f"{part[:16]}-{digest.hexdigest()[:16]}"
 
 
@@ -345,6 +361,7 @@ def _item(row: Any, outcome: ForCoder, on: date) -> WorkItem:
     return WorkItem(
         queue="coding", subject=row.encounter_key, cause=cause.code, payer_key=row.payer_key, title=cause.title,
         reason=" ".join(c.words for c in outcome.causes), action=cause.action, opened_on=on, cents=row.charge_cents,
+        reference=f"visit version {row.version}" if row.version > 1 else "",
     )  # fmt: skip
 
 

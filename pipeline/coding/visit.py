@@ -7,7 +7,7 @@ claim; else the whole visit goes to a coder, with the open codes as causes and w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -105,6 +105,8 @@ class Visit:
     services: list[Service]
     #: new, established, or empty where the history cannot tell; asked only where the level needs it
     patient_status: Callable[[], str]
+    #: (kind, system, code) as the source wrote it → what a coder answered for this visit
+    answers: Mapping[tuple[str, str, str], Rule] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -147,7 +149,7 @@ class Cause:
     code: str
     title: str
     words: str
-    action: str = "Choose the code in the record, then add it to the extract or make it a rule."
+    action: str = "Choose the code in the record, then answer the item with it, or add it to the extract."
 
 
 @dataclass(slots=True)
@@ -198,6 +200,7 @@ class _Coding:
         self.unbilled: dict[str, int] = {}
         self.vaccines: list[tuple[CodedLine, Rule]] = []
         self.warned: list[tuple[Rule, Service]] = []
+        self.by_person: set[str] = set()  # diagnoses that a coder chose
         self.from_source = bool(visit.diagnoses) and all(d.system in ICD10CM for d in visit.diagnoses)
         self.facts = Facts(
             visit_class=visit.visit_class,
@@ -224,11 +227,11 @@ class _Coding:
         self._diagnose()
         if visit.claim_type != "professional":
             return self._as_stated()
-        visits = [s for s in visit.services if s.kind == "visit" and s.system not in HCPCS]
+        visits = [s for s in visit.services if s.kind == "visit" and s.system not in HCPCS and not self._answer(s)]
         for service in visit.services:
             if service.system in HCPCS:
                 self._from_source(service)
-            elif service.kind == "visit":
+            elif self._answered(service) or service.kind == "visit":
                 continue
             elif service.system == "CVX":
                 self._vaccine(service)
@@ -266,7 +269,7 @@ class _Coding:
         for service in visit.services:
             if service.system in STATED[visit.claim_type]:
                 self._from_source(service)
-            else:
+            elif not self._answered(service):
                 self._cause(f"{service.system}:{service.code}", f"A service that no {kind} rule codes ({service.system} {service.code})",
                             f"No rule codes {service.system} {service.code} on {kind} claims.")  # fmt: skip
         if not self.diagnoses and not self.causes and visit.claim_type == "institutional":
@@ -289,10 +292,13 @@ class _Coding:
                 nature = "administrative" if code.startswith("Z") else "disorder"
                 self._add(code, *SOURCE_CODED, stated.source, nature, stated.rank, stated)
                 continue
-            rule, suggested = chosen(self.rules.for_diagnosis(stated.system, stated.code), self.on, self.facts)
+            answer = self.visit.answers.get(("diagnosis", stated.system, stated.code))
+            known = [answer] if answer else self.rules.for_diagnosis(stated.system, stated.code)
+            rule, suggested = chosen(known, self.on, self.facts)
             if rule is None:
                 self._open(stated.system, stated.code, "diagnosis", suggested)
             elif rule.certainty in CERTAIN:
+                self.by_person |= set(rule.codes) if answer else set()
                 for code in rule.codes:
                     self._add(code, rule.rule_id, rule.version, stated.source, rule.row["nature"], stated.rank)
         if not self.from_source:  # what the visit was for comes first, then diseases, then facts of life
@@ -329,7 +335,9 @@ class _Coding:
         if self.rules.combination_heads.isdisjoint(codes):
             return
         for rule_id, first, second, words in self.rules.combinations:
-            if first in codes and any(code.startswith(second) for code in codes):
+            if first in self.by_person:
+                continue
+            if first in codes and any(code.startswith(second) and code not in self.by_person for code in codes):
                 self._cause(f"combination:{first}+{second}", f"Two diagnoses that belong in one code ({first}, {second})",
                             f"{rule_id}: {words}.")  # fmt: skip
 
@@ -358,10 +366,44 @@ class _Coding:
             )
         )  # fmt: skip
 
+    def _answer(self, service: Service) -> Rule | None:
+        """What a coder answered for the service in this visit, else the practice's own rule for it."""
+        self.facts.charge = "some" if service.charge else "none"
+        key = ("service", service.system, service.code)
+        answer = self.visit.answers.get(key)
+        return answer or chosen(self.rules.own.get(key, []), service.service_date, self.facts)[0]
+
+    def _answered(self, service: Service) -> bool:
+        """Bill the service as a person said; false where nobody did. The first code has the charge of the source."""
+        rule = self._answer(service)
+        if rule is None:
+            return False
+        if not rule.codes:
+            self._leave(rule.rule_id, service)
+        for number, chosen_code in enumerate(rule.codes):
+            procedure, *modifiers = chosen_code.split("-")
+            given = service if number == 0 else replace(service, charge=None)
+            if self.visit.claim_type == "professional":
+                line = self._bill(given, procedure, rule)
+                line.visit, line.vaccine = service.kind == "visit" and number == 0, service.system == "CVX"
+            else:
+                system = "CDT" if _DENTAL.fullmatch(procedure) else "HCPCS"
+                self._from_source(replace(given, system=system, code=procedure))
+                line = self.lines[-1]
+                line.rule_id, line.version = rule.rule_id, rule.version
+            if modifiers:
+                line.modifiers = list(modifiers)
+        return True
+
     def _service(self, service: Service) -> None:
         self.facts.charge = "some" if service.charge else "none"
         rule, suggested = chosen(
-            self.rules.for_service(service.system, service.code, service.kind), service.service_date, self.facts
+            [
+                *self.rules.own.get(("service", service.system, service.code), []),
+                *self.rules.for_service(service.system, service.code, service.kind),
+            ],
+            service.service_date,
+            self.facts,
         )
         if rule is None:
             self._open(service.system, service.code, service.kind, suggested)

@@ -1,4 +1,4 @@
-"""What a person may do about the money of a work item: post, set aside, apply, match. Who and why is kept for good.
+"""What a person may do about a work item: code its visit; post, set aside, apply or match its money. Who and why is kept for good.
 
 Each action is a row of `ACTIONS`. It is done in one register transaction with its row of `item_decisions` (append-only) and the
 closing of its item, by the stages' own posting. The same decision again changes nothing. An item of which something is left
@@ -16,6 +16,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.coding import answers
+from pipeline.coding import decide as coding
+from pipeline.coding import stage as coding_stage
 from pipeline.deposits import decide as deposits
 from pipeline.deposits import stage as deposits_stage
 from pipeline.errors import Terminal
@@ -40,6 +43,13 @@ class Wanted:
     claim: str = ""
     deposit: str = ""
     remittance: str = ""
+    codes: tuple[str, ...] = ()
+    as_rule: bool = False
+    when: str = ""
+
+    @property
+    def target(self) -> str:
+        return "/".join(part for part in (self.claim, self.deposit, self.remittance) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +71,16 @@ class _Context:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`stage` holds the lock that it needs; `needs` are the ids to give; `do` returns what is left to do."""
+    """`stage` holds the lock that it needs; `needs` are the ids to give; `do` returns what is left to do.
+
+    `target`: under what the decision is kept; without it, the ids that were given."""
 
     queue: str
     about: str
     stage: str
     needs: tuple[str, ...]
     do: Callable[[_Context], str]
+    target: Callable[[Store, sa.Connection, Mapping[str, Any], Wanted], str] | None = None
 
 
 def _release(c: _Context) -> str:
@@ -103,7 +116,21 @@ def _not_claims(c: _Context) -> str:
     return ""
 
 
+def _answer(store: Store, connection: sa.Connection, item: Mapping[str, Any], wanted: Wanted) -> str:
+    said = coding.read(store, connection, dict(item), wanted.codes)
+    return said.target(as_rule=wanted.as_rule, condition=wanted.when)
+
+
+def _code(c: _Context) -> str:
+    w = c.wanted
+    decision = coding.read(c.store, c.connection, dict(c.item), w.codes)
+    coding.keep(c.store, c.connection, decision, decision_id=c.decision_id, owner=w.by, reason=w.reason, on=w.on,
+                as_rule=w.as_rule, condition=w.when)  # fmt: skip
+    return ""
+
+
 ACTIONS: dict[str, Action] = {
+    answers.ACTION: Action("coding", "code the visit", coding_stage.STAGE, (), _code, _answer),
     "release": Action("remittance", "post a remittance that is held", remittances_stage.STAGE, (), _release),
     "discard": Action("remittance", "never post a remittance that is held", remittances_stage.STAGE, (), _discard),
     "apply": Action(
@@ -127,18 +154,18 @@ def decide(store: Store, item: str, action: str, wanted: Wanted) -> Done:
     with store.begin() as connection:
         one_at_a_time(connection, chosen.stage)
         found = work.find(connection, item)
-        target = "/".join(part for part in (wanted.claim, wanted.deposit, wanted.remittance) if part)
+        if found["queue"] != chosen.queue:
+            raise Terminal(
+                f"The action {action} is for items of the queue {chosen.queue}; this one is of {found['queue']}.",
+                fix="See docs/command-line.md, “work”, for what can be done about an item.",
+            )
+        target = chosen.target(store, connection, found, wanted) if chosen.target else wanted.target
         decision_id = _decision_id(found["item_id"], action, target)
         if connection.execute(
             sa.select(r.item_decisions.c.decision_id).where(r.item_decisions.c.decision_id == decision_id)
         ).first():
             return Done(found["item_id"])
         work.require_open(found)
-        if found["queue"] != chosen.queue:
-            raise Terminal(
-                f"The action {action} is for items of the queue {chosen.queue}; this one is of {found['queue']}.",
-                fix="See docs/money.md for what can be done about an item.",
-            )
         left = chosen.do(_Context(store, connection, found, wanted, decision_id))
         record(connection, found, action, target, wanted)
         if not left:

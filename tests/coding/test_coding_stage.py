@@ -129,7 +129,7 @@ def test_a_new_rule_takes_visits_off_the_coders_list(store: Store, tmp_path: Pat
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "diagnoses.csv").open("a") as table:
         table.write("ours-777,2026.2,,,SNOMED,777,K219,policy,disorder,,a coder decided\n")
-    monkeypatch.setattr(tables, "load", lambda: tables.Rules(tmp_path))
+    monkeypatch.setattr(tables, "load", lambda home: tables.Rules(tmp_path))
     counts = stage.run(store, ON.replace(day=11))
     assert states(store)["K"] == ("coded", "")
     assert states(store)["O"] == ("coder_list", "SNOMED:33737001")
