@@ -169,7 +169,7 @@ def test_checks_of_one_night_add_up_or_stand_for_one_another(copied, monkeypatch
     """Fresh rows of two rounds are told together, and the same rows looked at again only once."""
     store = copied()
     point = checkpoints.CHECKPOINTS["deposits"]
-    for frame in (deposits(100, -1), deposits(200, 300, -2), deposits(200, 300, -2)):
+    for frame in (deposits(100, 0), deposits(200, 300, 0), deposits(200, 300, 0)):
         changed = dataclasses.replace(
             point, frame=lambda s, on, f=frame: f, set_aside=lambda c, on, failed: None, of_date=of_date
         )
