@@ -339,7 +339,7 @@ def recover(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """After the register was restored from a backup or lost: what was sent meanwhile, from the archive. Sends nothing."""
+    """After the register was restored from a backup or lost: what was sent and received meanwhile, from the archive. Sends nothing."""
     from pipeline import night
     from pipeline.store import open_store
 
@@ -349,11 +349,16 @@ def recover(
     store = open_store(settings)
     joined = 0
     if adopt:
-        found, counts = night.recover(store, _day(day, settings))
+        found, mail, counts = night.recover(store, _day(day, settings))
         joined = counts["joined"]
     else:
-        found = night.missing_interchanges(store)
+        found, mail = night.missing_interchanges(store), night.missing_mail(store)
     store.close()
+    for file in mail:
+        if as_json:
+            emit(file.as_dict())
+        else:
+            print(f"{file.payer_key} {file.kind} of {file.logical_date}, received: {file.size:,} bytes")
     for one in found:
         if as_json:
             emit(one.as_dict())
@@ -365,14 +370,16 @@ def recover(
                 f"{shown(told['charge_cents'])}, {what}"
             )
     if not as_json:
-        if not found:
-            print("Register and archive agree on what was sent.")
-        elif adopt:
+        if not found and not mail:
+            print("Register and archive agree on what was sent and received.")
+        if adopt and mail:
+            print(f"Taken over: {len(mail):,} received files; the next night works them.")
+        if adopt and found:
             print(
                 f"Taken over: {len(found)} interchanges; {joined:,} claims of the register are joined to them. None is sent "
                 "again; take in the extracts of the lost days anew, and work the queue `sending`."
             )
-    raise typer.Exit(FINDINGS if found and not adopt else OK)
+    raise typer.Exit(FINDINGS if (found or mail) and not adopt else OK)
 
 
 @app.command()

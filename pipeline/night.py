@@ -35,6 +35,7 @@ from pipeline.scrubbing import stage as scrubbing_stage
 from pipeline.settings import Settings
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.store.incoming import Received
 from pipeline.store.store import files_waiting
 from pipeline.transport import extracts, inbox, sending
 
@@ -126,10 +127,16 @@ def missing_interchanges(store: Store) -> list[recovery.Found]:
     return recovery.missing(store)
 
 
-def recover(store: Store, on: date) -> tuple[list[recovery.Found], Counts]:
-    """Let the register take over what the archive knows; nothing of it is sent again."""
-    found = recovery.adopt(store, on)
-    return found, claims_stage.rejoin(store, on)
+def missing_mail(store: Store) -> list[Received]:
+    """What the archive knows as received and the register does not know, as after a restored backup."""
+    return recovery.missing_mail(store)
+
+
+def recover(store: Store, on: date) -> tuple[list[recovery.Found], list[Received], Counts]:
+    """Let the register take over what the archive knows; nothing of it is sent again, and received files wait for the next
+    night."""
+    found, mail = recovery.adopt(store, on), recovery.adopt_mail(store, on)
+    return found, mail, claims_stage.rejoin(store, on)
 
 
 def check_batches(store: Store, on: date) -> Counts:

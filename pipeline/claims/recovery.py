@@ -6,6 +6,9 @@ its payer is a sending of unknown outcome, which its acknowledgment or a person 
 claims in its bytes are remembered. A claim that the register knows, now or when its visit comes in again, is joined to
 the file that carries it instead of going into a new one. One whose charge or payer is no longer what was sent is held for
 a person.
+
+Files that were received since the backup are no more at their senders: the archive's record of them (`store.incoming`) puts them
+before the stages again, which work them as on the night they came.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ from pipeline import transactions
 from pipeline.claims import control_numbers
 from pipeline.errors import Terminal
 from pipeline.money import cents
-from pipeline.store import Store, locks, outgoing
+from pipeline.store import Store, incoming, locks, outgoing
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
+from pipeline.store.incoming import Received
 from pipeline.store.outgoing import Gap, Interchange
 from pipeline.store.store import insert_new, one_at_a_time, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
@@ -71,6 +75,43 @@ def adopt(store: Store, on: date) -> list[Found]:
             if one.gap.placed:
                 _sending(c, on, one)
                 insert_new(c, r.recovered_claims, carried)
+    return found
+
+
+def missing_mail(store: Store) -> list[Received]:
+    """The received files that the register does not know; empty where it agrees with the archive."""
+    return [store.incoming.read(folder, file_id) for folder, file_id in incoming.unknown(store)]
+
+
+def adopt_mail(store: Store, on: date) -> list[Received]:
+    """Let the register know of the received files again; the next run of each stage works them. Run again it does nothing.
+
+    Terminal where the bytes of one are missing from the archive or altered: nothing is taken over then.
+    """
+    found = missing_mail(store)
+    for one in found:
+        store.archive.get(one.file_id)
+    with store.begin() as c:
+        one_at_a_time(c, "recovery")
+        insert_new(c, r.files, [
+            {"file_id": one.file_id, "direction": "in", "kind": one.kind, "payer_key": one.payer_key, "size": one.size,
+             "logical_date": one.on, "state": one.state, "reason": one.reason}
+            for one in found
+        ])  # fmt: skip
+        insert_new(c, r.file_arrivals, [
+            {"file_id": one.file_id, "payer_key": one.payer_key, "remote_name": one.remote_name, "logical_date": one.on}
+            for one in found
+        ])  # fmt: skip
+        open_items(c, [
+            WorkItem(
+                queue="file", subject=one.file_id, cause=one.reason, payer_key=one.payer_key, opened_on=on,
+                title=f"A file from {one.payer_key} was set aside",
+                reason=f"It came on {one.logical_date}, before the register was restored, and was set aside ({one.reason}).",
+                action="It is kept in the archive under its id. Ask the sender what it is; nothing was posted from it.",
+            )
+            for one in found
+            if one.reason
+        ])  # fmt: skip
     return found
 
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from pipeline.errors import ClaimpipeError
 from pipeline.ledger import accounts, posting
 from pipeline.money import received_cents
-from pipeline.store import Store, events, outgoing
+from pipeline.store import Store, events, incoming, outgoing
 from pipeline.store import register as r
 
 #: `remittances.decision_id` of what an older register had posted under one trace twice
@@ -89,7 +89,7 @@ def prove(store: Store, on: date | None = None, *, archive: bool = True) -> Proo
     `on` limits the visits that are shown by state to those whose current version came on that date; the books are proved
     as a whole, since money does not keep to dates. `archive=False` leaves out what reads the archived bytes again.
     """
-    broken = list(_outgoing(store)) if archive else []
+    broken = [*_outgoing(store), *_incoming(store)] if archive else []
     with store.read() as connection:
         states = _states(connection, on, broken)
         lines = [
@@ -492,6 +492,16 @@ def _statements(store: Store, connection: sa.Connection, broken: list[str]) -> I
         if data is not None and details_in(data) < int(cents):
             broken.append(f"Bank file {file_id} holds less than the deposits that were taken from it.")
     return iter(())
+
+
+def _incoming(store: Store) -> Iterator[str]:
+    """The archive's own record of what was received, against the register."""
+    missed = len(incoming.unknown(store))
+    if missed:
+        yield (
+            f"The archive knows {missed} received file{'s' if missed > 1 else ''} that the register does not know, and the "
+            "register is older: see `claimpipe recover`."
+        )
 
 
 def _outgoing(store: Store) -> Iterator[str]:

@@ -27,7 +27,7 @@ from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
 from pipeline.ledger.versions import close_versions
 from pipeline.money import cents
-from pipeline.payers import PayerProfile, load_profiles
+from pipeline.payers import PayerProfile, load_profiles, usage
 from pipeline.scrubbing import authorizations, repairs, versions
 from pipeline.scrubbing import edits as books
 from pipeline.scrubbing.batch import Batch, Hits
@@ -233,7 +233,13 @@ def _plans(
     before = versions.contents(versions.as_sent(store, newest.values()), {v.claim_id for v in newest.values()})
     said = versions.decisions(store, list(family))
     plans = {}
-    for key, found in family.items():
+    earnest = {k for k, p in profiles.items() if usage(p, store.settings.submitter.usage) == "P"}
+    for key, every in family.items():
+        # what went to a payer in test only is not held by the payer in production
+        found = [
+            replace(v, state="rejected") if v.tested and v.payer_key in earnest and v.state != "ready" else v
+            for v in every
+        ]
         held = next((v for v in reversed(found) if v.state not in versions.NOT_HELD), found[-1])
         plans[key] = versions.plan(
             found, same=key in roots and now[roots[key]] == before[newest[key].claim_id], cancelled=due[key].cancelled,

@@ -58,6 +58,7 @@ class Version:
     number: str | None = None
     scrubbed: tuple[date, str] | None = None
     closed: bool = False
+    tested: bool = False  # it went in a test file (ISA15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,11 @@ def families(store: Store, keys: Sequence[str]) -> dict[str, list[Version]]:
         if not connection.execute(sa.select(c.claim_id).where(c.file_id.is_not(None)).limit(1)).first():
             return {}
         for some in _chunks(keys):
-            query = sa.select(r.claims).where(c.encounter_key.in_(some), c.file_id.is_not(None))
+            query = (
+                sa.select(r.claims, r.sendings.c.usage)
+                .select_from(r.claims.outerjoin(r.sendings, r.sendings.c.file_id == c.file_id))
+                .where(c.encounter_key.in_(some), c.file_id.is_not(None))
+            )
             for row in connection.execute(query.order_by(c.encounter_key, c.version)):
                 found[row.encounter_key].append(row)
         numbers = _numbers(connection, [row.claim_id for rows in found.values() for row in rows])
@@ -141,7 +146,7 @@ def families(store: Store, keys: Sequence[str]) -> dict[str, list[Version]]:
             Version(
                 row.claim_id, row.version, row.frequency, row.state, row.payer_key, row.charge_cents,
                 numbers.get(row.claim_id) or row.payer_claim_number, (row.scrubbed_date, row.scrubbed_part),
-                row.closed_on is not None,
+                row.closed_on is not None, row.usage == "T",
             )
             for row in rows
         ]

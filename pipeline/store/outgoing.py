@@ -14,31 +14,24 @@ built or sent until a person has looked. The question needs the names of the ent
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
 
-import fsspec
 import sqlalchemy as sa
 
-from pipeline.errors import Terminal, Transient
-from pipeline.failpoints import failpoint
+from pipeline.errors import Terminal
 from pipeline.store import register as r
-from pipeline.store.archive import Archive, sha256, sync_folder
+from pipeline.store.archive import sha256
+from pipeline.store.entries import Entries
 from pipeline.store.store import Store
 from pipeline.x12.segments import iter_segments
 
 #: states of a sending at which, by our own record, the payer may have the file
 MAY_HAVE = ("renaming", "renamed", "verified", "unknown", "acknowledged")
 _PLACED = ".placed-"
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 #: the entry of an interchange is less than a kilobyte, so of a file only its beginning is looked at
 _HEAD = 4096
 
@@ -103,12 +96,10 @@ class Gap:
     known: bool
 
 
-class Outgoing:
+class Outgoing(Entries):
     """The entries beside an archive, in a local folder or any fsspec store."""
 
-    def __init__(self, archive: Archive) -> None:
-        self.place = f"{archive.place.removeprefix('file://').rstrip('/')}/outgoing"
-        self._local = Path(self.place) if "://" not in self.place else None
+    name = "outgoing"
 
     def bind(self, entry: Interchange) -> None:
         """Tie the number to the bytes, for good. Terminal where the archive knows it of other bytes."""
@@ -142,108 +133,11 @@ class Outgoing:
 
     def read(self, folder: str, number: int) -> Interchange:
         """An entry. Terminal where it is missing or damaged."""
-        name = f"{number:09d}.json"
+        found = self._read(folder, f"{number:09d}.json", f"interchange {number:09d}")
         try:
-            if self._local is not None:
-                data = (self._local / folder / name).read_bytes()
-            else:
-                with fsspec.open(f"{self.place}/{folder}/{name}", "rb") as file:
-                    data = file.read()
-            return Interchange(**json.loads(data))
-        except FileNotFoundError:
-            raise Terminal(
-                f"The archive's record of interchange {number:09d} is missing ({self.place}/{folder}/{name}).",
-                fix="Restore the archive from its backup.",
-            ) from None
-        except (ValueError, TypeError):
-            raise Terminal(
-                f"The archive's record of an interchange is damaged ({self.place}/{folder}/{name}).",
-                fix="Restore the archive from its backup.",
-            ) from None
-        except OSError as error:
-            raise self._refused(error) from error
-
-    def _names(self, folder: str) -> list[str]:
-        try:
-            if self._local is not None:
-                with os.scandir(self._local / folder) as entries:
-                    return sorted(entry.name for entry in entries)
-            fs, path = fsspec.core.url_to_fs(f"{self.place}/{folder}".rstrip("/"))
-            return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(path, detail=False))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise self._refused(error) from error
-
-    def _make(self, folder: str, name: str, data: bytes) -> bool:
-        """Create an entry whole and synced; False where there is one."""
-        failpoint("outgoing.before_write")
-        try:
-            made = (
-                self._make_local(folder, name, data)
-                if self._local is not None
-                else self._make_remote(folder, name, data)
-            )
-        except OSError as error:
-            raise self._refused(error) from error
-        failpoint("outgoing.after_write")
-        return made
-
-    def _make_local(self, folder: str, name: str, data: bytes) -> bool:
-        assert self._local is not None
-        path = self._local / folder / name
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sync_folder(self._local)
-            sync_folder(self._local.parent)
-        if path.exists():
-            sync_folder(path.parent)  # a run that died here may have linked without syncing the folder
-            return False
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            made = _linked(temporary, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-        sync_folder(path.parent)
-        return made
-
-    def _make_remote(self, folder: str, name: str, data: bytes) -> bool:
-        url = f"{self.place}/{folder}/{name}"
-        fs, path = fsspec.core.url_to_fs(url)
-        if fs.exists(path):
-            return False
-        with fsspec.open(url, "wb") as file:
-            file.write(data)
-        return True
-
-    def _refused(self, error: OSError) -> Terminal | Transient:
-        what = error.strerror or type(error).__name__
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return Terminal(f"The archive's record at {self.place} may not be used ({what}).", fix="Check its rights.")
-        return Transient(
-            f"The archive's record at {self.place} cannot be used ({what}).",
-            fix="Free some space or mend the disk, then run again: nothing was lost.",
-        )
-
-
-def _linked(temporary: str, path: Path) -> bool:
-    """Give a written file its name unless the name is taken."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError as error:  # a file system without links: the payer's lock keeps others out
-        if error.errno not in _NO_LINKS:
-            raise
-        if path.exists():
-            return False
-        os.replace(temporary, path)
-    return True
+            return Interchange(**found)
+        except TypeError:
+            raise self._damaged(folder, f"{number:09d}.json", f"interchange {number:09d}") from None
 
 
 def folder_of(scope: str) -> str:

@@ -26,6 +26,7 @@ from pipeline.store.archive import Archive
 from pipeline.store.lake import Lake
 
 if TYPE_CHECKING:
+    from pipeline.store.incoming import Incoming
     from pipeline.store.outgoing import Outgoing
 
 
@@ -66,6 +67,13 @@ class Store:
         from pipeline.store.outgoing import Outgoing
 
         return Outgoing(self.archive)
+
+    @property
+    def incoming(self) -> Incoming:
+        """What the archive itself knows of the files that we received."""
+        from pipeline.store.incoming import Incoming
+
+        return Incoming(self.archive)
 
     def close(self) -> None:
         """Let go of the database. SQLite's side files (-wal, -shm) go with the last connection."""

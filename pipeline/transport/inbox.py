@@ -22,6 +22,7 @@ from pipeline.findings import Finding
 from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.archive import Arriving, sha256
+from pipeline.store.incoming import Received
 from pipeline.store.store import insert_new, record_findings, record_stage
 from pipeline.store.work import WorkItem, close_items, open_items
 from pipeline.transport import packages, routing
@@ -105,6 +106,7 @@ class _Sweep:
                     taken.append(found)
             if taken:
                 self._record(taken)
+                self.store.incoming.keep(self._received(item) for outer in taken for item in outer.all)
                 failpoint("inbox.before_remove")
                 for item in taken:
                     self._remove(session, item)
@@ -216,6 +218,13 @@ class _Sweep:
             self._settle_left(c, (t.entry.name for t in taken))
             self._count(c)
         self.new += new
+
+    def _received(self, taken: _Taken) -> Received:
+        return Received(
+            file_id=taken.file_id, payer_key=self.key, kind=taken.kind, size=taken.size,
+            remote_name=recorded_name(taken.entry.name), logical_date=self.on.isoformat(), state=_state(taken),
+            reason=taken.reason,
+        )  # fmt: skip
 
     def _item(self, taken: _Taken) -> WorkItem:
         finding = _finding(taken)

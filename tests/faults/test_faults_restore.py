@@ -301,7 +301,8 @@ def test_fault_18_a_night_with_a_lost_register_sends_nothing_until_a_person_look
         assert record(home) == received
 
         store = open_store(loaded)
-        found, counts = night.recover(store, NIGHT)
+        found, mail, counts = night.recover(store, NIGHT)
+        assert {"835", "277CA"} <= {file.kind for file in mail}
         assert len(found) == len(received)
         assert counts["joined"] == sum(len(line["claims"]) for line in received)
         store.close()

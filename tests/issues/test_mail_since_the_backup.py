@@ -1,0 +1,110 @@
+"""'After we restored the register of the night before, the remittances that had come meanwhile were never posted.'
+
+They were gone from the payer's server, and the books closed without them. The archive keeps a record of what was received, so
+the register can be told of it again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from faults.test_faults_restore import backup, restored
+from night.nights import assert_nothing_twice, payer_in_a_box, run_night
+from night.test_night_corrections import extract, visits_with
+from transport.batches import ON
+from transport.server import SftpPayer
+from typer.testing import CliRunner
+
+from pipeline import night
+from pipeline.claims import recovery
+from pipeline.cli import app
+from pipeline.errors import Terminal
+from pipeline.ledger import posting
+from pipeline.ledger.proof import prove
+from pipeline.settings import Settings
+from pipeline.store import Store, incoming, open_store
+from pipeline.store import register as r
+from pipeline.transport import inbox
+
+ISA = (
+    "ISA*00*          *00*          *ZZ*ACMERECEIVER   *ZZ*CLAIMPIPE      *261120*0000*^*00501*000000009*0*T*:~"
+    "TA1*000000001*261120*0000*A*000~IEA*0*000000009~"
+)
+
+
+def files(store: Store) -> list[tuple[str, str, str, str]]:
+    f = r.files.c
+    with store.read() as c:
+        query = sa.select(f.kind, f.state, f.reason, f.payer_key).where(f.direction == "in").order_by(f.kind)
+        return [tuple(row) for row in c.execute(query)]
+
+
+def test_received_files_are_taken_over_from_the_archive(
+    store: Store, settings: Settings, payer: SftpPayer, tmp_path: Path
+) -> None:
+    backup(store, tmp_path / "then.db")
+    payer.put("ack", ISA.encode())
+    payer.put("note.pdf", b"%PDF-1.7 no claim")
+    assert len(inbox.sweep(store, ON, "acme")) == 2
+    before = files(store)
+    assert incoming.unknown(store) == []
+    again = restored(store, settings, tmp_path / "then.db")
+    assert files(again) == []
+    assert [line for line in prove(again).broken if "2 received files" in line]
+    assert sorted(one.kind for one in recovery.missing_mail(again)) == ["TA1", "unknown"]
+
+    assert len(recovery.adopt_mail(again, ON)) == 2
+    assert files(again) == before
+    with again.read() as c:
+        w = r.work_items.c
+        assert c.execute(sa.select(w.queue, w.cause)).fetchall() == [("file", "inbox.unknown")]
+    assert recovery.adopt_mail(again, ON) == []
+    assert not [line for line in prove(again).broken if "received file" in line]
+    again.close()
+
+
+def test_nothing_is_taken_over_where_bytes_are_missing(
+    store: Store, settings: Settings, payer: SftpPayer, tmp_path: Path
+) -> None:
+    payer.put("ack", ISA.encode())
+    (file_id,) = inbox.sweep(store, ON, "acme")
+    again = restored(store, settings, None)
+    (Path(again.archive.place) / file_id[:2] / file_id).unlink()
+    with pytest.raises(Terminal, match="no file"):
+        recovery.adopt_mail(again, ON)
+    assert files(again) == []
+    again.close()
+
+
+@pytest.mark.slow
+def test_a_register_that_was_lost_comes_to_the_same_books(tmp_path: Path) -> None:
+    with payer_in_a_box(tmp_path / "home", payer_box={"seed": 27}) as loaded:
+        visits = extract(tmp_path / "x", {name: {} for name in visits_with(3, "contract")})
+        assert run_night(loaded, visits).troubles == []
+
+        def books() -> tuple[dict[str, int], list[tuple[str, int]]]:
+            store = open_store(loaded)
+            with store.read() as c:
+                states = c.execute(sa.select(r.claims.c.state, sa.func.count()).group_by(r.claims.c.state)).fetchall()
+                found = posting.balances(c), [tuple(row) for row in states]
+            store.close()
+            return found
+
+        before = books()
+        assert before[0]["bank:operating"] > 0
+        for path in loaded.home.glob("claimpipe.db*"):
+            path.unlink()
+        shutil.rmtree(loaded.home / "lake")
+        asked = CliRunner().invoke(app, ["recover", "--home", str(loaded.home)])
+        assert (asked.exit_code, "835 of 2026-11-20, received" in asked.output) == (1, True)
+        taken = CliRunner().invoke(app, ["recover", "--adopt", "--home", str(loaded.home), "--date", "2026-11-21"])
+        assert (taken.exit_code, "received files; the next night works them" in taken.output) == (0, True)
+        report = run_night(loaded, visits, on=night.date(2026, 11, 21))
+        assert report.troubles == []
+        assert report.proof is not None
+        assert report.proof.closes
+        assert books() == before
+    assert_nothing_twice(tmp_path / "home")
