@@ -230,15 +230,17 @@ class Posting:
         missing = [
             name
             for name, value in (
-                ("TRN02", remittance.trace), ("TRN03", remittance.origin), ("BPR16", remittance.payment_date),
+                ("TRN02", _legible(remittance.trace)), ("TRN03", _legible(remittance.origin)), ("BPR16", remittance.payment_date),
                 ("BPR02", remittance.amount is not None),
             )
             if not value
         ]  # fmt: skip
         if missing:
-            findings.append(self._finding(remittance, NO_KEY, f"{', '.join(missing)} missing: nothing can be matched."))
+            findings.append(
+                self._finding(remittance, NO_KEY, f"{', '.join(missing)} missing or illegible: nothing can be matched.")
+            )
             self._item(identity, NO_KEY, "A remittance cannot be identified",
-                       f"Set {remittance.set_number} of file {file.file_id} lacks {', '.join(missing)}; it was not posted.",
+                       f"Set {remittance.set_number} of file {file.file_id} lacks {', '.join(missing)}, or holds no text there; it was not posted.",
                        "Ask the payer for a corrected remittance.", remittance.amount or 0, key)  # fmt: skip
             return "unusable"
         family = [k for k in known[remittance.trace] if k.origin == remittance.origin or (key and k.payer_key == key)]
@@ -795,6 +797,12 @@ def standing(payments: Sequence[_Payment]) -> str | None:
         latest = max(p.paid_on for p in left)
         return "paid" if any(p.outcome == "paid" for p in left if p.paid_on == latest) else "denied"
     return "reversed" if decided else None
+
+
+def _legible(key: str) -> str:
+    """A number that a payment is known by, or nothing: with a control character in it the file was damaged on its way, and what
+    is known already would look like another payment."""
+    return key if key.isascii() and key.isprintable() else ""
 
 
 def _stored_payment(row: Any) -> _Payment:

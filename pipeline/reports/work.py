@@ -24,6 +24,8 @@ from pipeline.store import register as r
 _W = r.work_items.c
 _D = r.item_decisions.c
 _FINDINGS_SHOWN = 40
+#: `item_decisions.action` of an item that was closed with a note alone
+NOTE = "close"
 _INTAKE = "intake."  # begins the rules of intake: an item of one is about an extract
 
 
@@ -129,7 +131,7 @@ def decide(store: Store, item: str, action: decisions.Action, note: str, actor: 
         raise Terminal("A decision needs its reason.", fix="Say why with --note.")
     with store.begin() as connection:
         found = find(connection, item)
-        require_open(found)
+        require_undecided(connection, found)
         if action == "override":
             _require_overridable(store, found)
         decisions.decide(connection, found, action, actor=actor, reason=note, on=on)
@@ -162,10 +164,25 @@ def require_open(item: Mapping[str, Any]) -> None:
         )
 
 
+def require_undecided(connection: sa.Connection, item: Mapping[str, Any]) -> None:
+    """An item is open to a decision until one is made: a note alone decides nothing, and what waits for the decision
+    still waits."""
+    if item["state"] != "open":
+        made = set(connection.execute(sa.select(_D.action).where(_D.item_id == item["item_id"])).scalars())
+        decided = connection.execute(sa.select(r.decisions.c.item_id).where(r.decisions.c.item_id == item["item_id"]))
+        if made != {NOTE} or decided.first():
+            require_open(item)
+
+
 def close(connection: sa.Connection, item_id: str, resolution: str) -> None:
     connection.execute(
         sa.update(r.work_items).where(_W.item_id == item_id).values(state="done", resolution=resolution)
     )  # fmt: skip
+
+
+def reopen(connection: sa.Connection, item_id: str) -> None:
+    """Something of the item is left to do: it is open, also where a note alone had closed it."""
+    connection.execute(sa.update(r.work_items).where(_W.item_id == item_id).values(state="open", resolution=""))
 
 
 def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:

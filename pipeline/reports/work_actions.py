@@ -30,8 +30,6 @@ from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.store import one_at_a_time
 
-CLOSE = "close"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -165,10 +163,12 @@ def decide(store: Store, item: str, action: str, wanted: Wanted) -> Done:
             sa.select(r.item_decisions.c.decision_id).where(r.item_decisions.c.decision_id == decision_id)
         ).first():
             return Done(found["item_id"])
-        work.require_open(found)
+        work.require_undecided(connection, found)
         left = chosen.do(_Context(store, connection, found, wanted, decision_id))
         record(connection, found, action, target, wanted)
-        if not left:
+        if left:
+            work.reopen(connection, found["item_id"])
+        else:
             work.close(connection, found["item_id"], f"{action}: {wanted.reason}")
         return Done(found["item_id"], left)
 
@@ -178,7 +178,7 @@ def close(store: Store, item: str, wanted: Wanted) -> Done:
     with store.begin() as connection:
         found = work.find(connection, item)
         work.require_open(found)
-        record(connection, found, CLOSE, "", wanted)
+        record(connection, found, work.NOTE, "", wanted)
         work.close(connection, found["item_id"], wanted.reason)
         return Done(found["item_id"])
 

@@ -1,16 +1,21 @@
-"""Work items: what a person has to do. One open item a cause and subject; the same cause again is the same item."""
+"""Work items: what a person has to do. One open item a cause and subject; the same cause again is the same item.
+
+An item that closed by itself (its cause was gone) opens again where its cause is there again: an alarm about money must not be
+silent the second time. What a person has closed or decided stays as he left it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
 from pipeline.store import register as r
-from pipeline.store.store import insert_new
+from pipeline.store.store import insert_new, update_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +42,33 @@ class WorkItem:
 
 
 def open_items(connection: sa.Connection, items: Iterable[WorkItem]) -> int:
-    """Open items that are not there yet; returns how many were new."""
-    rows = []
+    """Open items that are not there yet, and again those that closed by themselves; returns how many were opened."""
+    rows: dict[str, dict[str, Any]] = {}
     for item in items:
         row = asdict(item)
         row.pop("reference")
-        rows.append({"item_id": item.item_id, "state": "open", "resolution": "", "owner": None, **row})
-    return insert_new(connection, r.work_items, rows)
+        rows.setdefault(
+            item.item_id, {"item_id": item.item_id, "state": "open", "resolution": "", "owner": None, **row}
+        )
+    new = insert_new(connection, r.work_items, rows.values())
+    return new if new == len(rows) else new + _open_again(connection, rows)
+
+
+#: what an item that opens again says anew; who owns it stays
+_SAID_ANEW = ("state", "resolution", "title", "reason", "action", "opened_on", "due_on", "cents")
+
+
+def _open_again(connection: sa.Connection, rows: Mapping[str, Mapping[str, Any]]) -> int:
+    w, ids = r.work_items.c, sorted(rows)
+    by_person = [
+        sa.exists().where(of.c.item_id == w.item_id) for of in (r.item_decisions, r.decisions)
+    ]  # fmt: skip
+    again: list[str] = []
+    for start in range(0, len(ids), 500):
+        where = (w.item_id.in_(ids[start : start + 500]), w.state == "done", *(~found for found in by_person))
+        again += connection.execute(sa.select(w.item_id).where(*where).order_by(w.item_id)).scalars()
+    update_rows(connection, r.work_items, "item_id", [dict(rows[i]) for i in again], list(_SAID_ANEW))
+    return len(again)
 
 
 def close_items(connection: sa.Connection, queue: str, subjects: Iterable[str], resolution: str) -> int:
