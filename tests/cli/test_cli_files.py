@@ -341,18 +341,16 @@ def test_every_command_has_help():
         assert f"claimpipe {command}" in ran.out
 
 
-def test_help_is_quick():
+def test_help_loads_nothing_heavy():
     """Heavy modules are imported by the commands that need them, when they need them."""
     found = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "pipeline.cli", "--help"], capture_output=True, text=True, check=True
     )
     loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in found.stderr.splitlines() if "|" in line}
-    assert loaded & {"pandas", "great_expectations", "airflow", "paramiko", "asyncssh", "jinja2", "alembic"} == set()
-    before = os.times()
-    subprocess.run([sys.executable, "-m", "pipeline.cli", "--help"], capture_output=True, check=True)
-    after = os.times()
-    used = after.children_user - before.children_user + after.children_system - before.children_system
-    assert used < 1.0  # seconds of processor: what else the machine does is not counted
+    assert (
+        loaded & {"pandas", "great_expectations", "airflow", "paramiko", "asyncssh", "jinja2", "alembic", "fhir"}
+        == set()
+    )
 
 
 def test_a_reader_that_goes_away_is_no_defect(tmp_path):
