@@ -18,20 +18,28 @@ from pipeline.errors import Terminal, Transient
 from pipeline.settings import Settings
 from pipeline.store.archive import write_synced
 
-#: kinds of table, and the names that they have at the stages of the way
-_TABLES = {kind: (f"scrubbed_{kind}", f"coded_{kind}") for kind in ("claims", "diagnoses", "lines")}
+_KINDS = ("claims", "diagnoses", "lines")
+#: stages of the way whose tables can be built from; the later one is taken where both are there
+_STAGES = ("scrubbed", "coded")
 
 
 def build(claims: Path, profile: str, out: Path, settings: Settings, on: date) -> Build:
     """Build the files of the payer `profile` from the tables in the folder `claims` and write them to `out`.
 
-    The folder holds `coded_claims`, `coded_diagnoses` and `coded_lines` (or `scrubbed_…`), each as one `.parquet` file or as
-    a folder of them, as in the lake; claims of other payers in it are left aside. Files are named PROFILE_NUMBER.837.
-    Terminal where a table or the profile is missing or does not fit its shape.
+    Claims of all three kinds may stand in it; each guide gets files of its own. The folder holds `coded_claims`, `coded_diagnoses` and `coded_lines` (or `scrubbed_…`), each as one `.parquet` file or as
+    a folder of them, as in the lake; instead of the folder its file of claims may be named. Claims of other payers in it are left
+    aside. Files are named PROFILE_NUMBER.837. Terminal where a table or the profile is missing or does not fit its shape, or a
+    claim stands there twice (a lake keeps what a visit was before it changed).
     """
     known = required(payers.load_profiles(settings.payers_dir), profile)
-    tables = {kind: _read(claims, names) for kind, names in _TABLES.items()}
+    folder, stage = _stage(claims)
+    tables = {kind: _read(folder, f"{stage}_{kind}") for kind in _KINDS}
     mine = tables["claims"].filter(pc.equal(tables["claims"].column("payer_key"), profile))
+    if twice := mine.num_rows - pc.count_distinct(mine.column("claim_id")).as_py():
+        raise Terminal(
+            f"{stage}_claims in {folder} holds {twice:,} claims twice, as they were before and after a change.",
+            fix="Give a folder with one version of each claim, for example one date of the lake.",
+        )
     made = build_files(
         mine, tables["diagnoses"], tables["lines"], known, settings.submitter, on=on, usage=settings.submitter.usage
     )
@@ -50,17 +58,39 @@ def file_name(profile: str, file: BuiltFile) -> str:
     return f"{profile}_{file.numbers.interchange:09d}.837"
 
 
-def _read(folder: Path, names: tuple[str, ...]) -> pa.Table:
-    for name in names:
-        single = folder / f"{name}.parquet"
-        paths = [single] if single.is_file() else sorted((folder / name).glob("**/*.parquet"))
-        if paths:
-            try:
-                tables = [pq.ParquetFile(path).read() for path in paths]
-            except (OSError, pa.ArrowException) as error:
-                raise Terminal(f"A file of the table {name} in {folder} is not Parquet.") from error
-            return pa.concat_tables([shapes.check(table, name) for table in tables])
+def _paths(folder: Path, name: str) -> list[Path]:
+    single = folder / f"{name}.parquet"
+    return [single] if single.is_file() else sorted((folder / name).glob("**/*.parquet"))
+
+
+def _stage(claims: Path) -> tuple[Path, str]:
+    """The folder of the tables, and the stage that they are of."""
+    if claims.is_file():
+        for stage in _STAGES:
+            if claims.name == f"{stage}_claims.parquet":
+                return claims.parent, stage
+        raise Terminal(
+            f"The file {claims} is not a table of claims by its name.",
+            fix="Give a folder, or the file coded_claims.parquet or scrubbed_claims.parquet with the other tables beside it.",
+        )
+    for stage in _STAGES:
+        if _paths(claims, f"{stage}_claims"):
+            return claims, stage
     raise Terminal(
-        f"The folder {folder} has no table {names[1]}.",
-        fix=f"Give a folder with {names[1]}.parquet or {names[0]}.parquet.",
+        f"The folder {claims} has no table coded_claims.",
+        fix="Give a folder with coded_claims.parquet or scrubbed_claims.parquet.",
     )
+
+
+def _read(folder: Path, name: str) -> pa.Table:
+    paths = _paths(folder, name)
+    if not paths:
+        raise Terminal(
+            f"The folder {folder} has no table {name}.",
+            fix="Claims, diagnoses and lines belong together: give all three.",
+        )
+    try:
+        tables = [pq.ParquetFile(path).read() for path in paths]
+    except (OSError, pa.ArrowException) as error:
+        raise Terminal(f"A file of the table {name} in {folder} is not Parquet.") from error
+    return pa.concat_tables([shapes.check(table, name) for table in tables])

@@ -8,12 +8,18 @@ import pyarrow.parquet as pq
 import pytest
 from claims import samples
 from claims.oracle import pyx12_errors
+from night.test_night_three_guides import mixed
 
 from pipeline.claims import offline
+from pipeline.coding import stage as coding
+from pipeline.encounters import stage as intake
 from pipeline.errors import Terminal
 from pipeline.settings import load
+from pipeline.store import open_store
+from pipeline.x12 import validator
 
 ON = date(2024, 3, 2)
+NIGHT = date(2026, 11, 20)
 NAMES = ("coded_claims", "coded_diagnoses", "coded_lines")
 
 
@@ -32,6 +38,46 @@ def test_parquet_in_files_out(tmp_path: Path) -> None:
     offline.build(tmp_path, "meridian", tmp_path / "again", settings, ON)
     assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
     assert not (tmp_path / "home").exists()
+
+
+def test_claims_of_three_kinds_from_a_lake(tmp_path: Path) -> None:
+    """What coding left in the lake: a file a guide, all of them sound."""
+    settings = load(home=tmp_path / "home")
+    store = open_store(settings)
+    intake.run(store, NIGHT, mixed().write(tmp_path / "extract"))
+    coding.run(store, NIGHT)
+    store.close()
+    made = offline.build(tmp_path / "home" / "lake", "harbor", tmp_path / "out", settings, NIGHT)
+    assert sorted(file.guide for file in made.files) == ["005010X222A1", "005010X223A2", "005010X224A2"]
+    assert (made.findings, made.faults) == ([], [])
+    for file in made.files:
+        data = (tmp_path / "out" / offline.file_name("harbor", file)).read_bytes()
+        assert data == file.data
+        assert [f for f in validator.validate(data) if f.severity == "error"] == []
+        if file.guide != "005010X224A2":
+            assert pyx12_errors(data) == []
+
+
+def test_a_claim_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    settings = load(home=tmp_path / "home")
+    for name, table in zip(NAMES, samples.make(3, payer_key="meridian"), strict=True):
+        pq.write_table(pa.concat_tables([table, table]), tmp_path / f"{name}.parquet")
+    with pytest.raises(Terminal, match=r"coded_claims in .* holds 3 claims twice"):
+        offline.build(tmp_path, "meridian", tmp_path / "out", settings, ON)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_file_of_claims_stands_for_its_folder(tmp_path: Path) -> None:
+    settings = load(home=tmp_path / "home")
+    for name, table in zip(NAMES, samples.make(3, payer_key="meridian"), strict=True):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    made = offline.build(tmp_path / "coded_claims.parquet", "meridian", tmp_path / "out", settings, ON)
+    assert [len(file.claim_ids) for file in made.files] == [3]
+    with pytest.raises(Terminal, match="not a table of claims by its name"):
+        offline.build(tmp_path / "coded_lines.parquet", "meridian", tmp_path / "out", settings, ON)
+    (tmp_path / "coded_lines.parquet").unlink()
+    with pytest.raises(Terminal, match="has no table coded_lines"):
+        offline.build(tmp_path, "meridian", tmp_path / "out", settings, ON)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
