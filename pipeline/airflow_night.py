@@ -126,22 +126,27 @@ def standalone() -> int:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def run(store: Store, on: date, extract: str | None, fmt: str) -> night.Report:
+def run(
+    store: Store, on: date, extract: str | None, fmt: str, tell: night.Tell = lambda step, subject, counts: None
+) -> night.Report:
     """Run the four DAGs for the logical date. A DAG that fails is a trouble of the report; the next ones run all the same."""
     settings = store.settings
     prepare(settings)
     report = night.Report(on)
+    tell(DAGS[0], "", None)
     run_dag(
-        report, "claim_submission",
+        report, DAGS[0],
         {"date": on.isoformat(), "extract": _absolute(extract), "format": fmt},
     )  # fmt: skip
     deadline = time.monotonic() + settings.inbox.wait_seconds
+    tell(DAGS[1], "", None)
     while True:
-        run_dag(report, "payer_inbox", {"date": on.isoformat()})
+        run_dag(report, DAGS[1], {"date": on.isoformat()})
         if not night.awaiting_box(store) or time.monotonic() > deadline or report.troubles:
             break
         time.sleep(0.3)
     for dag_id in DAGS[2:]:
+        tell(dag_id, "", None)
         run_dag(report, dag_id, {"date": on.isoformat()})
     report.proof = night.prove(store, on)
     return report

@@ -255,12 +255,12 @@ def nightly(
         try:
             if started:
                 process.start(settings, Path(settings.payer_box.faults) if settings.payer_box.faults else None)
-            if airflow:
-                from pipeline import airflow_night
+            with _progress(as_json) as tell:
+                if airflow:
+                    from pipeline import airflow_night
 
-                report = airflow_night.run(store, on, extract, fmt.value)
-            else:
-                with _progress(as_json) as tell:
+                    report = airflow_night.run(store, on, extract, fmt.value, tell)
+                else:
                     report = night.run(store, on, extract, fmt.value, tell)
         finally:
             if started:

@@ -189,6 +189,11 @@ def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
+#: what the codes are that `describe` counts, by the kind of set
+_CODE_OF = {"837": "claim frequency", "835": "claim status", "277CA": "category", "999": "answer", "997": "answer",
+            "TA1": "answer"}  # fmt: skip
+
+
 def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
     """`describe`'s answer for people: the envelope as a tree, then counts, dollars and codes by kind."""
 
@@ -217,7 +222,7 @@ def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
             words = name.removesuffix("_cents").replace("_", " ")
             say(f"{kind} {words}, dollars: {shown(value)}" if dollars else f"{kind} {words}: {value:,}")
         for code, n in found["codes"].get(kind, {}).items():
-            say(f"{kind} code {code}: {n:,}")
+            say(f"{kind} {_CODE_OF.get(kind, 'code')} {code}: {n:,}")
     for example in found.get("examples", []):
         say("  ".join(str(value) for value in example.values() if value is not None))
     for one in found["first_findings"]:

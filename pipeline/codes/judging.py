@@ -164,11 +164,18 @@ def missing(judgements: Iterable[Judgement]) -> list[Finding]:
         findings.append(
             Finding(
                 rule="code-set-missing", severity="warning", snip=5, subject=code_set.id,
-                message=f"{number:,} codes were judged by their form alone: {have} of {code_set.title} is loaded.",
+                message=f"{'1 code was' if number == 1 else f'{number:,} codes were'} judged by "
+                f"{'its' if number == 1 else 'their'} form alone: {have} of {code_set.title} is loaded.",
                 fix=f"claimpipe codes load FILE --set {code_set.id}. Official name: {code_set.source}.{whose}",
             )
         )  # fmt: skip
     return findings
+
+
+def judged_by(number: int, one: str, many: str, first: date, last: date) -> str:
+    """3 codes of services from 2026-11-02 to 2026-11-19 were judged by (the list of other days)."""
+    days = f"on {first}" if first == last else f"from {first} to {last}"
+    return f"{number:,} {one if number == 1 else many} of services {days} {'was' if number == 1 else 'were'} judged by"
 
 
 def not_covered(judgement: Judgement, days: Any) -> list[Finding]:
@@ -184,7 +191,7 @@ def not_covered(judgement: Judgement, days: Any) -> list[Finding]:
             Finding(
                 rule="code-set-edition", severity="warning", snip=5,
                 subject=f"{judgement.set} {judgement.editions.all[number].name}",
-                message=f"{mine.size:,} codes of services from {first} to {last} were judged by the {code_set.title} list of "
+                message=f"{judged_by(mine.size, 'code', 'codes', first, last)} the {code_set.title} list of "
                 f"{judgement.editions.all[number].name}: no list of those days is loaded.",
                 fix=f"Load the official files of those days: claimpipe codes load FILE --set {judgement.set} --effective DATE.",
             )

@@ -202,7 +202,8 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Warnings of one rule in this night: things that went on and that a person should know. `says`: the first one's words."""
+    """Warnings of one rule and remedy in this night: things that went on and that a person should know. `says`: the first
+    one's words."""
 
     stage: str
     rule: str
@@ -428,15 +429,17 @@ def _mail(connection: sa.Connection, on: date) -> list[Mail]:
 
 def _notices(connection: sa.Connection, on: date) -> list[Notice]:
     f = r.findings.c
-    found: dict[tuple[str, str], list[Any]] = {}
+    found: dict[tuple[str, str, str], list[Any]] = {}
     rows = connection.execute(
         sa.select(f.stage, f.rule, f.message, f.fix)
         .where(f.logical_date == on, f.severity == "warning")
         .order_by(f.stage, f.rule, f.file, f.message, f.finding_id)
     )
-    for row in rows:
-        found.setdefault((row.stage, row.rule), []).append(row)
-    return [Notice(stage, rule, same[0].message, same[0].fix, len(same)) for (stage, rule), same in found.items()]
+    for (
+        row
+    ) in rows:  # what is mended in different ways stands apart: two lists that are not loaded are two things to load
+        found.setdefault((row.stage, row.rule, row.fix), []).append(row)
+    return [Notice(stage, rule, same[0].message, fix, len(same)) for (stage, rule, fix), same in found.items()]
 
 
 def _came(connection: sa.Connection, on: date) -> Came:

@@ -174,7 +174,10 @@ def decide(store: Store, item: str, action: str, wanted: Wanted) -> Done:
 
 
 def close(store: Store, item: str, wanted: Wanted) -> Done:
-    """Close an open item with a note of what was done; nothing else is changed. Terminal where it is done already."""
+    """Close an open item with a note of what was done; nothing else is changed. Terminal where it is done already, or where
+    the note says nothing."""
+    if not wanted.reason.strip():
+        raise Terminal("An item is closed with a note of what was done.", fix="Say it with --note.")
     with store.begin() as connection:
         found = work.find(connection, item)
         work.require_open(found)

@@ -308,12 +308,15 @@ def _editions(batch: Batch, fresh: np.ndarray) -> list[Finding]:
         verdict = batch.icd10cm.valid(column.values[index], date.fromordinal(day))
         if not verdict.covers and verdict.status is not Status.before_icd10:
             used[verdict.edition].append((day, n))
+
+    def judged(found: list[tuple[int, int]]) -> str:
+        first, last = (date.fromordinal(day) for day, _ in (min(found), max(found)))
+        return judging.judged_by(sum(n for _, n in found), "diagnosis", "diagnoses", first, last)
+
     return [
         Finding(
             rule="icd10cm-edition", severity="warning", snip=5, subject=edition,
-            message=f"{sum(n for _, n in found)} diagnoses of services from {date.fromordinal(min(found)[0])} to "
-            f"{date.fromordinal(max(found)[0])} were judged by the ICD-10-CM list of {edition}: no list of those days is "
-            "loaded.",
+            message=f"{judged(found)} the ICD-10-CM list of {edition}: no list of those days is loaded.",
             fix="Load the official lists of those years: claimpipe codes load FILE --effective DATE.",
         )
         for edition, found in sorted(used.items())

@@ -150,6 +150,7 @@ def test_inspect_counts_and_names_nobody(tmp_path):
     ran = claimpipe("inspect", path)
     assert (ran.code, ran.err) == (0, "")
     assert "837 claims: 3" in ran.out
+    assert "837 claim frequency 1: 3" in ran.out
     charges = sum(sum(lines) for _, lines in many(3))
     assert f"837 charges, dollars: {charges}.00" in ran.out
     assert "DOE" not in ran.out

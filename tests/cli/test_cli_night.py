@@ -181,6 +181,11 @@ def test_work_is_given_and_closed(tmp_path, extract):
     ran = claimpipe("work", "assign", item[:12], "--to", "M. Adeyemi", "--home", home)
     assert (ran.code, ran.out) == (0, f"Item {item} belongs to M. Adeyemi.\n")
     assert claimpipe("work", "show", item, "--home", home, "--json").lines[0]["owner"] == "M. Adeyemi"
+    empty = claimpipe("work", "resolve", item, "--note", " ", "--home", home)
+    assert (empty.code, empty.err) == (
+        2,
+        "claimpipe: An item is closed with a note of what was done. Say it with --note.\n",
+    )
     assert claimpipe("work", "resolve", item, "--note", "called", "--home", home).code == 0
     left = claimpipe("work", "list", "--each", "--home", home, "--json").lines
     assert {i["item_id"] for i in items} - {i["item_id"] for i in left} == {item}

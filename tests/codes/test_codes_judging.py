@@ -66,7 +66,7 @@ def test_rows_carry_days_of_their_own_and_one_edition_tells_the_past(tmp_path: P
     assert names(found) == ["VALID", "ENDED", "NOT_YET", "VALID", "UNKNOWN", "NOT_YET", "VALID"]
     assert found.covers.tolist() == [True, True, True, True, True, True, False]
     (finding,) = judging.not_covered(found, on)
-    assert "1 codes of services from 2030-01-01 to 2030-01-01" in finding.message
+    assert "1 code of services on 2030-01-01 was judged by" in finding.message
     assert "--set hcpcs" in finding.fix
 
 
@@ -101,6 +101,7 @@ def test_without_a_list_the_form_is_checked_and_one_warning_says_what_to_load(tm
     told = {f.subject: f for f in judging.missing(found.values())}
     assert told.keys() == {"cpt", "cdt", "hcpcs"}
     assert "3 codes were judged by their form alone: no list of CPT is loaded" in told["cpt"].message
+    assert told["cdt"].message.startswith("1 code was judged by its form alone: ")
     assert "American Medical Association" in told["cpt"].fix
     assert "LONGULT.txt" in told["cpt"].fix
     assert all(f.severity == "warning" for f in told.values())

@@ -166,7 +166,17 @@ def test_a_list_that_does_not_cover_the_day_is_said_once_a_night(store: Store):
     )
     (found,) = all_of(store, r.findings, r.findings.c.rule == "icd10cm-edition")
     assert (found.severity, found.subject) == ("warning", "2026-04-01")
-    assert found.message.startswith("2 diagnoses of services from 2025-05-05 to 2025-07-05")
+    assert found.message.startswith(
+        "2 diagnoses of services from 2025-05-05 to 2025-07-05 were judged by the ICD-10-CM"
+    )
+
+
+def test_one_diagnosis_of_one_day_is_told_as_one(store: Store):
+    scrub(store, {"A": {**STATED, "service_from": date(2025, 5, 5), "service_to": date(2025, 5, 5)}})
+    (found,) = all_of(store, r.findings, r.findings.c.rule == "icd10cm-edition")
+    assert found.message.startswith(
+        "1 diagnosis of services on 2025-05-05 was judged by the ICD-10-CM list of 2026-04-01:"
+    )
 
 
 def test_a_line_at_zero_is_stopped(store: Store):
