@@ -110,7 +110,8 @@ def _no_rule(rule: str, known: list[str]) -> Terminal:
 @app.command("check")
 def edits_check(
     file: Annotated[
-        Path | None, typer.Argument(help="A file of [[edit]] or a payer's profile (default: every edit and profile).")
+        Path | None,
+        typer.Argument(help="A TOML file of edits, or a payer's profile (default: every edit and profile)."),
     ] = None,
     home: Home = None,
     as_json: Json = False,
@@ -140,7 +141,7 @@ def edits_check(
 
 @app.command("try")
 def edits_try(
-    rule: Annotated[str, typer.Argument(help="Id of a rule, or a TOML file with one or more [[edit]].")],
+    rule: Annotated[str, typer.Argument(help="Id of a rule, or a TOML file of edits (docs/edits.md).")],
     since: Annotated[str, typer.Option("--since", help="First night to look at, YYYY-MM-DD.")],
     until: Annotated[str | None, typer.Option("--until", help="Last night (default: all since then).")] = None,
     payer: Annotated[str, typer.Option("--payer", help="Only claims to this payer.")] = "",
