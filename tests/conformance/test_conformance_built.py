@@ -82,6 +82,7 @@ def night(home: Path, payers: Path, extract: Path) -> Made:
 
 def _judged(store: Store) -> Made:
     with store.read() as c:
+        extract = c.execute(sa.select(sa.func.sum(r.imports.c.charge_cents))).scalar_one()
         visits = c.execute(sa.select(r.encounters)).mappings().all()
         made = c.execute(sa.select(r.claims)).mappings().all()
         sendings = c.execute(sa.select(r.sendings)).mappings().all()
@@ -107,6 +108,9 @@ def _judged(store: Store) -> Made:
     assert claimed == set(charged)
     billed = sum(row["billed_cents"] for row in visits if row["state"] == "claimed")
     assert billed == sum(charged.values()) * 100
+    waits = sum(row["charge_cents"] for row in visits if row["state"] != "claimed")
+    added = sum(row["priced_cents"] - row["unbilled_cents"] for row in visits if row["state"] == "claimed")
+    assert sum(charged.values()) * 100 - added + waits == extract
     for row in visits:
         if row["state"] == "claimed":
             assert row["charge_cents"] + row["priced_cents"] == row["billed_cents"] + row["unbilled_cents"]
