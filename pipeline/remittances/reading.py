@@ -103,6 +103,7 @@ class Remittance:
     origin: str
     content_hash: str
     receiver: str = ""  # ISA08
+    usage: str = ""  # ISA15
     payees: tuple[str, ...] = ()  # 1000B: N104 and REF*TJ, whatever of them is given
     claims: list[Claim] = field(default_factory=list)
     provider: list[ProviderAdjustment] = field(default_factory=list)
@@ -132,14 +133,14 @@ def read(tables: Mapping[str, pa.Table], file_id: str) -> list[Remittance]:
     """The remittances of one file, in its order."""
     have = {name: tables[name] if name in tables else shapes.empty(name) for name in TABLES}
     hashes = _content_hashes(have)
-    receivers = _receivers(tables)
+    envelopes = _envelopes(tables)
     found: dict[int, Remittance] = {}
     payments = have["835.payments"]
     for row, amount in zip(payments.to_pylist(), cents(payments.column("amount")), strict=True):
         found[row["set_number"]] = Remittance(
             file_id, row["set_number"], row["segment"], amount, row["credit_debit"] == "D", row["handling"] or "",
             row["method"] or "", _day(row["payment_date"]) or _day(row["production_date"]), row["trace"] or "", row["origin"] or "",
-            hashes.get(row["set_number"], ""), receivers.get(row["set_number"], ""),
+            hashes.get(row["set_number"], ""), *envelopes.get(row["set_number"], ("", "")),
             tuple(text for text in (row["payee_id"], row["payee_tin"]) if text),
         )  # fmt: skip
     claims = _claims(have["835.claims"], found)
@@ -155,12 +156,12 @@ def read(tables: Mapping[str, pa.Table], file_id: str) -> list[Remittance]:
     return list(found.values())
 
 
-def _receivers(tables: Mapping[str, pa.Table]) -> dict[int, str]:
-    """Set number → ISA08 of its interchange."""
+def _envelopes(tables: Mapping[str, pa.Table]) -> dict[int, tuple[str, str]]:
+    """Set number → ISA08 and ISA15 of its interchange."""
     if "interchanges" not in tables:
         return {}
-    rows = _columns(tables["interchanges"], "level", "set_number", "receiver_id")
-    return {number: receiver or "" for level, number, receiver in rows if level == "set"}
+    rows = _columns(tables["interchanges"], "level", "set_number", "receiver_id", "usage")
+    return {number: (receiver or "", usage or "") for level, number, receiver, usage in rows if level == "set"}
 
 
 def _day(stated: date | None) -> date | None:

@@ -42,7 +42,7 @@ _ACKNOWLEDGMENTS = ("TA1.interchanges", "999.sets", "277CA.statuses")
 NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN, CHARGE_TOO_HIGH = (
     "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong", "charge-too-high",
 )  # fmt: skip
-CONFLICT, UNKNOWN_PAYER, NO_KEY = "835.conflict", "835.payer", "835.key"
+CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST = "835.conflict", "835.payer", "835.key", "835.test"
 #: exceptions that a later file can settle
 _RETRIED = (NOT_FOUND, NO_ORIGINAL, CHARGE_TOO_HIGH)
 _WORK_DAYS = 5
@@ -299,6 +299,14 @@ class Posting:
                        "Add the origin to `remittance_origins` of the payer's profile, then release the remittance.",
                        remittance.amount or 0, key)  # fmt: skip
             return UNKNOWN_PAYER
+        if remittance.usage == "T" and payers.usage(self.profiles[key], self.store.settings.submitter.usage) == "P":
+            what = "The payer marked the remittance as a test (ISA15), and claims go to it for good: no money came with it."
+            findings.append(self._finding(remittance, TEST, what))
+            self._item(remittance.remittance_id, TEST, "A test remittance from a payer in production",
+                       f"{where}: {what} Nothing of it was posted.",
+                       "Ask the payer. If the deposit came all the same, release the remittance; else discard it.",
+                       remittance.amount or 0, key)  # fmt: skip
+            return TEST
         return ""
 
     def _replace(self, held: Sequence[_Known]) -> None:
