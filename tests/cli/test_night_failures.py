@@ -222,12 +222,15 @@ def test_a_register_that_is_no_database(home, good):
 def test_a_register_of_a_newer_version(home, good):
     completes(home, good)
     database = home / "claimpipe.db"
+    with sqlite3.connect(database) as connection:
+        [(version,)] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    connection.close()
     _sql(database, "UPDATE alembic_version SET version_num = '9999'")
     before = tree(home)
     for ran in (nightly(home, good), claimpipe("prove", "--home", home), claimpipe("work", "list", "--home", home)):
         refused(ran, f"The register {database} is of a newer version of claimpipe", "Use that version")
     assert tree(home) == before
-    _sql(database, "UPDATE alembic_version SET version_num = '0001'")
+    _sql(database, f"UPDATE alembic_version SET version_num = '{version}'")
     completes(home, good)
 
 
