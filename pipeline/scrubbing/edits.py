@@ -153,6 +153,11 @@ def _refused(path: Path, error: Exception) -> Terminal:
     if isinstance(error, ValidationError):
         places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return Terminal(f"The edits in {path} cannot be used: {places}.", fix="See docs/edits.md.")
+    if isinstance(error, OSError):
+        why = error.strerror or type(error).__name__
+        return Terminal(f"The edits in {path} cannot be read ({why}).", fix="Check its name and its permissions.")
+    if isinstance(error, KeyError):
+        return Terminal(f"The file {path} holds no [[edit]].", fix="See docs/edits.md for its form.")
     return Terminal(f"The edits in {path} cannot be read: {error}.", fix="See docs/edits.md.")
 
 
