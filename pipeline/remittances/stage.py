@@ -42,7 +42,11 @@ _ACKNOWLEDGMENTS = ("TA1.interchanges", "999.sets", "277CA.statuses")
 NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN, CHARGE_TOO_HIGH = (
     "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong", "charge-too-high",
 )  # fmt: skip
-CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST = "835.conflict", "835.payer", "835.key", "835.test"
+CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST, DATE = (
+    "835.conflict", "835.payer", "835.key", "835.test", "835.date",
+)  # fmt: skip
+#: payers date a payment days ahead at the most
+FARTHEST_DAYS = 366
 #: exceptions that a later file can settle
 _RETRIED = (NOT_FOUND, NO_ORIGINAL, CHARGE_TOO_HIGH)
 _WORK_DAYS = 5
@@ -307,6 +311,14 @@ class Posting:
                        "Ask the payer. If the deposit came all the same, release the remittance; else discard it.",
                        remittance.amount or 0, key)  # fmt: skip
             return TEST
+        if remittance.payment_date and (remittance.payment_date - self.on).days > FARTHEST_DAYS:
+            what = "The payment date (BPR16) lies more than a year ahead."
+            findings.append(self._finding(remittance, DATE, what))
+            self._item(remittance.remittance_id, DATE, "A remittance whose payment date cannot be right",
+                       f"{where}: {what} Nothing of it was posted.",
+                       "Ask the payer for the date or a corrected remittance. If the deposit came, release the remittance.",
+                       remittance.amount or 0, key)  # fmt: skip
+            return DATE
         return ""
 
     def _replace(self, held: Sequence[_Known]) -> None:
