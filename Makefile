@@ -25,7 +25,7 @@ $(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.t
 	@touch $@
 
 test: setup
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
