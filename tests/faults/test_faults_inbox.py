@@ -318,7 +318,10 @@ def test_fault_25_odd_names_are_kept_under_our_own_id(store: Store, payer: SftpP
     assert len(inbox.sweep(store, ON, "acme")) == len(names) + 1
     assert payer.offered == []
     kept = sorted(p.name for p in (home / "archive").rglob("*") if p.is_file())
-    assert kept == sorted(sha256(answer(n)) for n in [*range(1, len(names) + 1), 99])
+    expected = [sha256(answer(n)) for n in [*range(1, len(names) + 1), 99]]
+    assert kept == sorted(
+        [*expected, *(f"{name}.json" for name in expected)]
+    )  # the bytes, and the record that they came
     assert all(name.isprintable() for name in arrivals(store))
     assert "%FF%FE.edi" in arrivals(store)
 

@@ -203,16 +203,19 @@ def test_update_rows_changes_the_named_rows_alone(any_store: Store) -> None:
         assert list(owners) == [None, "kim", None]
 
 
-def test_an_item_opens_once_and_stays_closed(any_store: Store) -> None:
+def test_an_item_opens_once_and_again_where_its_cause_comes_back(any_store: Store) -> None:
     item = WorkItem(queue="file", subject="s", cause="x", title="t", reason="r", action="a", opened_on=ON)
     with any_store.begin() as c:
         assert open_items(c, [item, item]) == 1
         assert close_items(c, "coding", ["s"], "done") == 0
         assert close_items(c, "file", ["s", "other"], "done") == 1
         assert close_items(c, "file", ["s"], "done again") == 0
+        said = sa.select(r.work_items.c.state, r.work_items.c.resolution)
+        assert c.execute(said).one() == ("done", "done")
+        assert open_items(c, [item]) == 1
         assert open_items(c, [item]) == 0
     with any_store.read() as c:
-        assert c.execute(sa.select(r.work_items.c.state, r.work_items.c.resolution)).one() == ("done", "done")
+        assert c.execute(said).one() == ("open", "")
 
 
 def test_findings_and_counts_are_kept_once(any_store: Store) -> None:
