@@ -370,6 +370,7 @@ def test_ctrl_c_in_the_middle_of_a_night(home, good):
     night = subprocess.Popen(
         [sys.executable, "-m", "pipeline.cli", "nightly", "--extract", str(good), "--date", DAY, "--home", str(home)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not record(home) and time.monotonic() < deadline and night.poll() is None:
