@@ -303,22 +303,22 @@ class Posting:
                        "Add the origin to `remittance_origins` of the payer's profile, then release the remittance.",
                        remittance.amount or 0, key)  # fmt: skip
             return UNKNOWN_PAYER
-        if remittance.usage == "T" and payers.usage(self.profiles[key], self.store.settings.submitter.usage) == "P":
-            what = "The payer marked the remittance as a test (ISA15), and claims go to it for good: no money came with it."
-            findings.append(self._finding(remittance, TEST, what))
-            self._item(remittance.remittance_id, TEST, "A test remittance from a payer in production",
-                       f"{where}: {what} Nothing of it was posted.",
-                       "Ask the payer. If the deposit came all the same, release the remittance; else discard it.",
-                       remittance.amount or 0, key)  # fmt: skip
-            return TEST
-        if remittance.payment_date and (remittance.payment_date - self.on).days > FARTHEST_DAYS:
-            what = "The payment date (BPR16) lies more than a year ahead."
-            findings.append(self._finding(remittance, DATE, what))
-            self._item(remittance.remittance_id, DATE, "A remittance whose payment date cannot be right",
-                       f"{where}: {what} Nothing of it was posted.",
-                       "Ask the payer for the date or a corrected remittance. If the deposit came, release the remittance.",
-                       remittance.amount or 0, key)  # fmt: skip
-            return DATE
+        doubts = (
+            (TEST, remittance.usage == "T" and payers.usage(self.profiles[key], self.store.settings.submitter.usage) == "P",
+             "A test remittance from a payer in production",
+             "The payer marked the remittance as a test (ISA15), and claims go to it for good: no money came with it.",
+             "Ask the payer. If the deposit came all the same, release the remittance; else discard it."),
+            (DATE, remittance.payment_date is not None and (remittance.payment_date - self.on).days > FARTHEST_DAYS,
+             "A remittance whose payment date cannot be right",
+             "The payment date (BPR16) lies more than a year ahead.",
+             "Ask the payer for the date or a corrected remittance. If the deposit came, release the remittance."),
+        )  # fmt: skip
+        for rule, holds, title, what, action in doubts:
+            if holds:
+                findings.append(self._finding(remittance, rule, what))
+                self._item(remittance.remittance_id, rule, title, f"{where}: {what} Nothing of it was posted.", action,
+                           remittance.amount or 0, key)  # fmt: skip
+                return rule
         return ""
 
     def _replace(self, held: Sequence[_Known]) -> None:
