@@ -30,8 +30,8 @@ from pipeline.bank_days import add_bank_days, bank_days_between
 from pipeline.findings import Finding, has_errors
 from pipeline.store import Store, received
 from pipeline.store import register as r
+from pipeline.store.behind import MAY_HAVE
 from pipeline.store.events import Move, move_claims
-from pipeline.store.outgoing import MAY_HAVE
 from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 

@@ -25,11 +25,12 @@ from pipeline import transactions
 from pipeline.claims import control_numbers
 from pipeline.errors import Terminal
 from pipeline.money import cents
-from pipeline.store import Store, incoming, locks, outgoing
+from pipeline.store import Store, behind, locks
 from pipeline.store import register as r
+from pipeline.store.behind import Gap
 from pipeline.store.events import Move, move_claims
 from pipeline.store.incoming import Received
-from pipeline.store.outgoing import Gap, Interchange
+from pipeline.store.outgoing import Interchange
 from pipeline.store.store import insert_new, one_at_a_time, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
@@ -58,7 +59,7 @@ class Found:
 
 def missing(store: Store) -> list[Found]:
     """The interchanges that the register is behind of; empty where it agrees with the archive."""
-    return [Found(gap, store.outgoing.read(gap.folder, gap.number)) for gap in outgoing.gaps(store)]
+    return [Found(gap, store.outgoing.read(gap.folder, gap.number)) for gap in behind.gaps(store)]
 
 
 def adopt(store: Store, on: date) -> list[Found]:
@@ -80,7 +81,7 @@ def adopt(store: Store, on: date) -> list[Found]:
 
 def missing_mail(store: Store) -> list[Received]:
     """The received files that the register does not know; empty where it agrees with the archive."""
-    return [store.incoming.read(folder, file_id) for folder, file_id in incoming.unknown(store)]
+    return [store.incoming.read(folder, file_id) for folder, file_id in behind.unknown(store)]
 
 
 def adopt_mail(store: Store, on: date) -> list[Received]:

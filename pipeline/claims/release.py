@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from pipeline import payers
 from pipeline.claims.batches import required
 from pipeline.errors import Terminal
-from pipeline.store import Store, locks, outgoing
+from pipeline.store import Store, behind, locks
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
 from pipeline.store.work import close_items
@@ -94,7 +94,7 @@ def _go(
     also: Callable[[sa.Connection], None] = lambda _connection: None,
 ) -> dict[str, int]:  # fmt: skip
     if do:
-        outgoing.require_level(store)
+        behind.require_level(store)
     with locks.held(store, f"build-{payer_key}"), locks.held(store, f"send-{payer_key}"), store.begin() as c:
         rows = c.execute(query.order_by(r.claims.c.claim_id)).fetchall()
         if do:

@@ -27,7 +27,7 @@ from pipeline.findings import Finding
 from pipeline.ledger import posting
 from pipeline.ledger.versions import close_versions
 from pipeline.payers import PayerProfile
-from pipeline.store import Store, locks, outgoing
+from pipeline.store import Store, behind, locks, outgoing
 from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.store.events import Move, move_claims
@@ -52,7 +52,7 @@ def build(store: Store, on: date, payer_key: str) -> dict[str, int]:
     if not waiting:
         return _counts([], 0)
     profile = required(payers.load_profiles(store.settings.payers_dir), payer_key)
-    outgoing.require_level(store)
+    behind.require_level(store)
     with locks.held(store, f"build-{payer_key}"):
         rejoin(store, on)
         with store.read() as c:  # again, now that no other run can take them

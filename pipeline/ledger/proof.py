@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from pipeline.errors import ClaimpipeError
 from pipeline.ledger import accounts, posting
 from pipeline.money import received_cents
-from pipeline.store import Store, events, incoming, outgoing
+from pipeline.store import Store, behind, events, outgoing
 from pipeline.store import register as r
 
 #: `remittances.decision_id` of what an older register had posted under one trace twice
@@ -496,7 +496,7 @@ def _statements(store: Store, connection: sa.Connection, broken: list[str]) -> I
 
 def _incoming(store: Store) -> Iterator[str]:
     """The archive's own record of what was received, against the register."""
-    missed = len(incoming.unknown(store))
+    missed = len(behind.unknown(store))
     if missed:
         yield (
             f"The archive knows {missed} received file{'s' if missed > 1 else ''} that the register does not know, and the "
@@ -508,7 +508,7 @@ def _outgoing(store: Store) -> Iterator[str]:
     """The archive's own record of what was made and sent, against the register: the other direction of `_archived`."""
     n = r.control_numbers.c
     listing = store.outgoing.listing()
-    for gap in outgoing.gaps(store):
+    for gap in behind.gaps(store):
         entry = store.outgoing.read(gap.folder, gap.number)
         what = "which may be with the payer" if gap.placed else "which was not sent"
         yield (

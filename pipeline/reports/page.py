@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -17,6 +16,7 @@ import jinja2
 from pipeline.money import shown
 from pipeline.reports import words
 from pipeline.reports.summary import Summary, TieDay
+from pipeline.reports.templating import environment_of_templates
 
 #: causes on the page; the workbook has all of them
 CAUSES = 40
@@ -26,13 +26,7 @@ SUSPENSE = 40
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = environment_of_templates()
     environment.filters |= {
         "dollars": _dollars,
         "usd": _usd,

@@ -20,6 +20,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pipeline.findings import Finding
+from pipeline.reports.templating import environment_of_templates
 from pipeline.x12.view import MASK, Level, Row, View
 
 #: faults of the list at the top that stand open; the rest is folded
@@ -211,13 +212,7 @@ def _finding(finding: Finding) -> Text:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = environment_of_templates()
     environment.globals |= {"place": place, "SEVERITY": {"error": "error", "warning": "warning", "info": "note"}}
     return environment
 

@@ -20,13 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-import sqlalchemy as sa
-
-from pipeline.store import register as r
 from pipeline.store.entries import Entries
-from pipeline.store.store import Store
-
-_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +74,6 @@ class Incoming(Entries):
             return Received(**self._read(folder, f"{file_id}.json", what))
         except TypeError:
             raise self._damaged(folder, f"{file_id}.json", what) from None
-
-
-def unknown(store: Store) -> list[tuple[str, str]]:
-    """(folder, id) of the files that the archive knows as received and the register does not know."""
-    listing = store.incoming.listing()  # before the register is looked at: that one is always ahead
-    ids = sorted({file_id for _, file_id in listing})
-    known: set[str] = set()
-    with store.read() as connection:
-        for start in range(0, len(ids), _CHUNK):
-            where = r.files.c.file_id.in_(ids[start : start + _CHUNK])
-            known.update(connection.execute(sa.select(r.files.c.file_id).where(where)).scalars())
-    return [(folder, file_id) for folder, file_id in listing if file_id not in known]
 
 
 def _folder(payer_key: str) -> str:

@@ -16,21 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 
-import sqlalchemy as sa
-
 from pipeline.errors import Terminal
-from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.store.entries import Entries
-from pipeline.store.store import Store
 from pipeline.x12.segments import iter_segments
 
-#: states of a sending at which, by our own record, the payer may have the file
-MAY_HAVE = ("renaming", "renamed", "verified", "unknown", "acknowledged")
 _PLACED = ".placed-"
 #: the entry of an interchange is less than a kilobyte, so of a file only its beginning is looked at
 _HEAD = 4096
@@ -82,20 +75,6 @@ def described(
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Gap:
-    """An interchange of the archive that the register is behind of.
-
-    `placed` is the last attempt that may have reached the payer, 0 where there was none. `known`: the register has the
-    number, but not that the file was brought to the payer.
-    """
-
-    folder: str
-    number: int
-    placed: int
-    known: bool
-
-
 class Outgoing(Entries):
     """The entries beside an archive, in a local folder or any fsspec store."""
 
@@ -143,53 +122,3 @@ class Outgoing(Entries):
 def folder_of(scope: str) -> str:
     """A scope as the name of a folder: ids of senders and receivers may hold any character."""
     return hashlib.sha256(scope.encode()).hexdigest()[:16]
-
-
-def gaps(store: Store) -> list[Gap]:
-    """Where the register is behind the archive; empty where they agree."""
-    listing = store.outgoing.listing()  # before the register is looked at: that one is always ahead
-    if not listing:
-        return []
-    n, s = r.control_numbers.c, r.sendings.c
-    query = (
-        sa.select(n.scope, n.number, s.state, s.attempts)
-        .select_from(r.control_numbers.outerjoin(r.sendings, s.file_id == n.file_id))
-        .where(n.scope.like("isa:%"))
-    )
-    with store.read() as connection:
-        known = {(folder_of(row.scope), row.number): (row.state, row.attempts) for row in connection.execute(query)}
-    return [
-        Gap(*key, placed, key in known)
-        for key, placed in sorted(listing.items())
-        if key not in known or (placed and not _level(*known[key], placed))
-    ]
-
-
-def _level(state: str | None, attempts: int | None, placed: int) -> bool:
-    if state is None or attempts is None or attempts < placed:
-        return False
-    return attempts > placed or state in (*MAY_HAVE, "failed", "withheld")
-
-
-def require_level(store: Store) -> None:
-    """Terminal where the archive knows of interchanges that the register does not: nothing may be built or sent."""
-    found = gaps(store)
-    if found:
-        raise Terminal(f"{told(store, found)} Nothing is built or sent.", fix=FIX)
-
-
-FIX = (
-    "Look at them with `claimpipe recover`; then let the register take them over with `claimpipe recover --adopt`. "
-    "Or restore the newest backup of the register."
-)
-
-
-def told(store: Store, found: Sequence[Gap]) -> str:
-    """What is wrong, in a sentence for people."""
-    first = store.outgoing.read(found[0].folder, found[0].number)
-    many = f"{len(found)} interchanges" if len(found) > 1 else "an interchange"
-    return (
-        f"The archive knows of {many} that the register does not know of or does not know as sent (first: "
-        f"{first.number:09d} for {first.payer_key} of {first.logical_date}): the register is older than what was sent, as "
-        "after a backup was restored or its file was deleted."
-    )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -23,11 +23,9 @@ from pipeline.findings import Finding
 from pipeline.settings import Settings
 from pipeline.store import register as r
 from pipeline.store.archive import Archive
+from pipeline.store.incoming import Incoming
 from pipeline.store.lake import Lake
-
-if TYPE_CHECKING:
-    from pipeline.store.incoming import Incoming
-    from pipeline.store.outgoing import Outgoing
+from pipeline.store.outgoing import Outgoing
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,11 @@ class Store:
     @property
     def outgoing(self) -> Outgoing:
         """What the archive itself knows of the interchanges that we made."""
-        from pipeline.store.outgoing import Outgoing
-
         return Outgoing(self.archive)
 
     @property
     def incoming(self) -> Incoming:
         """What the archive itself knows of the files that we received."""
-        from pipeline.store.incoming import Incoming
-
         return Incoming(self.archive)
 
     def close(self) -> None:

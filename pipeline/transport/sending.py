@@ -30,7 +30,7 @@ from pipeline import payers
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.settings import Settings
-from pipeline.store import Store, locks, outgoing
+from pipeline.store import Store, behind, locks, outgoing
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import record_stage
@@ -83,7 +83,7 @@ def send(store: Store, on: date, payer_key: str) -> dict[str, int]:
         waiting = _rows(c, payer_key, (*TO_DO, "unknown"), _usage(store.settings, payer_key))
     counts = _counts([], [], 0)
     if waiting:
-        outgoing.require_level(store)
+        behind.require_level(store)
         with locks.held(store, f"send-{payer_key}"):
             counts = _Run(store, on, profile).run()
     earnest = [row.interchange_control for row in left if row.usage == "P"]

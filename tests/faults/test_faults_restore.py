@@ -26,7 +26,7 @@ from pipeline.ledger.proof import prove
 from pipeline.settings import Settings
 from pipeline.store import Store, open_store
 from pipeline.store import register as r
-from pipeline.store.outgoing import Gap, gaps
+from pipeline.store.behind import Gap, gaps
 from pipeline.transport import sending
 
 

@@ -25,7 +25,7 @@ from pipeline.errors import Terminal
 from pipeline.ledger import posting
 from pipeline.ledger.proof import prove
 from pipeline.settings import Settings
-from pipeline.store import Store, incoming, open_store
+from pipeline.store import Store, behind, open_store
 from pipeline.store import register as r
 from pipeline.transport import inbox
 
@@ -50,7 +50,7 @@ def test_received_files_are_taken_over_from_the_archive(
     payer.put("note.pdf", b"%PDF-1.7 no claim")
     assert len(inbox.sweep(store, ON, "acme")) == 2
     before = files(store)
-    assert incoming.unknown(store) == []
+    assert behind.unknown(store) == []
     again = restored(store, settings, tmp_path / "then.db")
     assert files(again) == []
     assert [line for line in prove(again).broken if "2 received files" in line]

@@ -5,7 +5,7 @@ from conftest import rows
 
 from pipeline.claims import stage
 from pipeline.store import register as r
-from pipeline.store.outgoing import gaps
+from pipeline.store.behind import gaps
 
 
 def built(store, prefix: str) -> None:
