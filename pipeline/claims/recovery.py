@@ -5,7 +5,7 @@ over makes the register level with it: control numbers go on above the last one 
 its payer is a sending of unknown outcome, which its acknowledgment or a person settles and nothing sends again; and the
 claims in its bytes are remembered. A claim that the register knows, now or when its visit comes in again, is joined to
 the file that carries it instead of going into a new one. One whose charge or payer is no longer what was sent is held for
-a person.
+a person. A claim that the register has in a file already keeps its row, its charge and its history whatever another file says of it.
 
 Files that were received since the backup are no more at their senders: the archive's record of them (`store.incoming`) puts them
 before the stages again, which work them as on the night they came.
@@ -38,8 +38,12 @@ from pipeline.store.work import WorkItem, close_items, open_items
 PostCharges = Callable[[sa.Connection, date, str, Sequence[Any]], None]
 #: a claim in one of these states may still be joined to a file that went out later than the register remembers
 _OPEN = ("ready", "batched", "sent", "unknown", "received", "accepted", "rejected")
+#: of these, those in which no payer holds it as far as the register knows
+_NOT_AT_PAYER = ("ready", "rejected")
 CAUSE = "recovered"
 CHANGED = "recovered.changed"
+#: the register has a claim in one file, and the archive has it in another one that says something else
+APART = "recovered.apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,11 @@ def rejoin(store: Store, on: date, post_charges: PostCharges) -> dict[str, int]:
 
 
 def _join(c: sa.Connection, on: date, post_charges: PostCharges) -> dict[str, int]:
-    """In the order of the files, so that a claim that was sent twice ends in its last one."""
+    """In the order of the files, so that a claim that was sent twice ends in its last one.
+
+    A claim that is not as the file has it is never joined to it. Where it was in no file before it was made anew from a changed visit:
+    its row goes, and the visit is held. Where it was, the row is the record of what was sent and stays.
+    """
     k, w = r.claims.c, r.recovered_claims.c
     query = (
         sa.select(r.recovered_claims, k.state.label("claim_state"), k.payer_key.label("claim_payer"),
@@ -206,10 +214,17 @@ def _join(c: sa.Connection, on: date, post_charges: PostCharges) -> dict[str, in
         .order_by(r.sendings.c.logical_date, w.interchange_control, w.claim_id)
     )  # fmt: skip
     rows = list(c.execute(query))
-    held = [row for row in rows if row.claim_state == "ready" and not _as_sent(row)]
+    held = [row for row in rows if row.claim_state == "ready" and row.claim_file is None and not _as_sent(row)]
+    apart = [
+        row
+        for row in rows
+        if row.claim_state in _OPEN and row.claim_file not in (None, row.file_id) and not _as_sent(row)
+    ]
     _hold(c, on, held)
-    gone = {row.claim_id for row in held}
-    for file_id, together in _by_file(row for row in rows if row.claim_id not in gone):
+    _set_apart(c, on, apart)
+    gone, others = {row.claim_id for row in held}, {(row.file_id, row.claim_id) for row in apart}
+    rows = [row for row in rows if row.claim_id not in gone and (row.file_id, row.claim_id) not in others]
+    for file_id, together in _by_file(iter(rows)):
         moved = [row for row in together if row.claim_state in _OPEN]
         update_rows(c, r.claims, "claim_id", [
             {"claim_id": row.claim_id, "file_id": file_id, "interchange_control": row.interchange_control,
@@ -227,8 +242,8 @@ def _join(c: sa.Connection, on: date, post_charges: PostCharges) -> dict[str, in
             .values(state="joined"),
             [{"b_claim": row.claim_id} for row in together],
         )
-    close_items(c, "held", [row.encounter_key for row in rows if row.claim_id not in gone], "joined to the file sent")
-    return {"joined": len(rows) - len(held), "held": len(held)}
+    close_items(c, "held", [row.encounter_key for row in rows], "joined to the file sent")
+    return {"joined": len(rows), "held": len(held) + len(apart)}
 
 
 def _as_sent(row: Any) -> bool:
@@ -259,6 +274,34 @@ def _hold(c: sa.Connection, on: date, rows: Sequence[Any]) -> None:
                    "another payer than the visit has now.",
             action="Find out why the visit differs. Where the extract is wrong, mend it there: the claim then goes to its file. "
                    "Where the visit was changed, agree the change with the payer.",
+        )
+        for row in rows
+    ])  # fmt: skip
+
+
+def _set_apart(c: sa.Connection, on: date, rows: Sequence[Any]) -> None:
+    """A payer may hold the claim as the other file has it: it does not go again before the payer has answered, and a person compares."""
+    moves = [
+        Move(row.claim_id, "recovered", "unknown", row.file_id, APART)
+        for row in rows
+        if row.claim_state in _NOT_AT_PAYER
+    ]
+    move_claims(c, on, moves)
+    w = r.recovered_claims.c
+    for row in rows:
+        c.execute(
+            sa.update(r.recovered_claims)
+            .where(w.file_id == row.file_id, w.claim_id == row.claim_id)
+            .values(state="apart")
+        )
+    open_items(c, [
+        WorkItem(
+            queue="held", subject=row.encounter_key, claim_id=row.claim_id, cause=APART, payer_key=row.payer_key,
+            title="A claim stands in two files that do not say the same", opened_on=on, cents=row.claim_cents,
+            reference=row.file_id,
+            reason=f"Interchange {row.interchange_control} for {row.payer_key}, which was taken over from the archive, carries this claim "
+                   "with another charge or for another payer than the file in which the register has it.",
+            action="Ask the payer which of the two it holds; its answer to the claim settles the state. Nothing is sent again meanwhile.",
         )
         for row in rows
     ])  # fmt: skip

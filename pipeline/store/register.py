@@ -254,7 +254,7 @@ recovered_claims = _table(
         sa.String(12),
         nullable=False,
         index=True,
-        comment="waiting (the claim is not in the register, or is not as it was sent), joined",
+        comment="waiting (the claim is not in the register, or is not as it was sent), joined, apart (another file has it otherwise)",
     ),
     comment="claims that are with a payer though the register had lost them: never built again",
 )
