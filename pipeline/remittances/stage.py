@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import insert_new, record_findings, update_rows
-from pipeline.store.work import WorkItem, close_items, open_items
+from pipeline.store.work import WorkItem, close_items, closed_by_person, open_items
 
 STAGE = "remittances"
 KINDS = ("835", "mixed")
@@ -45,6 +45,7 @@ NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN, CHARGE_TOO_HIGH = (
 CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST, DATE = (
     "835.conflict", "835.payer", "835.key", "835.test", "835.date",
 )  # fmt: skip
+OVERPOSTED = "overposted"
 #: payers date a payment days ahead at the most
 FARTHEST_DAYS = 366
 #: exceptions that a later file can settle
@@ -170,7 +171,7 @@ class Posting:
         ]  # fmt: skip
         pending = self._pending(applied or {})
         known = self._claims({p.stated_id for p in fresh} | {p.stated_id for p in pending})
-        history = self._history([p.stated_id for p in [*fresh, *pending] if p.stated_id in known])
+        history = self._history(known)
         settled = self._settle(fresh, pending, known, history)
         for remittance, key in accepted:
             self._provider_adjustments(remittance, key)
@@ -375,13 +376,16 @@ class Posting:
         return found
 
     def _claims(self, ids: Iterable[str]) -> dict[str, Any]:
-        columns = r.claims.c
+        """Our claims of these ids, and the other versions of their visits' claims: by id."""
+        columns, named = r.claims.c, r.claims.alias("named")
         found: dict[str, Any] = {}
         for part in _chunks(sorted(i for i in ids if i)):
             query = sa.select(
                 columns.claim_id, columns.payer_key, columns.charge_cents, columns.service_from, columns.state,
-                columns.scrubbed_date, columns.scrubbed_part,
-            ).where(columns.claim_id.in_(part))  # fmt: skip
+                columns.scrubbed_date, columns.scrubbed_part, columns.encounter_key, columns.version, columns.closed_on,
+            ).where(
+                columns.encounter_key.in_(sa.select(named.c.encounter_key).where(named.c.claim_id.in_(part)))
+            )  # fmt: skip
             found |= {row.claim_id: row for row in self.connection.execute(query)}
         return found
 
@@ -437,7 +441,7 @@ class Posting:
         for payment in originals:
             self._place(payment, known[payment.claim_id or ""])
             history[payment.claim_id or ""].append(payment)
-        placed = self._reverse([*reversals, *waiting], history)
+        placed = self._reverse([*reversals, *waiting], known, history)
         for payment in reversals:
             if payment.state != "posted":
                 payment.reason = NO_ORIGINAL
@@ -508,41 +512,53 @@ class Posting:
         self.transactions.append(self._transaction(payment, "payment", payment.entries))
         self.counts["claims_posted"] += 1
 
-    def _reverse(self, reversals: Sequence[_Payment], history: dict[str, list[_Payment]]) -> list[_Payment]:
+    def _reverse(
+        self, reversals: Sequence[_Payment], known: Mapping[str, Any], history: dict[str, list[_Payment]]
+    ) -> list[_Payment]:  # fmt: skip
         """Undo the payments that reversals take back, entry by entry; returns the reversals that were placed.
 
         A reversal's original is a posted payment of the same claim and payer with the negated charge and payment, not yet reversed,
-        whose posted adjustments the reversal negates under the same group and reason.
+        whose posted adjustments the reversal negates under the same group and reason. Payers may name the replacement (its CLP01)
+        when they take back what they paid on the version that it replaces: then the payer's number of that payment tells.
         """
         if not reversals:
             return []
         candidates: dict[str, list[_Payment]] = {}
+        gone: set[str] = set()
+        earlier = _earlier_versions(known)
         for payment in reversals:
-            rows = history.get(payment.stated_id, [])
-            used = {p.reverses for p in rows if p.reverses}
-            candidates[payment.stated_id] = sorted(
-                (p for p in rows if p.outcome != "reversal" and p.key not in used), key=lambda p: p.order
+            ids = [payment.stated_id, *([] if payment.by_person else earlier.get(payment.stated_id, ()))]
+            rows = [p for claim_id in ids for p in history.get(claim_id, ())]
+            gone |= {p.reverses for p in rows if p.reverses}
+            candidates[payment.key] = sorted(
+                (p for p in rows if p.outcome != "reversal"), key=lambda p: (known[p.claim_id or ""].version, p.order)
             )
-        hopeful = [p for p in reversals if any(_mirrors(p, o) for o in candidates[p.stated_id])]
+        hopeful = [p for p in reversals if any(_mirrors(p, o) for o in candidates[p.key] if o.key not in gone)]
         self._reread(hopeful)
-        self._load_entries([o for p in hopeful for o in candidates[p.stated_id]])
+        self._load_entries([o for p in hopeful for o in candidates[p.key]])
         placed = []
         for payment in sorted(hopeful, key=lambda p: p.order):
-            fits = [o for o in candidates[payment.stated_id] if _mirrors(payment, o) and _negates(payment, o)]
+            fits = [
+                o
+                for o in candidates[payment.key]
+                if o.key not in gone and _mirrors(payment, o) and _negates(payment, o)
+            ]
             same_number = [o for o in fits if o.payer_claim_number in _references(payment)]
-            if not fits:
+            chosen = same_number or [o for o in fits if o.claim_id == payment.stated_id]
+            if not chosen:
                 continue
-            original = (same_number or fits)[0]
-            candidates[payment.stated_id].remove(original)
+            original = chosen[0]
+            gone.add(original.key)
             own = accounts.clearing(payment.clearing_key)
             payment.entries = tuple(
                 Entry(own if e.account.startswith("clearing:") else e.account, -e.cents, e.claim_id, e.detail)
                 for e in original.entries
             )
-            payment.claim_id, payment.state, payment.reason = payment.stated_id, "posted", ""
+            claim_id = original.claim_id or payment.stated_id
+            payment.claim_id, payment.state, payment.reason = claim_id, "posted", ""
             payment.outcome, payment.reverses = "reversal", original.key
             payment.adjusted, payment.patient = -original.adjusted, -original.patient
-            history[payment.stated_id].append(payment)
+            history[claim_id].append(payment)
             self.transactions.append(self._transaction(payment, "reversal", payment.entries))
             self.closing["the payer took the payment back"].append(original.key)
             self.counts["claims_reversed"] += 1
@@ -662,7 +678,7 @@ class Posting:
         self._charges(standing_payments, known)
         self._line_problems(standing_payments, known)
         self._underpayments(standing_payments, known)
-        self._overposted(sorted({p.claim_id or "" for p in [*placed, *fresh, *settled] if p.claim_id}), known)
+        self._overposted([p for p in [*fresh, *settled] if p.claim_id], known)
 
     def _denials(self, payment: _Payment, ours: Any) -> None:
         claim = payment.claim
@@ -774,34 +790,58 @@ class Posting:
                 found[claim_id].append(lines.OurLine(control, procedure, modifiers, served))
         return found
 
-    def _overposted(self, claim_ids: Sequence[str], known: Mapping[str, Any]) -> None:
-        """A claim whose payer has settled more than was charged: a credit that somebody must look at."""
-        if not claim_ids:
+    def _overposted(self, changed: Sequence[_Payment], known: Mapping[str, Any]) -> None:
+        """A visit whose payer has settled more than was charged: a credit that somebody must look at.
+
+        Judged over all versions of the visit's claim, payer by payer: what a payer paid late on a version that was replaced is
+        covered by the charge of its replacement until that one is paid as well, and the payer's reversal of the first one then makes
+        it level. What a person has closed stays closed until more money comes.
+        """
+        families: dict[str, list[str]] = defaultdict(list)
+        for claim_id, row in sorted(known.items(), key=lambda item: item[1].version):
+            families[row.encounter_key].append(claim_id)
+        visits = sorted({known[p.claim_id].encounter_key for p in changed if p.claim_id})
+        if not visits:
             return
-        over, fine = {}, []
-        for claim_id, by_account in posting.claim_balances(self.connection, claim_ids).items():
-            payers_owe = sum(c for account, c in by_account.items() if account.startswith("receivable:payer:"))
-            left = min(payers_owe, 0) + min(by_account.get(accounts.NEXT_PAYER, 0), 0)
+        balances = posting.claim_balances(self.connection, sorted(i for visit in visits for i in families[visit]))
+        newest: dict[str, str] = {}  # visit → the latest payment that came in this run
+        for payment in sorted(changed, key=lambda p: p.order):
+            if payment.claim_id and payment.entries and payment.outcome != "reversal":
+                newest[known[payment.claim_id].encounter_key] = payment.key
+        items: dict[str, WorkItem] = {}
+        for visit in visits:
+            owed: dict[str, int] = defaultdict(int)
+            for claim_id in families[visit]:
+                for account, cents in balances.get(claim_id, {}).items():
+                    if account == accounts.NEXT_PAYER or account.startswith("receivable:payer:"):
+                        owed[account] += cents
+            left = sum(min(cents, 0) for cents in owed.values())
             if left < 0:
-                over[claim_id] = left
-            else:
-                fine.append(claim_id)
-        for claim_id, left in over.items():
-            self._item(claim_id, "overposted", "More was settled than was charged",
-                       f"What payers owe on the claim stands at {shown(left)}: payments, write-offs and the patient's "
-                       "share are more than the charge.",
-                       "Look for a payment that came twice or a reversal that is missing; refund what is not ours.",
-                       -left, known[claim_id].payer_key, claim_id)  # fmt: skip
-        self.counts["overposted"] += len(over)
-        columns = r.work_items.c
-        alarmed = set(
-            self.connection.execute(
-                sa.select(columns.subject).where(
-                    columns.queue == "remittance", columns.cause == "overposted", columns.state == "open"
-                )
-            ).scalars()
-        )
-        close_items(self.connection, "remittance", sorted(alarmed & set(fine)), "the receivable is no longer overdrawn")
+                items[visit] = self._credit([i for i in families[visit] if i in balances], left, known)
+        self.counts["overposted"] += len(items)
+        settled = closed_by_person(self.connection, [item.item_id for item in items.values()])
+        for visit, item in items.items():
+            if item.item_id in settled and visit in newest:
+                items[visit] = replace(item, reference=f"{item.reference} {newest[visit]}")
+        self.items += items.values()
+        subjects = [claim_id for visit in visits for claim_id in families[visit]]
+        close_items(
+            self.connection, "remittance", subjects, "the receivable is no longer overdrawn by this amount",
+            cause=OVERPOSTED, but=[item.item_id for item in items.values()],
+        )  # fmt: skip
+
+    def _credit(self, versions: Sequence[str], left: int, known: Mapping[str, Any]) -> WorkItem:
+        """`versions`: those of the visit that stand in the ledger, oldest first."""
+        which = f" (versions {', '.join(versions)})" if len(versions) > 1 else ""
+        replaced = any(known[claim_id].closed_on for claim_id in versions)
+        due = " A version that was paid has been replaced or voided: its reversal is due." if replaced else ""
+        return WorkItem(
+            queue="remittance", subject=versions[0], cause=OVERPOSTED, title="More was settled than was charged",
+            reason=f"What payers owe on the claim{which} stands at {shown(left)}: payments, write-offs and the patient's "
+                   f"share are more than the charge.{due}",
+            action="Look for a payment that came twice or a reversal that is missing; refund what is not ours.",
+            cents=-left, payer_key=known[versions[-1]].payer_key, claim_id=versions[-1], opened_on=self.on, reference=str(-left),
+        )  # fmt: skip
 
 
 def standing(payments: Sequence[_Payment]) -> str | None:
@@ -840,6 +880,14 @@ def _unapplied(payment: _Payment) -> tuple[Entry, ...]:
     )
 
 
+def _earlier_versions(known: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Claim → the versions of its visit's claim that came before it."""
+    visits: dict[str, list[str]] = defaultdict(list)
+    for claim_id, row in sorted(known.items(), key=lambda item: item[1].version):
+        visits[row.encounter_key].append(claim_id)
+    return {claim_id: ids[:n] for ids in visits.values() for n, claim_id in enumerate(ids) if n}
+
+
 def _negated(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(Entry(e.account, -e.cents, e.claim_id, e.detail) for e in entries)
 
@@ -866,7 +914,7 @@ def _references(payment: _Payment) -> set[str]:
 _EXCEPTION_WORDS = {
     NOT_FOUND: ("A payment for a claim that we do not have", "its claim number (CLP01) is none of ours.",
                 "Find the claim by the payer's number, or tell the payer that it is not ours."),
-    NO_ORIGINAL: ("A reversal without its original", "no posted payment of the claim has these amounts.",
+    NO_ORIGINAL: ("A reversal without its original", "no posted payment of the claim has these amounts, and none of an earlier version under the payer's number.",
                   "Nothing, if the original is still to come; else ask the payer what it takes back."),
     UNKNOWN_STATUS: ("A claim status that the guide does not know", "its status code has no meaning in version 5010.",
                      "Ask the payer what it means."),

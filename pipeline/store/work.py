@@ -7,7 +7,7 @@ silent the second time. What a person has closed or decided stays as he left it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -59,28 +59,46 @@ _SAID_ANEW = ("state", "resolution", "title", "reason", "action", "opened_on", "
 
 
 def _open_again(connection: sa.Connection, rows: Mapping[str, Mapping[str, Any]]) -> int:
-    w, ids = r.work_items.c, sorted(rows)
-    by_person = [
-        sa.exists().where(of.c.item_id == w.item_id) for of in (r.item_decisions, r.decisions)
-    ]  # fmt: skip
-    again: list[str] = []
-    for start in range(0, len(ids), 500):
-        where = (w.item_id.in_(ids[start : start + 500]), w.state == "done", *(~found for found in by_person))
-        again += connection.execute(sa.select(w.item_id).where(*where).order_by(w.item_id)).scalars()
+    again = sorted(_done(connection, sorted(rows), by_person=False))
     update_rows(connection, r.work_items, "item_id", [dict(rows[i]) for i in again], list(_SAID_ANEW))
     return len(again)
 
 
-def close_items(connection: sa.Connection, queue: str, subjects: Iterable[str], resolution: str) -> int:
-    """Close open items of a queue whose cause is gone; returns how many."""
-    listed, closed = list(subjects), 0
+def closed_by_person(connection: sa.Connection, item_ids: Sequence[str]) -> set[str]:
+    """Which of these items are done because a person closed or decided them."""
+    return _done(connection, item_ids, by_person=True)
+
+
+def _done(connection: sa.Connection, ids: Sequence[str], *, by_person: bool) -> set[str]:
+    w = r.work_items.c
+    said = sa.or_(*(sa.exists().where(of.c.item_id == w.item_id) for of in (r.item_decisions, r.decisions)))
+    found: set[str] = set()
+    for start in range(0, len(ids), 500):
+        where = (w.item_id.in_(ids[start : start + 500]), w.state == "done", said if by_person else ~said)
+        found.update(connection.execute(sa.select(w.item_id).where(*where)).scalars())
+    return found
+
+
+def close_items(
+    connection: sa.Connection, queue: str, subjects: Iterable[str], resolution: str, *, cause: str = "",
+    but: Collection[str] = (),
+) -> int:  # fmt: skip
+    """Close open items of a queue whose cause is gone (only those of one `cause`, where it is given); returns how many.
+
+    `but` are the ids of items that stay open.
+    """
+    w, listed, closed = r.work_items.c, list(subjects), 0
     for start in range(0, len(listed), 500):
+        where = [w.queue == queue, w.state == "open", w.subject.in_(listed[start : start + 500])]
+        if cause:
+            where.append(w.cause == cause)
+        if but:
+            open_ids = set(connection.execute(sa.select(w.item_id).where(*where)).scalars())
+            gone = sorted(open_ids.difference(but))
+            where = [w.item_id.in_(gone)]
         closed += connection.execute(
-            sa.update(r.work_items)
-            .where(r.work_items.c.queue == queue, r.work_items.c.state == "open",
-                   r.work_items.c.subject.in_(listed[start : start + 500]))
-            .values(state="done", resolution=resolution)
-        ).rowcount  # fmt: skip
+            sa.update(r.work_items).where(*where).values(state="done", resolution=resolution)
+        ).rowcount
     return closed
 
 

@@ -7,6 +7,7 @@ from ledger.books import ON, Books
 from reports.test_reports_work_actions import CLAIM, closes, decide, post
 
 from pipeline.errors import Terminal
+from pipeline.remittances import stage as remittances
 from pipeline.reports import work_actions
 from pipeline.store.work import WorkItem, close_items, open_items
 
@@ -75,3 +76,37 @@ def test_a_decision_is_made_once(books: Books) -> None:
     decide(books, "discard")
     with pytest.raises(Terminal, match="done already"):
         work_actions.decide(books.store, item.item_id, "release", work_actions.Wanted("ann", "no", ON))
+
+
+def test_a_larger_overpayment_after_a_person_closed_the_first_is_new_work(books: Books) -> None:
+    books.send("C1")
+    for number in (1, 2):
+        post(books, CLAIM, trace=f"T{number}", control=number)
+    (first,) = books.work()
+    work_actions.close(books.store, first.item_id, work_actions.Wanted("ann", "refunded", ON))
+    remittances.run(books.store, ON)
+    assert books.work() == []  # the same facts
+    post(books, CLAIM, trace="T3", control=3)
+    (second,) = books.work()
+    assert (second.cause, second.subject, second.cents) == ("overposted", "C1", 20_000)
+    assert second.item_id != first.item_id
+
+
+def test_the_same_credit_from_another_payment_is_new_work_too(books: Books) -> None:
+    books.send("C1", "C2")
+    for number in (1, 2):
+        post(books, CLAIM, trace=f"T{number}", control=number)
+    (first,) = books.work()
+    work_actions.close(books.store, first.item_id, work_actions.Wanted("ann", "the payer takes it back", ON))
+    post(books, f"{BACK}\n{PADDING}", trace="T3", control=3, amount="20")
+    assert books.work() == []
+    post(books, CLAIM, trace="T4", control=4)
+    (second,) = books.work()
+    assert (second.cause, second.cents) == ("overposted", 10_000)
+
+
+def test_an_open_overpayment_that_grows_is_one_item_with_the_amount_of_today(books: Books) -> None:
+    books.send("C1")
+    for number in (1, 2, 3):
+        post(books, CLAIM, trace=f"T{number}", control=number)
+    assert [(i.cause, i.cents) for i in books.work()] == [("overposted", 20_000)]
