@@ -32,6 +32,7 @@ from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.behind import MAY_HAVE
 from pipeline.store.events import Move, move_claims
+from pipeline.store.filing import last_days
 from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
@@ -277,7 +278,8 @@ def _apply(
     ]
     update_rows(connection, r.acknowledgments, "ack_id", settled, ["state"])
     newly = [c for c in refused if claims[c].state != "rejected"]
-    items = [_rejection(claims[c], refused[c][1], refused[c][2], on, profiles) for c in newly]
+    filing = last_days(store, [claims[c] for c in newly], profiles)
+    items = [_rejection(claims[c], refused[c][1], refused[c][2], on, filing.get(c)) for c in newly]
     counts["rejected_cents"] += sum(item.cents for item in items)
     unproved = [
         _duplicate_item(sendings[file_id], on)
@@ -617,13 +619,8 @@ def _late_rejection(claim: Any, words: meaning.Words, file_id: str, on: date) ->
     )  # fmt: skip
 
 
-def _rejection(
-    claim: Any, words: meaning.Words, file_id: str, on: date, profiles: Mapping[str, payers.PayerProfile]
-) -> WorkItem:
-    due = add_bank_days(on, _DAYS_TO_REWORK)
-    profile = profiles.get(claim.payer_key)
-    if profile is not None:
-        due = min(due, claim.service_from + timedelta(days=profile.claims.filing_days))
+def _rejection(claim: Any, words: meaning.Words, file_id: str, on: date, last_day: date | None) -> WorkItem:
+    due = min(add_bank_days(on, _DAYS_TO_REWORK), last_day or date.max)
     return WorkItem(
         queue="rejection", subject=claim.claim_id, claim_id=claim.claim_id, payer_key=claim.payer_key,
         cause=words.cause, title=words.title, reason=words.reason, cents=claim.charge_cents,
@@ -802,7 +799,8 @@ def _claims(connection: sa.Connection, claim_ids: Iterable[str]) -> dict[str, An
     for part in _chunks(sorted(claim_ids)):
         query = sa.select(
             columns.claim_id, columns.payer_key, columns.charge_cents, columns.service_from, columns.state,
-            columns.file_id, columns.payer_claim_number, columns.interchange_control,
+            columns.file_id, columns.payer_claim_number, columns.interchange_control, columns.guide, columns.scrubbed_date,
+            columns.scrubbed_part,
             sa.exists().where(
                 events.claim_id == columns.claim_id, events.event == "batched", events.file_id != columns.file_id
             ).label("earlier"),

@@ -127,6 +127,11 @@ def outcome(status: str, paid: int, adjustments: Iterable[tuple[str, str, int]])
     return "denied" if paid == 0 and denied > 0 and shared == 0 else "paid"
 
 
+def asks_for_a_new_claim(remark_codes: Iterable[str]) -> bool:
+    """Only a new claim helps, which has until the end of the filing days; an appeal does not."""
+    return any(remarks().get(code, {}).get("effect") == "resubmit" for code in remark_codes)
+
+
 def denial_words(adjustments: Iterable[tuple[str, str, int]], remark_codes: Iterable[str]) -> tuple[str, str, str]:
     """(reason, action, effect) in plain words; the largest amount comes first. Effect: resubmit, no_appeal or nothing."""
     listed = sorted(adjustments, key=lambda a: (-a[2], a[0], a[1]))

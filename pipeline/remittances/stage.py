@@ -31,6 +31,7 @@ from pipeline.remittances.reading import Claim, Remittance
 from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
+from pipeline.store.filing import last_days
 from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, closed_by_person, open_items
 
@@ -383,6 +384,7 @@ class Posting:
             query = sa.select(
                 columns.claim_id, columns.payer_key, columns.charge_cents, columns.service_from, columns.state,
                 columns.scrubbed_date, columns.scrubbed_part, columns.encounter_key, columns.version, columns.closed_on,
+                columns.guide,
             ).where(
                 columns.encounter_key.in_(sa.select(named.c.encounter_key).where(named.c.claim_id.in_(part)))
             )  # fmt: skip
@@ -673,14 +675,16 @@ class Posting:
         taken_back = {key for keys in self.closing.values() for key in keys} - {p.key for p in settled}
         placed = [p for p in [*fresh, *settled] if p.state == "posted" and p.outcome != "reversal"]
         standing_payments = [p for p in placed if p.key not in taken_back]
+        anew = [p for p in standing_payments if p.claim and policy.asks_for_a_new_claim(p.claim.all_remarks())]
+        filing = last_days(self.store, [known[p.claim_id or ""] for p in anew], self.profiles)
         for payment in standing_payments:
-            self._denials(payment, known[payment.claim_id or ""])
+            self._denials(payment, known[payment.claim_id or ""], filing)
         self._charges(standing_payments, known)
         self._line_problems(standing_payments, known)
         self._underpayments(standing_payments, known)
         self._overposted([p for p in [*fresh, *settled] if p.claim_id], known)
 
-    def _denials(self, payment: _Payment, ours: Any) -> None:
+    def _denials(self, payment: _Payment, ours: Any, filing: Mapping[str, date]) -> None:
         claim = payment.claim
         assert claim is not None
         status = policy.STATUSES[payment.status]
@@ -692,7 +696,7 @@ class Posting:
         if payment.clearing_key != ours.payer_key:
             review = [a for a in review if (a[0], a[1]) != policy.EARLIER_PAYER]
         if denied:
-            self._denial(payment, denied, ours)
+            self._denial(payment, denied, ours, filing)
         if review:
             group, number, _ = max(review, key=lambda a: (abs(a[2]), a[0], a[1]))
             reason, action, _ = policy.denial_words(review, ())
@@ -718,7 +722,9 @@ class Posting:
                            missing, first.clearing_key, claim_id)  # fmt: skip
                 self.counts["charge_too_low"] += 1
 
-    def _denial(self, payment: _Payment, denied: list[tuple[str, str, int]], ours: Any) -> None:
+    def _denial(
+        self, payment: _Payment, denied: list[tuple[str, str, int]], ours: Any, filing: Mapping[str, date]
+    ) -> None:  # fmt: skip
         claim = payment.claim
         assert claim is not None
         group, number, _ = max(denied, key=lambda a: (a[2], a[0], a[1]))
@@ -726,8 +732,8 @@ class Posting:
         terms = self.profiles[ours.payer_key].claims if ours.payer_key in self.profiles else None
         due = None
         if terms is not None:
-            filing = ours.service_from + timedelta(days=terms.filing_days)
-            due = filing if effect == "resubmit" else payment.paid_on + timedelta(days=terms.appeal_days)
+            again = effect == "resubmit"
+            due = filing.get(ours.claim_id) if again else payment.paid_on + timedelta(days=terms.appeal_days)
         self._item(payment.key, f"{group}-{number}", f"Denied: {policy.reason(number).meaning}", reason, action,
                    sum(a[2] for a in denied), ours.payer_key, payment.claim_id, queue="denial", due=due)  # fmt: skip
         self.counts["denials"] += 1
