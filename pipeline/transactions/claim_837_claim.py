@@ -6,6 +6,8 @@ such place. So a form needs no branch for what it lacks; only the elements of CL
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,9 +56,9 @@ def _given(t: pa.Table, name: str) -> Mask:
 def _clm(c: Columns, tables: Tables, route: Route) -> x.Every:
     t, form = tables.claims, tables.form
     kind = t.column("accident_kind")
-    related: x.Text = ""
+    related: x.Part = ""
     if form.related_causes and x.present(kind).any():
-        related = c.composite(
+        related = c.pieces(
             kind, t.column("accident_kind2"), "", t.column("accident_state"), t.column("accident_country")
         )
     ahead: x.Text = ""
@@ -64,7 +66,7 @@ def _clm(c: Columns, tables: Tables, route: Route) -> x.Every:
         ahead = pc.if_else(pa.array(wanted), "PB", "")
     return c.every(
         "CLM", t.column("claim_id"), x.amount(t.column("charge")), "", "",
-        c.composite(t.column(form.place_column), form.place_qualifier, t.column("frequency")), form.signature,
+        c.pieces(t.column(form.place_column), form.place_qualifier, t.column("frequency")), form.signature,
         default(t.column("assignment"), route.assignment),
         default(t.column("benefits_assignment"), route.benefits_assignment),
         default(t.column("release_of_information"), route.release_of_information), "", related,
@@ -243,23 +245,16 @@ def _ranked(rows: Parts) -> Parts:
 
 def _hi(sheet: Sheet, coding: Coding, rows: Parts, beside_code: tuple[x.Text, ...] | None) -> None:
     """The rows' codes: one segment where first and others stand together, else a segment of the first and others after it."""
-    c = sheet.c
     nth = rows.within()
-    qualifier: x.Text = coding.first
-    if coding.rest != coding.first:
-        qualifier = pc.if_else(pa.array(nth == 0), coding.first, coding.rest)
     value = _value(coding, rows) if beside_code is None else beside_code
-    composites = c.composite(qualifier, rows.column("code"), *value)
     if coding.together:
-        _segments(sheet, coding.first, composites, rows, nth // _CODES)
+        _segments(sheet, coding.first, coding, rows, value, nth, nth)
         return
-    first = nth == 0
-    _segments(sheet, coding.first, composites.filter(pa.array(first)), rows.where(first), nth[first])
-    others = ~first
-    if others.any():
-        _segments(
-            sheet, coding.rest, composites.filter(pa.array(others)), rows.where(others), (nth[others] - 1) // _CODES
-        )
+    for key, mine, before in ((coding.first, nth == 0, 0), (coding.rest, nth > 0, 1)):
+        if mine.any():
+            here = pa.array(mine)
+            values = [v if isinstance(v, str) else x.flat(v).filter(here) for v in value]
+            _segments(sheet, key, coding, rows.where(mine), values, nth[mine], nth[mine] - before)
 
 
 def _value(coding: Coding, rows: Parts) -> tuple[x.Text, ...]:
@@ -271,14 +266,19 @@ def _value(coding: Coding, rows: Parts) -> tuple[x.Text, ...]:
     return ("", "", number(rows.column("amount"))) if coding.value == "amount" else ()
 
 
-def _segments(sheet: Sheet, key: str, composites: pa.Array, rows: Parts, segment: Integers) -> None:
-    """HI segments: the composites of each claim, and of each of its segments, joined."""
+def _segments(
+    sheet: Sheet, key: str, coding: Coding, rows: Parts, value: Sequence[x.Text], nth: Integers, place: Integers
+) -> None:
+    """HI segments. A claim's rows stand together, so each row is written with what goes before it, and they are joined."""
     c = sheet.c
-    new = np.r_[True, (rows.owner[1:] != rows.owner[:-1]) | (segment[1:] != segment[:-1])]
-    starts = np.flatnonzero(new)
-    offsets = pa.array(np.r_[starts, len(rows)].astype(np.int32))
-    text = c.segment("HI", pc.binary_join(pa.ListArray.from_arrays(offsets, composites), c.delimiters.element))
-    sheet.put("2300", "HI", key, gather(text, rows.owner[starts], rows.owners, c.end))
+    new = np.r_[True, rows.owner[1:] != rows.owner[:-1]]
+    begins = f"HI{c.delimiters.element}"
+    heads = [
+        head + code for code in (coding.first, coding.rest) for head in (begins, c.end + begins, c.delimiters.element)
+    ]
+    head = np.where(new, 0, np.where(place % _CODES == 0, 1, 2)) + np.where(nth > 0, 3, 0)
+    texts = c.composite(x.Picked(pa.array(heads), head), rows.column("code"), *value)
+    sheet.put("2300", "HI", key, x.Every.spread(x.runs(texts, np.flatnonzero(new)), rows.counts() > 0))
 
 
 # --- providers ------------------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def _providers(sheet: Sheet, tables: Tables) -> None:
             own = pc.if_else(pc.not_equal(npi, few.column("billing_npi").combine_chunks()), npi, "")
             few = few.set_column(few.column_names.index("facility_npi"), "facility_npi", own)
         text = party(sheet.c, tables, role, few, names)
-        sheet.put(role.loop, "NM1", role.entity, x.spread(text, where))
+        sheet.put(role.loop, "NM1", role.entity, x.Every.spread(text, where))
 
 
 def party(c: Columns, tables: Tables, role: Role, t: pa.Table, names: dict[str, str]) -> pa.Array:
@@ -322,9 +322,9 @@ def party(c: Columns, tables: Tables, role: Role, t: pa.Table, names: dict[str, 
         tables, role.loop, role.entity, t.column(names["first"]) if "first" in names else pa.repeat("", t.num_rows)
     )
     npi = value("npi", 9)
-    name = c.segment("NM1", role.entity, kind if isinstance(kind, pa.Array) else pa.repeat(kind, t.num_rows), value("last", 3),
+    name = c.every("NM1", role.entity, kind if isinstance(kind, pa.Array) else pa.repeat(kind, t.num_rows), value("last", 3),
                      first, value("middle", 5), "", value("suffix", 7), "" if isinstance(npi, str) else beside(npi, "XX"), npi)  # fmt: skip
-    segments: list[x.Text] = [name]
+    segments = [name]
     if role.specialty and form.place(role.loop, "PRV", role.specialty) and "taxonomy" in names:
         code = t.column(names["taxonomy"])
         segments.extend(_if_any(c, x.present(code), "PRV", role.specialty, "PXC", code))
@@ -343,8 +343,8 @@ def party(c: Columns, tables: Tables, role: Role, t: pa.Table, names: dict[str, 
     return c.body(*segments)
 
 
-def _if_any(c: Columns, where: Mask, segment_id: str, *elements: x.Text) -> list[x.Text]:
-    return [c.segment(segment_id, *elements, where=where)] if where.any() else []
+def _if_any(c: Columns, where: Mask, segment_id: str, *elements: x.Text) -> list[x.Every]:
+    return [c.every(segment_id, *elements, where=where)] if where.any() else []
 
 
 # --- other payers -----------------------------------------------------------------------------------------------------------

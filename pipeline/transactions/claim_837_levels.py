@@ -5,6 +5,8 @@ Texts are without their HL, which the writer adds where a text differs from the 
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,17 +25,21 @@ _BILLING = (
 )  # fmt: skip
 
 
-def codes(texts: pa.Array) -> tuple[x.Integers, pa.Array]:
-    """Texts → (number of each row's text by first appearance, the different texts)."""
-    encoded = texts.dictionary_encode()
-    return np.asarray(encoded.indices.to_numpy(), dtype=np.int64), encoded.dictionary
+#: the number of each claim's text, and the different texts
+Encoded: TypeAlias = "tuple[x.Integers, pa.Array]"
 
 
-def address(c: Columns, t: pa.Table, prefix: str, where: Mask | None = None, *, second: bool = True) -> list[x.Text]:
+def encoded(texts: pa.Array) -> Encoded:
+    """Numbers by first appearance."""
+    found = texts.dictionary_encode()
+    return np.asarray(found.indices.to_numpy(), dtype=np.int64), found.dictionary
+
+
+def address(c: Columns, t: pa.Table, prefix: str, where: Mask | None = None, *, second: bool = True) -> list[x.Every]:
     column = t.column
     return [
-        c.segment("N3", column(f"{prefix}address1"), column(f"{prefix}address2") if second else "", where=where),
-        c.segment("N4", column(f"{prefix}city"), column(f"{prefix}state"), column(f"{prefix}zip"), where=where),
+        c.every("N3", column(f"{prefix}address1"), column(f"{prefix}address2") if second else "", where=where),
+        c.every("N4", column(f"{prefix}city"), column(f"{prefix}state"), column(f"{prefix}zip"), where=where),
     ]
 
 
@@ -46,12 +52,12 @@ def entity_kind(tables: Tables, loop: str, entity: str, first: Column) -> x.Text
     return pa.array(["2", "1"]).take(pa.array(x.present(first).astype(np.int8)))
 
 
-def billing(c: Columns, tables: Tables, route: Route) -> pa.Array:
+def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
     """2000A: PRV, 2010AA, 2010AB. Built once for each different provider, then spread over the claims."""
     claims = tables.claims
     differing = [column for column in (x.flat(claims.column(name)) for name in _BILLING) if x.alike(column) is None]
     differing = differing or [x.flat(claims.column("billing_npi"))]
-    numbers, _ = codes(pc.binary_join_element_wise(*differing, "\x1f"))
+    numbers, _ = encoded(pc.binary_join_element_wise(*differing, "\x1f"))
     _, first = np.unique(numbers, return_index=True)
     t = claims.select(list(_BILLING)).take(pa.array(first))
     pay_to = x.present(t.column("pay_to_address1"))
@@ -69,10 +75,11 @@ def billing(c: Columns, tables: Tables, route: Route) -> pa.Array:
         c.segment("NM1", "87", kind if isinstance(kind, pa.Array) else pa.repeat(kind, t.num_rows), where=pay_to),
         *address(c, t, "pay_to_", pay_to),
     )  # fmt: skip
-    return text.take(pa.array(numbers))
+    again, texts = encoded(text)  # what differs may not be written
+    return again[numbers], texts
 
 
-def subscriber(c: Columns, tables: Tables, route: Route) -> pa.Array:
+def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
     """2000B: SBR, PAT, 2010BA, 2010BB. Address and birth date stand here only where the patient is the subscriber."""
     claims, own = tables.claims, tables.own
 
@@ -89,7 +96,7 @@ def subscriber(c: Columns, tables: Tables, route: Route) -> pa.Array:
     group = x.flat(claims.column("group_number"))
     place = tables.form.place("2000B", "SBR")
     secondary = place is not None and place.elements[4].usage != "N"
-    return c.body(
+    return encoded(c.body(
         c.every("SBR", default(claims.column("payer_responsibility"), "P"), relation, group,
                   _plan(group, claims.column("group_name")),
                   claims.column("insurance_type") if secondary else "", "", "", "", route.filing_indicator),
@@ -100,14 +107,14 @@ def subscriber(c: Columns, tables: Tables, route: Route) -> pa.Array:
         _demographics(c, claims, own),
         *_casualty(c, claims, own),
         payer_text,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-def patient(c: Columns, tables: Tables, route: Route) -> pa.Array:
+def patient(c: Columns, tables: Tables, route: Route) -> Encoded:
     """2000C: PAT and 2010CA; '' where the patient is the subscriber."""
     dependent = ~tables.own
     if not dependent.any():
-        return pa.repeat("", tables.claims.num_rows)
+        return np.zeros(tables.claims.num_rows, dtype=np.int64), pa.array([""])
     t = tables.claims.select([n for n in tables.claims.column_names if n.startswith("patient_")] + ["relationship", "casualty_claim_number"])  # fmt: skip
     t = t.filter(pa.array(dependent))
     place = tables.form.place("2000C", "PAT")
@@ -120,7 +127,10 @@ def patient(c: Columns, tables: Tables, route: Route) -> pa.Array:
         _demographics(c, t),
         *_casualty(c, t),
     )  # fmt: skip
-    return pc.fill_null(x.spread(text, dependent), "")
+    numbers, texts = encoded(text)
+    of_all = np.zeros(len(dependent), dtype=np.int64)
+    of_all[dependent] = numbers + 1
+    return of_all, pa.concat_arrays([pa.array([""]), texts])
 
 
 def _plan(group: pa.Array, name: Column) -> x.Text:
@@ -181,8 +191,8 @@ def _condition(c: Columns, tables: Tables, own: Mask) -> list[pa.Array]:
     return [c.segment("PAT", "", "", "", "", *_condition_elements(t), where=known & own)]
 
 
-def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> pa.Array:
-    return c.segment("DMG", "D8", x.day(claims.column("patient_birth_date")), claims.column("patient_sex"), where=where)
+def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> x.Every:
+    return c.every("DMG", "D8", x.dated(claims.column("patient_birth_date")), claims.column("patient_sex"), where=where)
 
 
 def _casualty(c: Columns, claims: pa.Table, where: Mask | None = None) -> list[pa.Array]:

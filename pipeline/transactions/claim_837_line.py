@@ -18,7 +18,7 @@ def line(c: Columns, tables: Tables) -> pa.Array:
     """2400 with all below it, each segment with its terminator."""
     t, form = tables.lines.table, tables.form
     sheet = Sheet(c, form, t.num_rows)
-    sheet.segment("2400", "LX", x.whole(t.column("line")))
+    sheet.segment("2400", "LX", x.counted(x.flat(t.column("line")).to_numpy()))
     service = {"SV1": _professional, "SV2": _institutional, "SV3": _dental}[form.service]
     sheet.put("2400", form.service, "", service(c, tables))
     _service_dates(sheet, tables)
@@ -53,17 +53,17 @@ def _given(t: pa.Table, name: str) -> Mask:
     return x.present(column) if pa.types.is_string(column.type) else x.as_mask(x.flat(column).is_valid())
 
 
-def _procedure(c: Columns, t: pa.Table) -> pa.Array:
+def _procedure(c: Columns, t: pa.Table) -> x.Composite:
     """The service's composite; nothing where a revenue code says it alone."""
-    return c.composite(beside(t.column("procedure"), t.column("qualifier")), t.column("procedure"), *(t.column(f"modifier{n}") for n in (1, 2, 3, 4)),
+    return c.pieces(beside(t.column("procedure"), t.column("qualifier")), t.column("procedure"), *(t.column(f"modifier{n}") for n in (1, 2, 3, 4)),
                        t.column("description"))  # fmt: skip
 
 
-def _pointers(c: Columns, t: pa.Table) -> x.Text:
+def _pointers(c: Columns, t: pa.Table) -> x.Part:
     given = [t.column(f"pointer{n}") for n in (1, 2, 3, 4)]
     if all(p.null_count == len(p) for p in given):
         return ""
-    return c.composite(*("" if p.null_count == len(p) else x.whole(p) for p in given))
+    return c.pieces(*("" if p.null_count == len(p) else x.whole(p) for p in given))
 
 
 def _place(tables: Tables) -> x.Text:
@@ -103,12 +103,12 @@ def _dental(c: Columns, tables: Tables) -> x.Every:
 
 def _service_dates(sheet: Sheet, tables: Tables) -> None:
     t = tables.lines.table
-    first, last = x.day(t.column("service_date")), t.column("service_to")
+    last = t.column("service_to")
     form: x.Text = "D8"
-    value: x.Text = first
+    value: x.Part = x.dated(t.column("service_date"))
     ranged = x.as_mask(pc.greater(last, t.column("service_date")))
     if ranged.any():
-        here = pa.array(ranged)
+        here, first = pa.array(ranged), x.day(t.column("service_date"))
         span = pc.binary_join_element_wise(first, pc.fill_null(x.day(last), ""), "-")
         form, value = pc.if_else(here, "RD8", "D8"), pc.if_else(here, span, first)
     where: Mask | None = None
@@ -144,9 +144,9 @@ def _drug(sheet: Sheet, t: pa.Table) -> None:
     if drug.any() and sheet.form.place("2410", "LIN"):
         few = t.select(["ndc", "ndc_units", "ndc_unit_basis"]).filter(pa.array(drug))
         c = sheet.c
-        sheet.put("2410", "LIN", "", x.spread(c.segment("LIN", "", "N4", few.column("ndc")), drug))
+        sheet.put("2410", "LIN", "", x.Every.spread(c.segment("LIN", "", "N4", few.column("ndc")), drug))
         count = c.segment("CTP", "", "", "", x.amount(few.column("ndc_units")), few.column("ndc_unit_basis"))
-        sheet.put("2410", "CTP", "", x.spread(count, drug))
+        sheet.put("2410", "CTP", "", x.Every.spread(count, drug))
 
 
 def _teeth(sheet: Sheet, rows: Parts) -> None:

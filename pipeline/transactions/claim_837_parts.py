@@ -74,8 +74,8 @@ def parts(table: pa.Table, column: str) -> Parts | None:
     return Parts(pa.Table.from_arrays(rows.flatten(), names=[f.name for f in rows.type]), owner, len(array))
 
 
-def gather(texts: pa.Array, owner: Integers, owners: int, separator: str) -> pa.Array:
-    """Texts of the same owner joined, in order; null where an owner has none. Null texts are left out."""
+def gather(texts: pa.Array, owner: Integers, owners: int, separator: str) -> x.Every:
+    """Texts of the same owner joined, in order; nothing where an owner has none. Null texts are left out."""
     if texts.null_count:
         stand = x.as_mask(texts.is_valid())
         texts, owner = texts.filter(pa.array(stand)), owner[stand]
@@ -84,7 +84,7 @@ def gather(texts: pa.Array, owner: Integers, owners: int, separator: str) -> pa.
     if counts.max(initial=0) > 1:
         offsets = pa.array(np.r_[0, np.cumsum(counts[here])].astype(np.int32))
         texts = pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)
-    return x.spread(texts, here)
+    return x.Every.spread(texts, here)
 
 
 class Sheet:
@@ -101,15 +101,12 @@ class Sheet:
         if place is not None and column is not None:
             self._columns.append((place.index, len(self._columns), column))
 
-    def segment(self, loop: str, segment_id: str, *elements: x.Text, where: Mask | None = None) -> None:
+    def segment(self, loop: str, segment_id: str, *elements: x.Part, where: Mask | None = None) -> None:
         """One segment a row, where the mask holds; its place goes by its first element."""
         if where is not None and not where.any():
             return
         key = elements[0] if isinstance(elements[0], str) else ""
-        made = (
-            self.c.every(segment_id, *elements) if where is None else self.c.segment(segment_id, *elements, where=where)
-        )
-        self.put(loop, segment_id, key, made)
+        self.put(loop, segment_id, key, self.c.every(segment_id, *elements, where=where))
 
     def rows_of(self, loop: str, segment_id: str, key: str, texts: pa.Array, of: Parts) -> None:
         """Texts of child rows at one place of their owners."""

@@ -35,6 +35,7 @@ OWN_COLUMNS: dict[str, dict[str, str]] = {
                  "state": "facility_state", "zip": "facility_zip"},
 }  # fmt: skip
 PLACES = frozenset({"facility", "pick_up", "drop_off"})
+_PLACE = ("address1", "city", "state", "zip")
 
 
 def normalised(table: pa.Table, charset: Charset) -> pa.Table:
@@ -208,7 +209,8 @@ class Tables:
             return there
         if (transport := self.parts.get("transport")) is not None:
             there &= transport.counts() == 0
-        few = self.claims.filter(pa.array(there))
+        names = [side + name for side in ("facility_", "billing_") for name in _PLACE]
+        few = self.claims.select(names).filter(pa.array(there))
         there = there.copy()
         there[there] = x.as_mask(pc.not_equal(_place(few, "facility_"), _place(few, "billing_")))
         return there
@@ -357,7 +359,7 @@ def _keyed(ids: pa.Array, *values: pa.Array | str) -> pa.Array:
 
 def _place(table: pa.Table, prefix: str) -> pa.Array:
     zip5 = pc.utf8_slice_codeunits(x.flat(table.column(f"{prefix}zip")), 0, 5)
-    values = [x.flat(table.column(f"{prefix}{part}")) for part in ("address1", "city", "state")]
+    values = [x.flat(table.column(f"{prefix}{part}")) for part in _PLACE[:3]]
     return pc.binary_join_element_wise(*values, zip5, "\x1f")
 
 

@@ -53,10 +53,7 @@ class Interchange837:
         self.claims_per_set = claims_per_set
         self._x = Columns(newline=route.newline)
         self.tables = Tables(claims, diagnoses, lines, form, route.charset)
-        groups = [
-            levels.codes(build(self._x, self.tables, route))
-            for build in (levels.billing, levels.subscriber, levels.patient)
-        ]
+        groups = [build(self._x, self.tables, route) for build in (levels.billing, levels.subscriber, levels.patient)]
         #: the claim, by the order of the ids, that stands at each place of the file
         self._order = np.lexsort([codes for codes, _ in reversed(groups)])
         #: per level: the number of its text at each place of the file, and the texts
@@ -141,17 +138,21 @@ class Interchange837:
         parent_of_b = np.maximum.accumulate(np.where(a, np.arange(len(a)), 0))
         parent_of_c = np.maximum.accumulate(np.where(b, np.arange(len(b)), 0))
 
-        hl, whole = self._x.segment, x.whole
-        opening = (
-            hl("HL", whole(id_a), "", "20", "1", where=a), _pick(a_texts, billing, a),
-            hl("HL", whole(id_b), whole(id_a[parent_of_b]), "22", _flag(dependent), where=b), _pick(b_texts, subscriber, b),
-            hl("HL", whole(id_c), whole(id_b[parent_of_c]), "23", "0", where=c), _pick(c_texts, patient, c),
-        )  # fmt: skip
         # back to the order of the ids, in which the claims' own segments are
         place = np.empty(len(self), dtype=np.int64)
         place[self._order] = np.arange(len(self))
-        by_id = [text if text.null_count == len(text) else text.take(pa.array(place)) for text in opening]
-        return self._x.loop(*by_id, *claim(self._x, self.tables, self.route))
+        numbers = x.whole(np.arange(int((opened - base).max(initial=0)) + 1))
+        hl, number = self._x.every, lambda ids: x.Picked(numbers, ids[place])
+        at_a, at_b, at_c = a[place], b[place], c[place]
+        opening = (
+            hl("HL", number(id_a), "", "20", "1", where=at_a),
+            x.Every((x.Picked(a_texts, billing[place]),), at_a),
+            hl("HL", number(id_b), number(id_a[parent_of_b]), "22", x.Picked(_FLAGS, dependent[place].astype(np.int64)), where=at_b),
+            x.Every((x.Picked(b_texts, subscriber[place]),), at_b),
+            hl("HL", number(id_c), number(id_b[parent_of_c]), "23", "0", where=at_c),
+            x.Every((x.Picked(c_texts, patient[place]),), at_c),
+        )  # fmt: skip
+        return self._x.loop(*opening, *claim(self._x, self.tables, self.route))
 
     def _assemble(self, on: date, numbers: Numbers, whole: np.ndarray, cuts: Integers, segments: list[int]) -> bytes:
         r = self.route
@@ -195,14 +196,7 @@ def _count(data: np.ndarray, byte: int) -> int:
 
 
 _AT_ONCE = 1 << 16
-
-
-def _pick(texts: pa.Array, codes: Integers, where: Mask) -> pa.Array:
-    return texts.take(pa.array(codes, mask=~where))
-
-
-def _flag(mask: Mask) -> pa.Array:
-    return pa.array(["0", "1"]).take(pa.array(mask.astype(np.int8)))
+_FLAGS = pa.array(["0", "1"])
 
 
 def _changes(codes: Integers) -> Mask:

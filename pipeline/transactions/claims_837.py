@@ -123,14 +123,13 @@ def open_blocks(chunk: Chunk, begin: int) -> list[tuple[int, int]]:
     levels = np.where(is_hl, scan.keys(marks, 3), 0)
     after = np.append(marks[1:], scan.n)
     blocks, since = [], -1
-    for level in ("20", "22", "23"):  # each counts only if it stands after the level above it
+    for level in ("20", "22", "23"):  # each counts only if it stands after the level above it, as the reader takes them
         found = np.flatnonzero(levels == key_of(level))
-        if len(found) and found[-1] > since:
-            since = int(found[-1])
+        last = int(found[-1]) if len(found) else -1
+        since = last if last > since else -1
+        if since >= 0:
             blocks.append((int(marks[since]), int(after[since])))
-        elif level != "20" or len(found):
-            break
-    return blocks
+    return sorted(blocks)
 
 
 class Reader:

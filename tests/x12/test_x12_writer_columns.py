@@ -85,6 +85,44 @@ def test_absent_segments_leave_no_terminator() -> None:
     assert columns.loop(columns.segment("REF", values, where=nowhere)).to_pylist() == ["", "", ""]
 
 
+_TEXTS = st.sampled_from(["", "A", "BC", "7"])
+_ROWS = st.tuples(*[_TEXTS] * 3, st.booleans(), st.booleans(), *[_TEXTS] * 3)
+
+
+@settings(deadline=None)
+@given(st.lists(_ROWS, min_size=1, max_size=40), st.sampled_from(["", "K"]), st.booleans())
+def test_what_is_joined_at_once_is_what_is_joined_row_by_row(rows: list[tuple], constant: str, few: bool) -> None:
+    """Absent segments, empty elements at the end, composites and picked columns, against plain Python."""
+    c = Columns()
+    one, two, three, here, there, left, mid, right = (list(column) for column in zip(*rows, strict=True))
+    if few:
+        there = [n == 0 for n in range(len(rows))]
+    picked = x.Picked(pa.array(["x", "", "zz"]), np.array([len(text) for text in two]))
+    segments = (
+        c.every("AAA", pa.array(one), constant, c.pieces(pa.array(left), pa.array(mid), pa.array(right)), where=np.array(here)),
+        c.every("BBB", picked, pa.array(three), "", pa.array(one)),
+        c.every("CCC", pa.array(two), c.pieces("Q", pa.array(mid)), picked, where=np.array(there)),
+        c.segment("DDD", pa.array([text or None for text in one], type=pa.string()), pa.array(two), where=np.array(here)),
+        c.every("EEE", pa.array(three), where=np.array(here)),
+    )  # fmt: skip
+
+    def plain(separator: str, *parts: str) -> str:
+        return separator.join(parts).rstrip(separator)
+
+    wanted = []
+    for a, b, d, h, t, left_part, mid_part, right_part in zip(
+        one, two, three, here, there, left, mid, right, strict=True
+    ):
+        choice = ("x", "", "zz")[len(b)]
+        parts = [plain("*", "AAA", a, constant, plain(":", left_part, mid_part, right_part))] if h else []
+        parts.append(plain("*", "BBB", choice, d, "", a))
+        parts += [plain("*", "CCC", b, plain(":", "Q", mid_part), choice)] if t else []
+        parts += [plain("*", "DDD", a, b), plain("*", "EEE", d)] if h else []
+        wanted.append(parts)
+    assert c.loop(*segments).to_pylist() == ["".join(f"{part}~" for part in parts) for parts in wanted]
+    assert c.body(*segments).to_pylist() == ["~".join(parts) for parts in wanted]
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 10**13) | st.integers(0, 10**10 - 1), min_size=1))
 @example([0, 5, 50, 99, 100, 12345, 99_999_99, 10**9, 10**10 - 1])
