@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.acknowledgments.answering import GROUP, INTERCHANGE, Answers, Senders
+
 Row = dict[str, Any]
+#: a fact, the sender that says it (ISA06), and what it answers: a column of the register and its number
+Placed = tuple[Row, str, tuple[str, str | None]]
 _KEY = (
     "kind", "payer_key", "level", "interchange_control", "group_control", "set_control", "batch_reference", "claim_id",
     "code", "detail", "payer_claim_number", "on_date",
@@ -24,13 +28,17 @@ _STATUS_COLUMNS = [
     "status_entity", "action", "effective_date", "payer_claim_number", "trace",
 ]  # fmt: skip
 _ERRORS_KEPT = 3
+#: BHT03 of our files is ISA13 and ST02
+_CONTROL_DIGITS = 9
 
 
-def read(tables: Mapping[str, pa.Table], payer_key: str, file_id: str) -> list[Row]:
-    """All facts of one file, in its order; repeats inside the file are one."""
+def read(tables: Mapping[str, pa.Table], answers: Answers, file_id: str) -> list[Row]:
+    """All facts of one file, in its order; repeats inside the file are one. `answers` says whose each is."""
     rows: dict[str, Row] = {}
+    senders = Senders(tables)
     for reader in (_interchanges, _sets, _statuses):
-        for fact in reader(tables):
+        for fact, sender, (column, number) in reader(tables, senders):
+            payer_key = answers(sender, column, number or "")
             fact = _empty() | fact | {"payer_key": payer_key, "file_id": file_id}
             text = "\x1f".join("" if fact[name] is None else str(fact[name]) for name in _KEY)
             fact["ack_id"] = hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -51,32 +59,30 @@ def _number(value: str | None) -> str | None:
     return value if value is None or len(value) <= 9 else value[:9]
 
 
-def _interchanges(tables: Mapping[str, pa.Table]) -> list[Row]:
-    return [
-        {
-            "kind": "TA1", "level": "interchange", "interchange_control": _number(row["acknowledged_control"]),
+def _interchanges(tables: Mapping[str, pa.Table], senders: Senders) -> Iterator[Placed]:
+    for row in _rows(tables, "TA1.interchanges"):
+        number = _number(row["acknowledged_control"])
+        fact = {
+            "kind": "TA1", "level": "interchange", "interchange_control": number,
             "code": row["code"] or "", "detail": row["note"] or "", "on_date": row["acknowledged_date"],
-        }
-        for row in _rows(tables, "TA1.interchanges")
-    ]  # fmt: skip
+        }  # fmt: skip
+        yield fact, senders.of_segment(row["segment"]), (INTERCHANGE, number)
 
 
-def _sets(tables: Mapping[str, pa.Table]) -> list[Row]:
+def _sets(tables: Mapping[str, pa.Table], senders: Senders) -> Iterator[Placed]:
     errors: dict[tuple[int, str | None, str | None], list[Row]] = defaultdict(list)
     for error in _rows(tables, "999.errors"):
         errors[error["set_number"], error["group_control"], error["set_control"]].append(error)
-    facts = []
     for row in _rows(tables, "999.sets"):
         level = row["level"]
         of_set = errors[row["set_number"], row["group_control"], row["set_control"]] if level == "set" else []
-        facts.append(
-            {
-                "kind": "999", "level": level, "group_control": _number(row["group_control"]),
-                "set_control": _number(row["set_control"]) if level == "set" else None, "code": row["code"] or "",
-                "detail": set_detail(row, of_set),
-            }
-        )  # fmt: skip
-    return facts
+        number = _number(row["group_control"])
+        fact = {
+            "kind": "999", "level": level, "group_control": number,
+            "set_control": _number(row["set_control"]) if level == "set" else None, "code": row["code"] or "",
+            "detail": set_detail(row, of_set),
+        }  # fmt: skip
+        yield fact, senders.of_set(row["set_number"]), (GROUP, number)
 
 
 def set_detail(row: Row, errors: list[Row]) -> str:
@@ -94,9 +100,9 @@ def set_detail(row: Row, errors: list[Row]) -> str:
     return " ; ".join(parts)
 
 
-def _statuses(tables: Mapping[str, pa.Table]) -> list[Row]:
+def _statuses(tables: Mapping[str, pa.Table], senders: Senders) -> Iterator[Placed]:
     if "277CA.statuses" not in tables:
-        return []
+        return
     rows = tables["277CA.statuses"].select(_STATUS_COLUMNS).to_pylist()
     batch: dict[int, str | None] = {}
     named: set[int] = set()
@@ -105,7 +111,6 @@ def _statuses(tables: Mapping[str, pa.Table]) -> list[Row]:
             batch.setdefault(row["set_number"], row["trace"])
         if row["level"] in ("claim", "line"):
             named.add(row["set_number"])
-    facts = []
     for row in rows:
         level = row["level"]
         parts = {
@@ -118,15 +123,14 @@ def _statuses(tables: Mapping[str, pa.Table]) -> list[Row]:
         detail = [f"{row['status'] or ''}:{row['status_entity'] or ''}"]
         detail += [f"{name}={value.replace(' ', '_')}" for name, value in parts.items() if value]
         claim_id = row["claim_id"] if level in ("claim", "line") else None
-        facts.append(
-            {
-                "kind": "277CA", "level": level, "batch_reference": batch.get(row["set_number"]),
-                "claim_id": claim_id if claim_id and len(claim_id) <= _CLAIM_ID_LENGTH else None,
-                "code": row["category"] or "", "detail": " ".join(detail),
-                "payer_claim_number": row["payer_claim_number"], "on_date": row["effective_date"],
-            }
-        )  # fmt: skip
-    return facts
+        reference = batch.get(row["set_number"])
+        fact = {
+            "kind": "277CA", "level": level, "batch_reference": reference,
+            "claim_id": claim_id if claim_id and len(claim_id) <= _CLAIM_ID_LENGTH else None,
+            "code": row["category"] or "", "detail": " ".join(detail),
+            "payer_claim_number": row["payer_claim_number"], "on_date": row["effective_date"],
+        }  # fmt: skip
+        yield fact, senders.of_set(row["set_number"]), (INTERCHANGE, (reference or "")[:_CONTROL_DIGITS])
 
 
 def fields(detail: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from pipeline import payers, transactions
-from pipeline.acknowledgments import facts, meaning
+from pipeline.acknowledgments import answering, facts, meaning
 from pipeline.bank_days import add_bank_days, bank_days_between
 from pipeline.findings import Finding, has_errors
 from pipeline.store import Store, received
@@ -91,19 +91,19 @@ def run(store: Store, on: date) -> dict[str, int]:
         _apply(store, connection, on, order, profiles, counts)
         _overdue(connection, on, profiles, counts)
 
-    return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row), record, unless=READ_MARK)
+    return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row, profiles), record, unless=READ_MARK)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _read(store: Store, row: Any) -> _Read:
+def _read(store: Store, row: Any, profiles: Mapping[str, payers.PayerProfile]) -> _Read:
     result = transactions.read(store.archive.get(row.file_id), file=row.file_id)
     payer_key = row.payer_key or ""
     tables = result.tables
     bad = has_errors(result.findings)
     return _Read(
-        row.file_id, payer_key, row.kind, row.logical_date, [] if bad else facts.read(tables, payer_key, row.file_id),
+        row.file_id, payer_key, row.kind, row.logical_date, [] if bad else facts.read(tables, answering.payer_of(store, profiles, payer_key), row.file_id),
         result.findings if bad else [*result.findings, *_totals(row.file_id, tables)], "835.payments" in tables, row.reason,
     )  # fmt: skip
 
