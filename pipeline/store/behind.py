@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from pipeline.errors import Terminal
 from pipeline.store import register as r
+from pipeline.store.incoming import Received
 from pipeline.store.outgoing import folder_of
 from pipeline.store.store import Store
 
@@ -96,3 +98,41 @@ def unknown(store: Store) -> list[tuple[str, str]]:
             where = r.files.c.file_id.in_(ids[start : start + _CHUNK])
             known.update(connection.execute(sa.select(r.files.c.file_id).where(where)).scalars())
     return [(folder, file_id) for folder, file_id in listing if file_id not in known]
+
+
+def remember_received(store: Store, payer_key: str) -> int:
+    """The other way round: tell the archive's record of the files of a route that the register alone knows; how many they were.
+
+    Homes that are older than the record have such files, and so has a run that was killed between the two. What a stage made of a file
+    since is not told: a recovered register works it again.
+    """
+    known = store.incoming.ids(payer_key)
+    f, a = r.files.c, r.file_arrivals.c
+    arrived = (
+        sa.select(a.file_id, sa.func.min(a.remote_name).label("remote_name"))
+        .where(a.payer_key == payer_key)
+        .group_by(a.file_id)
+        .subquery()
+    )
+    query = (
+        sa.select(r.files, arrived.c.remote_name)
+        .join_from(r.files, arrived, f.file_id == arrived.c.file_id)
+        .where(f.direction == "in", f.payer_key == payer_key)
+        .order_by(f.file_id)
+    )
+    with store.read() as connection:
+        missed = [row for row in connection.execute(query) if row.file_id not in known]
+    store.incoming.keep(
+        Received(
+            row.file_id, payer_key, row.kind, row.size, row.remote_name, row.logical_date.isoformat(), *_on_arrival(row)
+        )
+        for row in missed
+    )
+    return len(missed)
+
+
+def _on_arrival(file: Any) -> tuple[str, str]:
+    """State and reason that a file had when it came, by what it is now."""
+    if file.state == "quarantined" and (file.kind == "unknown" or file.reason.startswith("inbox.")):
+        return "quarantined", file.reason
+    return ("processed" if file.kind == "zip" else "archived"), ""

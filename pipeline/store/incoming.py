@@ -58,6 +58,11 @@ class Incoming(Entries):
             text = json.dumps(asdict(one), sort_keys=True).encode()
             self._make(_folder(one.payer_key), f"{one.file_id}.json", text)
 
+    def ids(self, payer_key: str) -> set[str]:
+        """The files that came by this route."""
+        names = self._names(_folder(payer_key))
+        return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+
     def listing(self) -> list[tuple[str, str]]:
         """(folder of the route, id of the file), in their order."""
         return [

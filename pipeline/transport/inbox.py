@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from pipeline.errors import ClaimpipeError
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
-from pipeline.store import Store, received
+from pipeline.store import Store, behind, received
 from pipeline.store import register as r
 from pipeline.store.archive import Arriving, sha256
 from pipeline.store.incoming import Received
@@ -71,6 +71,7 @@ def sweep(store: Store, on: date, payer_key: str) -> list[str]:
     on the server. A file that cannot be taken never stops the others.
     """
     run = _Sweep(store, on, payer_key)
+    behind.remember_received(store, payer_key)
     try:
         retried(store.settings.transport, run.once, run.drop)
     finally:

@@ -66,6 +66,44 @@ def test_received_files_are_taken_over_from_the_archive(
     again.close()
 
 
+def test_files_from_before_the_record_are_written_into_it_by_the_next_run(
+    store: Store, settings: Settings, payer: SftpPayer, tmp_path: Path
+) -> None:
+    """A home that is older than the record: its mail is recovered as well, once a run has looked."""
+    payer.put("ack", ISA.encode())
+    payer.put("note.pdf", b"%PDF-1.7 no claim")
+    payer.put("era", ISA.replace("000000009", "000000010").encode())
+    inbox.sweep(store, ON, "acme")
+    before, record = files(store), tmp_path / "record"
+    shutil.move(store.incoming.place, record)
+    with store.begin() as c:  # what the stages made of two of them since
+        f = r.files.c
+        kept = sorted(c.execute(sa.select(f.file_id).where(f.kind == "TA1")).scalars())
+        c.execute(sa.update(r.files).where(f.file_id == kept[0]).values(state="processed"))
+        c.execute(sa.update(r.files).where(f.file_id == kept[1]).values(state="quarantined", reason="TA1.broken"))
+    inbox.sweep(store, ON, "acme")
+    written = {path.relative_to(record): path.read_bytes() for path in sorted(record.rglob("*.json"))}
+    now = {
+        path.relative_to(store.incoming.place): path.read_bytes() for path in Path(store.incoming.place).rglob("*.json")
+    }
+    assert now == written
+    assert len(now) == 3
+    again = restored(store, settings, None)
+    recovery.adopt_mail(again, ON)
+    assert files(again) == before
+    again.close()
+
+
+def test_a_run_that_finds_the_record_complete_writes_nothing(
+    store: Store, payer: SftpPayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payer.put("ack", ISA.encode())
+    inbox.sweep(store, ON, "acme")
+    monkeypatch.setattr(type(store.incoming), "_make", lambda *_: pytest.fail("an entry was written"))
+    assert inbox.sweep(store, ON, "acme") == []
+    assert behind.remember_received(store, "acme") == 0
+
+
 def test_nothing_is_taken_over_where_bytes_are_missing(
     store: Store, settings: Settings, payer: SftpPayer, tmp_path: Path
 ) -> None:
