@@ -15,24 +15,22 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 
-from pipeline import __version__, cli_codes, cli_edits, cli_files
-from pipeline import settings as settings_module
-from pipeline.cli_files import Json, emit, parse_day
+from pipeline import __version__, cli_codes, cli_edits, cli_files, cli_inbox
+from pipeline.cli_files import Json, emit
+from pipeline.cli_home import Day, day_of, existing_store, settings_of
 from pipeline.errors import ClaimpipeError, Terminal, place_of
 from pipeline.money import shown
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
-    from pipeline.store import Store
+    pass
 
 app = typer.Typer(
     name="claimpipe", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -45,6 +43,7 @@ app.add_typer(payer_app, name="payer")
 cli_files.register(app)
 app.add_typer(cli_codes.app, name="codes")
 app.add_typer(cli_edits.app, name="edits")
+app.add_typer(cli_inbox.app, name="inbox")
 
 OK, FINDINGS, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 
@@ -57,7 +56,6 @@ Home = Annotated[
         "--home", help="Folder of the register, archive, lake and reports (default: $CLAIMPIPE_HOME or .claimpipe)."
     ),
 ]
-Day = Annotated[str | None, typer.Option("--date", help="Logical date, YYYY-MM-DD.")]
 
 
 class Format(StrEnum):
@@ -142,43 +140,6 @@ def _root(
     return
 
 
-def _day(text: str | None, settings: Settings | None = None) -> date:
-    if text is None:
-        return datetime.now(ZoneInfo(settings.timezone if settings else "America/New_York")).date()
-    return parse_day(text)
-
-
-def _settings(home: Path | None) -> Settings:
-    loaded = settings_module.load(home)
-    try:
-        ZoneInfo(loaded.timezone)
-    except (KeyError, ValueError, OSError):
-        raise Terminal(
-            f"The time zone {loaded.timezone} is not known.", fix="Use a name like America/New_York."
-        ) from None
-    return loaded
-
-
-@contextmanager
-def _existing_store(home: Path | None, *, reading: bool = False) -> Iterator[Store]:
-    """The store of a home that has been used before: a question must not create an empty register. Closed at the end.
-
-    `reading`: nothing will be written, so a home that may not be written will do.
-    """
-    from pipeline.store import open_store, open_to_read
-
-    settings = _settings(home)
-    if not settings.store.url and not (settings.home / "claimpipe.db").is_file():
-        raise Terminal(
-            f"There is no register in {settings.home}.", fix="Run `claimpipe nightly` first, or name another --home."
-        )
-    store = (open_to_read if reading else open_store)(settings)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 @contextmanager
 def _stopping_cleanly() -> Iterator[None]:
     """SIGTERM stops as Ctrl-C does: what was started is stopped too. (Signals are for the main thread alone.)"""
@@ -231,12 +192,12 @@ def nightly(
     as_json: Json = False,
 ) -> None:
     """The whole night on one machine: visits become claims, claims become payments, payments agree with the bank."""
-    settings = _settings(home)
+    settings = settings_of(home)
     if extract is None:
         extract, fmt = str(sample_extract()), Format.csv
-        on = _day(day) if day else SAMPLE_DATE
+        on = day_of(day) if day else SAMPLE_DATE
     else:
-        on = _day(day, settings)
+        on = day_of(day, settings)
     from pipeline.transport.extracts import is_elsewhere
 
     if not is_elsewhere(extract) and not Path(extract.replace("{date}", on.isoformat())).exists():
@@ -321,8 +282,8 @@ def prove(home: Home = None, day: Day = None, as_json: Json = False) -> None:
     from pipeline.reports import proof as proof_report
     from pipeline.reports.terminal import console_for_people
 
-    with _existing_store(home, reading=True) as store:
-        result = night.prove(store, _day(day) if day else None)
+    with existing_store(home, reading=True) as store:
+        result = night.prove(store, day_of(day) if day else None)
     if as_json:
         emit(result.as_dict())
     else:
@@ -343,13 +304,13 @@ def recover(
     from pipeline import night
     from pipeline.store import open_store
 
-    settings = _settings(home)
+    settings = settings_of(home)
     if not settings.store.url and not settings.home.is_dir():
         raise Terminal(f"There is nothing in {settings.home}.", fix="Name the right folder with --home.")
     store = open_store(settings)
     joined = 0
     if adopt:
-        found, mail, counts = night.recover(store, _day(day, settings))
+        found, mail, counts = night.recover(store, day_of(day, settings))
         joined = counts["joined"]
     else:
         found, mail = night.missing_interchanges(store), night.missing_mail(store)
@@ -403,9 +364,9 @@ def release(
 
     if refused == tested:
         raise Terminal("Say which claims: --refused or --tested.", fix="See `claimpipe release --help`.")
-    settings = _settings(home)
-    with _existing_store(home) as store:
-        counts = night.let_go(store, _day(day, settings), payer, "refused" if refused else "tested", do=yes)
+    settings = settings_of(home)
+    with existing_store(home) as store:
+        counts = night.let_go(store, day_of(day, settings), payer, "refused" if refused else "tested", do=yes)
     if as_json:
         emit({"payer": payer, "released": yes, **counts})
         return
@@ -427,9 +388,9 @@ def settle(
     """Say what became of a claim file of unknown outcome, after asking the payer. Not received: it is sent again."""
     from pipeline.transport import sending
 
-    settings = _settings(home)
-    with _existing_store(home) as store:
-        counts = sending.settle(store, _day(day, settings), payer, interchange, arrived=received, note=note)
+    settings = settings_of(home)
+    with existing_store(home) as store:
+        counts = sending.settle(store, day_of(day, settings), payer, interchange, arrived=received, note=note)
     after = "wait for the payer's answer" if received else "go with the next run, under the same number"
     print(f"Interchange {interchange:09d}: its {counts['claims']:,} claims {after}.")
 
@@ -446,7 +407,7 @@ def sample(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Terminal(f"{out} is not an empty folder.", fix="Name a new folder after --out.")
-    maker.make(visits=visits, seed=seed, out=out, on=_day(day) if day else SAMPLE_DATE)
+    maker.make(visits=visits, seed=seed, out=out, on=day_of(day) if day else SAMPLE_DATE)
     print(f"{visits:,} visits in {out}")
 
 
@@ -464,7 +425,7 @@ def payer_start(
     """Start the payer in a box; it runs until `claimpipe payer stop`."""
     from pipeline.payer_simulator import process
 
-    settings = _settings(home)
+    settings = settings_of(home)
     if foreground:
         process.become(settings, faults)
     endpoint = process.start(settings, faults)
@@ -476,7 +437,7 @@ def payer_stop(home: Home = None) -> None:
     """Stop the payer in a box."""
     from pipeline.payer_simulator import process
 
-    print("Stopped." if process.stop(_settings(home)) else "It was not running.")
+    print("Stopped." if process.stop(settings_of(home)) else "It was not running.")
 
 
 @app.command("airflow")
@@ -491,7 +452,7 @@ def airflow_pages(
     from pipeline import airflow_night, night
     from pipeline.payer_simulator import process
 
-    settings = _settings(home)
+    settings = settings_of(home)
     if not prepare_only:
         airflow_night.refuse_a_port_in_use(port)
     airflow_night.prepare(settings)
@@ -526,7 +487,7 @@ def work_list(
     from pipeline.reports import work
     from pipeline.reports.terminal import console_for_people
 
-    with _existing_store(home, reading=True) as store:
+    with existing_store(home, reading=True) as store:
         rows = work.items(store, queue) if everything else work.causes(store, queue)
     if as_json:
         for row in rows:
@@ -549,8 +510,8 @@ def work_unbilled(
     from pipeline.reports import unbilled
     from pipeline.reports.terminal import console_for_people
 
-    with _existing_store(home, reading=True) as store:
-        rows = unbilled.visits(store, _day(day, store.settings), days)
+    with existing_store(home, reading=True) as store:
+        rows = unbilled.visits(store, day_of(day, store.settings), days)
     if not everything:
         rows = unbilled.by_state(rows)
     if as_json:
@@ -571,8 +532,8 @@ def work_at_risk(
     from pipeline.reports import deadlines
     from pipeline.reports.terminal import console_for_people, show_at_risk
 
-    with _existing_store(home, reading=True) as store:
-        found = deadlines.at_risk(store, _day(day, store.settings), days)
+    with existing_store(home, reading=True) as store:
+        found = deadlines.at_risk(store, day_of(day, store.settings), days)
     if as_json:
         for one in found:
             emit(deadlines.as_dict(one))
@@ -588,7 +549,7 @@ def work_show(
     from pipeline.reports import work
     from pipeline.reports.terminal import console_for_people
 
-    with _existing_store(home, reading=True) as store:
+    with existing_store(home, reading=True) as store:
         found = work.one(store, item)
     if as_json:
         emit(found)
@@ -605,7 +566,7 @@ def work_assign(
     """Give an item to a person."""
     from pipeline.reports import work
 
-    with _existing_store(home) as store:
+    with existing_store(home) as store:
         print(f"Item {work.assign(store, item, owner)} belongs to {owner}.")
 
 
@@ -651,8 +612,8 @@ def work_resolve(
     chosen = [name for name in decisions.ACTIONS if given[name]]
     if len(chosen) + bool(action) > 1:
         raise Terminal("Only one of --approve, --keep, --resend, --override and --action can be done.")
-    with _existing_store(home) as store:
-        on = _day(day, store.settings)
+    with existing_store(home) as store:
+        on = day_of(day, store.settings)
         wanted = work_actions.Wanted(
             work_actions.actor(actor), note, on, claim, deposit, remittance, tuple(code or ()), as_rule, when
         )

@@ -59,7 +59,9 @@ def _received(connection: sa.Connection, on: date) -> Iterator[str]:
     files, f, w = r.files.c, r.findings.c, r.work_items.c
     told = sa.select(f.subject).where(f.logical_date == on, f.severity == "error")
     aside = (files.direction == "in", files.state == "quarantined", files.kind != "extract")
-    bad = sa.select(files.file_id).where(*aside, (files.logical_date == on) | files.file_id.in_(told))
+    asked = sa.select(w.subject).where(w.queue == "file", w.state == "open", w.opened_on == on)
+    today = (files.logical_date == on) | files.file_id.in_(told) | files.file_id.in_(asked)  # read again, and no better
+    bad = sa.select(files.file_id).where(*aside, today)
     number = int(connection.execute(sa.select(sa.func.count()).select_from(bad.subquery())).scalar_one())
     if number:
         yield f"{counted(number, 'received file')} quarantined: {_LIST} file"

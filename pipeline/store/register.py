@@ -476,7 +476,9 @@ item_decisions = _table(
     "item_decisions",
     sa.Column("decision_id", sa.String(32), primary_key=True, comment="hash of item, action and target"),
     sa.Column("item_id", sa.String(32), nullable=False, index=True),
-    sa.Column("action", sa.String(16), nullable=False, comment="close, release, discard, apply, match, not-claims"),
+    sa.Column(
+        "action", sa.String(16), nullable=False, comment="close, release, discard, apply, match, not-claims, retry"
+    ),
     sa.Column("subject", sa.Text, nullable=False, comment="what it was done to: the work item's subject"),
     sa.Column("target", sa.Text, nullable=False, default="", comment="claim, or deposit and remittance"),
     sa.Column("actor", sa.Text, nullable=False),

@@ -17,6 +17,9 @@ import sqlalchemy as sa
 from pipeline.store import register as r
 from pipeline.store.store import insert_new, update_rows
 
+#: how an item was closed that a person gave back to the machine: it opens again where its cause is there again
+AGAIN = "to be read again"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkItem:
@@ -71,7 +74,8 @@ def closed_by_person(connection: sa.Connection, item_ids: Sequence[str]) -> set[
 
 def _done(connection: sa.Connection, ids: Sequence[str], *, by_person: bool) -> set[str]:
     w = r.work_items.c
-    said = sa.or_(*(sa.exists().where(of.c.item_id == w.item_id) for of in (r.item_decisions, r.decisions)))
+    decided = sa.or_(*(sa.exists().where(of.c.item_id == w.item_id) for of in (r.item_decisions, r.decisions)))
+    said = sa.and_(decided, w.resolution != AGAIN)
     found: set[str] = set()
     for start in range(0, len(ids), 500):
         where = (w.item_id.in_(ids[start : start + 500]), w.state == "done", said if by_person else ~said)
