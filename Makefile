@@ -16,7 +16,7 @@ airflow: setup
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.toml
+$(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.toml hatch_build.py pipeline/x12/kernel.c
 	$(PYTHON) -c 'import sys; sys.exit("claimpipe needs Python 3.11, 3.12 or 3.13; say for example: make PYTHON=python3.12" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt

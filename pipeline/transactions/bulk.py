@@ -32,6 +32,7 @@ from pipeline.findings import Finding
 from pipeline.transactions import crew
 from pipeline.transactions.engine import Engine
 from pipeline.x12.envelope import DEFAULT_LIMIT, Mode
+from pipeline.x12.kernel import kernel
 
 Format = Literal["parquet", "csv", "json"]
 Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
@@ -42,8 +43,9 @@ PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 25
 #: threads that encode: while the last groups are written, there is nothing else to do
 WRITERS = 2
-#: bytes that become tables at once: a larger piece costs memory, a smaller one more steps
-WINDOW = 3 << 19
+#: bytes that become tables at once: a larger piece costs memory, a smaller one more steps. Beside the kernel the steps weigh
+#: more than their work, and there are no further processes
+WINDOW, WINDOW_COMPILED = 3 << 19, 3 << 20
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {
@@ -97,15 +99,19 @@ def export(
         ) from error
     result = ExportResult(files=len(sources), bytes=sum(sizes))
     if processes is None:
-        processes = PROCESSES if result.bytes >= MUCH else 0
+        # the kernel is done with a chunk before another process would have taken it
+        processes = PROCESSES if result.bytes >= MUCH and kernel() is None else 0
+    window = WINDOW if kernel() is None else WINDOW_COMPILED
+    if not processes and result.bytes >= MUCH:
+        crew.keep_memory()
     sink = _TableFiles(folder, fmt)  # its thread starts with the first rows, after the fork
     processes = processes if crew.possible() else 0
-    engine = Engine(sink, mode, limit=limit, window=WINDOW, processes=processes)
+    engine = Engine(sink, mode, limit=limit, window=window, processes=processes)
     done = 0
     try:
         for source, name, size in zip(sources, names, sizes, strict=True):
             for_file = partial(progress, name) if progress is not None else None
-            engine.file(name, _blocks(source, done, result.bytes, for_file))
+            engine.file(name, _blocks(source, window, done, result.bytes, for_file))
             done += size
         engine.finish()
         result.tables, result.rows = sink.close()
@@ -123,9 +129,11 @@ def export(
     return result
 
 
-def _blocks(path: Path, done: int, total: int, progress: Callable[[int, int], None] | None) -> Iterator[bytes]:
+def _blocks(
+    path: Path, window: int, done: int, total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as handle:
-        while block := handle.read(WINDOW):
+        while block := handle.read(window):
             yield block
             done += len(block)
             if progress is not None:

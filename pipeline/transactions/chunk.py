@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pipeline import shapes
 from pipeline.x12.envelope import FindingList, SetContext, shown_id
 from pipeline.x12.isa import Wire
+from pipeline.x12.kernel import Ask
 from pipeline.x12.scan import Bools, Composite, Cuts, Ints, Picked, Scan, decimal_array, fixed_array
 
 #: a finding without its list: index of its set (-1: none), rule, message, fix, place
@@ -75,11 +76,26 @@ class Chunk:
         }
 
     def text(self, segments: Ints | Picked, element: int | Ints) -> pa.Array:
+        made = self.scan.columns([Ask(pa.string(), _plain(segments), element)])
+        if made is not None:
+            return made[0][0]
         starts, stops = self.scan.spans(segments, element)
         return self.scan.text(starts, stops) if (stops > starts).any() else pa.nulls(len(starts), pa.string())
 
+    def part(self, composite: Composite, component: int) -> pa.Array:
+        """One component (1-based) as text."""
+        made = self.scan.columns([Ask(pa.string(), _plain(composite.segments), composite.element, component)])
+        return self.scan.text(*composite.spans(component)) if made is None else made[0][0]
+
     def composite(self, segments: Ints | Picked, element: int | Ints) -> Composite:
-        return self.scan.components(*self.scan.spans(segments, element))
+        return self.scan.composite(segments, element)
+
+    def _compiled(
+        self, kind: pa.DataType, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None
+    ) -> pa.Array | None:
+        """A column of numbers or dates by the kernel; None where it cannot be had, or has something to report."""
+        made = self.scan.columns([Ask(kind, _plain(segments), element, 0, spans)])
+        return None if made is None or made[0][1] else made[0][0]
 
     def money(
         self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
@@ -100,6 +116,8 @@ class Chunk:
         scale: int,
         kind: pa.DataType,
     ) -> pa.Array:
+        if (column := self._compiled(kind, segments, element, spans)) is not None:
+            return column
         starts, stops = spans or self.scan.spans(segments, element)
         if not (stops > starts).any():
             return pa.nulls(len(starts), kind)
@@ -120,6 +138,8 @@ class Chunk:
     def date(
         self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
     ) -> pa.Array:
+        if (column := self._compiled(pa.date32(), segments, element, spans)) is not None:
+            return column
         starts, stops = spans or self.scan.spans(segments, element)
         if not (stops > starts).any():
             return pa.nulls(len(starts), pa.date32())
@@ -134,6 +154,8 @@ class Chunk:
     def integer(
         self, segments: Ints | Picked, element: int | Ints, spans: tuple[Ints, Ints] | None = None, component: int = 0
     ) -> pa.Array:
+        if (column := self._compiled(pa.int64(), segments, element, spans)) is not None:
+            return column
         starts, stops = spans or self.scan.spans(segments, element)
         if not (stops > starts).any():
             return pa.nulls(len(starts), pa.int64())
@@ -240,22 +262,39 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_arrays([columns[f.name] for f in shape], schema=shape)
 
 
+def _plain(segments: Ints | Picked) -> Ints:
+    return segments.segments if isinstance(segments, Picked) else segments
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A column that `Rows` will read: what it is to become, where it stands, and what a finding says of the place."""
+    """A column that `Rows` will read: what it is to become, and where it stands."""
 
     kind: str  # text, money, quantity, date
-    spans: tuple[Ints, Ints]
     segments: Ints | Picked
     element: int | Ints
-    component: int
+    composite: Composite | None = None
+    component: int = 0
+
+    def ask(self) -> Ask:
+        return Ask(_KINDS[self.kind], _plain(self.segments), self.element, self.component)
+
+    def spans(self, scan: Scan) -> tuple[Ints, Ints]:
+        if self.composite is not None:
+            return self.composite.spans(self.component)
+        return scan.spans(self.segments, self.element)
+
+
+_KINDS = {"text": pa.string(), "money": shapes.MONEY, "quantity": shapes.QUANTITY, "date": pa.date32()}
+_Spans: TypeAlias = tuple[Ints, Ints]
 
 
 class Rows:
     """One table of a chunk, its columns read together: as many rows as are in `at`, each from a segment.
 
-    What is asked for is read when the table is made: numbers and dates of all columns at once, since for a few thousand rows
-    a step costs as much as its work. Where a segment is absent from the whole chunk, None stands for it.
+    What is asked for is read when the table is made: by the kernel all columns at once; by numpy the numbers and dates of all
+    columns at once, since for a few thousand rows a step costs as much as its work. Where a segment is absent from the whole
+    chunk, None stands for it.
     """
 
     def __init__(self, chunk: Chunk, name: str, at: Ints) -> None:
@@ -283,21 +322,12 @@ class Rows:
     def read(self, kind: str, segments: Ints | Picked | None, **elements: int | Ints) -> None:
         """Columns of a kind (text, money, quantity, date) from these segments: column=element."""
         for column, element in elements.items():
-            self.columns[column] = None
-            if segments is not None:
-                self._ask(kind, column, self.chunk.scan.spans(segments, element), segments, element, 0)
+            self.columns[column] = None if segments is None else _Asked(kind, segments, element)
 
     def parts(self, composite: Composite, **components: int) -> None:
         """Texts of components: column=component."""
-        nowhere = np.zeros(0, dtype=np.int64)
         for column, component in components.items():
-            self._ask("text", column, composite.spans(component), nowhere, 0, component)
-
-    def _ask(
-        self, kind: str, column: str, spans: tuple[Ints, Ints], segments: Ints | Picked, element: int | Ints, part: int
-    ) -> None:
-        given = (spans[1] > spans[0]).any()  # many columns of a shape are seldom used
-        self.columns[column] = _Asked(kind, spans, segments, element, part) if given else None
+            self.columns[column] = _Asked("text", composite.segments, composite.element, composite, component)
 
     # ---- the table ---------------------------------------------------------------------------------------------------
 
@@ -309,21 +339,44 @@ class Rows:
                 self.columns[field_.name] = pa.nulls(self.n, field_.type)
             elif isinstance(column, _Asked):
                 asked.setdefault(column.kind, []).append(field_.name)
-        for kind, names in asked.items():
-            made = self._made(kind, [self.columns[name] for name in names])
-            self.columns |= dict(zip(names, made, strict=True))
-        return table(self.name, self.columns)
+        names = [name for named in asked.values() for name in named]
+        made = self._compiled([self.columns[name] for name in names])
+        if made is None:
+            made = [m for kind, named in asked.items() for m in self._made(kind, [self.columns[n] for n in named])]
+        return table(self.name, {**self.columns, **dict(zip(names, made, strict=True))})
+
+    def _compiled(self, asked: list[_Asked]) -> list[pa.Array] | None:
+        made = self.chunk.scan.columns([a.ask() for a in asked]) if asked else []
+        if made is None:
+            return None
+        for one, (column, wrong) in zip(asked, made, strict=True):
+            if wrong:
+                starts, stops = one.spans(self.chunk.scan)
+                self._report(one, (stops > starts) & column.is_null().to_numpy(zero_copy_only=False), starts)
+        return [column for column, _ in made]
+
+    def _report(self, one: _Asked, bad: Bools, starts: Ints) -> None:
+        if one.kind == "date":
+            self.chunk.no_date(one.segments, bad, one.element, one.component, starts)
+        else:
+            self.chunk.no_decimal(_KINDS[one.kind].scale, one.segments, bad, one.element, one.component, starts)
 
     def _made(self, kind: str, asked: list[_Asked]) -> list[pa.Array]:
+        spans = [a.spans(self.chunk.scan) for a in asked]
+        given = [bool((stops > starts).any()) for starts, stops in spans]  # many columns of a shape are seldom used
+        held = [(a, s) for a, s, has in zip(asked, spans, given, strict=True) if has]
         if kind == "text":
-            return [self.chunk.scan.text(*a.spans) for a in asked]
-        if kind == "quantity":  # few, and mostly the same in every row
-            return [self._quantity(a) for a in asked]
-        return self._numbers(kind, asked)
+            made = [self.chunk.scan.text(*s) for _, s in held]
+        elif kind == "quantity":  # few, and mostly the same in every row
+            made = [self._quantity(a, s) for a, s in held]
+        else:
+            made = self._numbers(kind, held) if held else []
+        left = iter(made)
+        return [next(left) if has else pa.nulls(self.n, _KINDS[kind]) for has in given]
 
-    def _numbers(self, kind: str, asked: list[_Asked]) -> list[pa.Array]:
+    def _numbers(self, kind: str, asked: list[tuple[_Asked, _Spans]]) -> list[pa.Array]:
         scan, n = self.chunk.scan, self.n
-        starts, stops = (np.concatenate([a.spans[side] for a in asked]) for side in (0, 1))
+        starts, stops = (np.concatenate([spans[side] for _, spans in asked]) for side in (0, 1))
         if kind == "money":
             value, have, bad = scan.decimals(starts, stops, 2)
             whole = decimal_array(value, have, shapes.MONEY)
@@ -331,16 +384,14 @@ class Rows:
             days, have, bad = scan.dates(starts, stops)
             whole = fixed_array(days, have, pa.date32())
         if bad.any():
-            for i, one in enumerate(asked):
+            for i, (one, spans) in enumerate(asked):
                 wrong = bad[i * n : (i + 1) * n]
-                if wrong.any() and kind == "money":
-                    self.chunk.no_decimal(2, one.segments, wrong, one.element, one.component, one.spans[0])
-                elif wrong.any():
-                    self.chunk.no_date(one.segments, wrong, one.element, one.component, one.spans[0])
+                if wrong.any():
+                    self._report(one, wrong, spans[0])
         return [whole.slice(i * n, n) for i in range(len(asked))]
 
-    def _quantity(self, asked: _Asked) -> pa.Array:
-        starts, stops = asked.spans
+    def _quantity(self, asked: _Asked, spans: _Spans) -> pa.Array:
+        starts, stops = spans
         if self.n:
             length, words = stops - starts, self.chunk.scan.words(starts, stops)
             if length[0] <= 8 and (length == length[0]).all() and (words == words[0]).all():
@@ -348,7 +399,7 @@ class Rows:
                 if not bad[0]:
                     one = decimal_array(value, have, shapes.QUANTITY)[0]
                     return pa.repeat(one, self.n) if have[0] else pa.nulls(self.n, shapes.QUANTITY)
-        return self.chunk.quantity(asked.segments, asked.element, asked.spans, asked.component)
+        return self.chunk.quantity(asked.segments, asked.element, spans, asked.component)
 
 
 def first_of(parents: Ints, children: Ints, count: int) -> Ints:
@@ -380,6 +431,8 @@ def repeats(chunk: Chunk, segments: Ints, first: int, step: int, most: int) -> t
     if not len(segments):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     scan = chunk.scan
+    if scan.kernel is not None:
+        return scan.kernel.repeats(scan, segments, first, step, most)
     counts, bases = scan.counts.take(segments), scan.base.take(segments)
     repeats = int(min(max((int(counts.max()) - first + step - 1) // step, 0), most))
     rows, numbers = [], []

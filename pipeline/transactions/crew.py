@@ -56,7 +56,7 @@ class Crew:
         self._given = 0
         self._waiting: deque[int] = deque()
         self._members: list[tuple[int, Connection]] = []
-        _keep_memory()
+        keep_memory()
         for _ in range(processes):
             ours, theirs = Pipe()
             with warnings.catch_warnings():  # threads of numpy and Arrow are idle, and both know what a fork is
@@ -221,7 +221,7 @@ def _lost() -> Transient:
     )
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Keep freed memory (so much at most) for the next chunk, here and in the processes: to give it back and have it cleared
     again takes a tenth of the time."""
     with suppress(Exception):

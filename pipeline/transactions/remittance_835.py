@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline.transactions.chunk import Chunk, Rows, first_of, joined, repeats, rows_table
 from pipeline.x12.envelope import SetContext, short_date
-from pipeline.x12.scan import Bools, Ints, Picked, code_of, exact_units, fixed_array
+from pipeline.x12.scan import Bools, Ints, Picked, Scan, code_of, exact_units, fixed_array
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
 IDS = frozenset(_IDS.split())
@@ -31,28 +31,27 @@ def tables(chunk: Chunk) -> dict[str, pa.Table]:
     scan = chunk.scan
     here = chunk.of_kind("835")
     claim_at = _within(scan.of("CLP"), here)
-    claim_of, line_of, kept_lines = _owners(chunk, here)
+    claim_of, line_of, line_at, line_number = _owners(chunk, here)
     _orphans(chunk, here, claim_of, line_of)
-
     claim_number = _ordinals(chunk, claim_at)
-    claim_ids = chunk.text(claim_at, 1)
-    line_number = _line_numbers(claim_of[kept_lines])
-
-    children = Children(chunk, here, claim_of, line_of)
+    children = Children(chunk, here, claim_of, line_of, len(claim_at), len(line_at))
     return {
         "835.payments": payments(chunk, here),
-        "835.claims": claims(chunk, children, claim_at, claim_number, claim_ids),
-        "835.service_lines": lines(chunk, children, kept_lines, claim_of, claim_number, line_number, claim_ids),
-        "835.adjustments": adjustments(chunk, here, claim_of, line_of, claim_number, line_number, claim_ids),
+        "835.claims": claims(chunk, children, claim_at, claim_number),
+        "835.service_lines": lines(chunk, children, line_at, line_number, claim_at, claim_number),
+        "835.adjustments": adjustments(chunk, children, line_number, claim_at, claim_number),
         "835.provider_adjustments": provider_adjustments(chunk, here),
     }
 
 
-def _owners(chunk: Chunk, here: Bools) -> tuple[Ints, Ints, Ints]:
-    """For each segment its claim and its line, as places among claims and lines (-1: none), and the lines' segments.
+def _owners(chunk: Chunk, here: Bools) -> tuple[Ints, Ints, Ints, Ints]:
+    """For each segment its claim and its line, as places among claims and lines (-1: none); the lines' segments and numbers.
 
     These change only at a CLP, an SVC and the borders of sets: they are found there and repeated up to the next.
     """
+    if chunk.scan.kernel is not None:
+        is_835 = [s.kind == "835" for s in chunk.sets]
+        return chunk.scan.kernel.owners(chunk.scan.codes[: chunk.scan.n], chunk.set_of, is_835, _CLP, _SVC)
     n, codes = chunk.scan.n, chunk.scan.codes[: chunk.scan.n]
     changes = (codes == _CLP) | (codes == _SVC)
     changes[[border for border in (0, *chunk.begins, *chunk.stops) if border < n]] = True
@@ -70,7 +69,8 @@ def _owners(chunk: Chunk, here: Bools) -> tuple[Ints, Ints, Ints]:
     last_line = np.maximum.accumulate(np.where(is_line, at, -1))
     line[(claim < 0) | (last_line < last_claim)] = -1
     lengths = np.diff(at, append=n)
-    return np.repeat(claim, lengths), np.repeat(line, lengths), at[is_line]
+    line_at = at[is_line]
+    return np.repeat(claim, lengths), np.repeat(line, lengths), line_at, _line_numbers(claim[is_line])
 
 
 def _within(segments: Ints, here: Bools) -> Ints:
@@ -95,20 +95,41 @@ def _line_numbers(claims_of_lines: Ints) -> Ints:
 
 def _orphans(chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints) -> None:
     """Money segments that belong to no claim: never dropped in silence."""
-    segments = _within(chunk.scan.of("SVC", "CAS"), here)
-    for segment in segments[claim_of[segments] < 0].tolist():
+    owned = [_within(chunk.scan.of(money), here) for money in ("SVC", "CAS")]
+    for segment in np.sort(np.concatenate([s[claim_of.take(s) < 0] for s in owned])).tolist():
         chunk.error(
             "structure.outside_claim", "This segment belongs to no CLP and is left out of the tables.", segment,
             "Ask the sender for a corrected file.",
         )  # fmt: skip
 
 
+#: id and first element of the segments that are looked for below claims, and below lines
+_BELOW_CLAIMS = (
+    ("NM1", "QC"), ("NM1", "IL"), ("NM1", "74"), ("NM1", "82"), ("NM1", "TT"), ("DTM", "232"), ("DTM", "233"),
+    ("DTM", "050"), ("DTM", "036"), ("REF", "F8"), ("AMT", "AU"),
+)  # fmt: skip
+_BELOW_LINES = (("DTM", "472"), ("DTM", "150"), ("DTM", "151"), ("REF", "6R"), ("REF", "HPI"), ("AMT", "B6"))
+
+
 class Children:
     """The segments below each claim (outside its lines) or each line."""
 
-    def __init__(self, chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints) -> None:
+    def __init__(self, chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints, claims: int, lines: int) -> None:
+        """`here` is true of segments in an 835, `claim_of` and `line_of` are places among so many claims and lines."""
         self.chunk, self.here, self.claim_of, self.line_of = chunk, here, claim_of, line_of
+        self._claims, self._lines = claims, lines
         self._all_here = bool(here[: chunk.scan.n].all())
+        self._found: dict[tuple[str, str, bool], Ints | None] = {}
+        if chunk.scan.kernel is not None:
+            self._look(chunk.scan)
+
+    def _look(self, scan: Scan) -> None:
+        """All that is looked for, in one pass."""
+        assert scan.kernel is not None
+        asked = [(*one, False) for one in _BELOW_CLAIMS] + [(*one, True) for one in _BELOW_LINES]
+        wanted = [(scan.head_of(i, q), of_line, self._lines if of_line else self._claims) for i, q, of_line in asked]
+        found = scan.kernel.firsts(scan.heads, self.claim_of, self.line_of, wanted)
+        self._found = dict(zip(asked, found, strict=True))
 
     def below_claims(self, segments: Ints) -> tuple[Ints, Ints]:
         """Those of the segments that stand below a claim and in no line, and the places of their claims."""
@@ -125,28 +146,44 @@ class Children:
         below = line >= 0
         return (segments, line) if below.all() else (segments[below], line[below])
 
-    def of_claim(self, segment_id: str, qualifier: str, count: int) -> Ints | None:
+    def of_claim(self, segment_id: str, qualifier: str) -> Ints | None:
         """The first such segment of each claim, -1 where it has none; None where no claim has one."""
-        segments, owner = self.below_claims(self.chunk.scan.of_head(segment_id, qualifier))
-        return first_of(owner, segments, count) if len(segments) else None
+        key = (segment_id, qualifier, False)
+        if key not in self._found:
+            segments, owner = self.below_claims(self.chunk.scan.of_head(segment_id, qualifier))
+            self._found[key] = first_of(owner, segments, self._claims) if len(segments) else None
+        return self._found[key]
 
-    def of_line(self, segment_id: str, qualifier: str, count: int) -> Ints | None:
-        segments, owner = self.below_lines(self.chunk.scan.of_head(segment_id, qualifier))
-        return first_of(owner, segments, count) if len(segments) else None
+    def of_line(self, segment_id: str, qualifier: str) -> Ints | None:
+        key = (segment_id, qualifier, True)
+        if key not in self._found:
+            segments, owner = self.below_lines(self.chunk.scan.of_head(segment_id, qualifier))
+            self._found[key] = first_of(owner, segments, self._lines) if len(segments) else None
+        return self._found[key]
 
 
-def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints, claim_ids: pa.Array) -> pa.Table:
+def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints) -> pa.Table:
     n = len(claim_at)
 
     def named(entity: str) -> Picked | None:
-        found = children.of_claim("NM1", entity, n)
+        found = children.of_claim("NM1", entity)
         return None if found is None else chunk.scan.pick(found)
 
     rows = Rows(chunk, "835.claims", claim_at)
     rows.place()
-    rows.known(claim_number=pa.array(claim_number), claim_id=claim_ids, remarks=_claim_remarks(chunk, children, n))
+    rows.known(claim_number=pa.array(claim_number), remarks=_claim_remarks(chunk, children, n))
     head = chunk.scan.pick(claim_at)
-    rows.read("text", head, status=2, filing_indicator=6, payer_claim_number=7, facility_code=8, frequency=9, drg=11)
+    rows.read(
+        "text",
+        head,
+        claim_id=1,
+        status=2,
+        filing_indicator=6,
+        payer_claim_number=7,
+        facility_code=8,
+        frequency=9,
+        drg=11,
+    )
     rows.read("money", head, charge=3, paid=4, patient_responsibility=5)
     rows.read(
         "text", named("QC"), patient_last=3, patient_first=4, patient_middle=5, patient_id_qualifier=8, patient_id=9
@@ -158,9 +195,9 @@ def claims(chunk: Chunk, children: Children, claim_at: Ints, claim_number: Ints,
     for qualifier, column in (
         ("232", "statement_from"), ("233", "statement_to"), ("050", "received_date"), ("036", "coverage_expiration")
     ):  # fmt: skip
-        rows.read("date", children.of_claim("DTM", qualifier, n), **{column: 2})
-    rows.read("text", children.of_claim("REF", "F8", n), original_reference=2)
-    rows.read("money", children.of_claim("AMT", "AU", n), coverage_amount=2)
+        rows.read("date", children.of_claim("DTM", qualifier), **{column: 2})
+    rows.read("text", children.of_claim("REF", "F8"), original_reference=2)
+    rows.read("money", children.of_claim("AMT", "AU"), coverage_amount=2)
     return rows.table()
 
 
@@ -191,25 +228,19 @@ def _remarks(chunk: Chunk, given: list[tuple[Ints, Ints, int]], n: int) -> pa.Ar
 
 
 def lines(
-    chunk: Chunk,
-    children: Children,
-    at: Ints,
-    claim_of: Ints,
-    claim_number: Ints,
-    line_number: Ints,
-    claim_ids: pa.Array,
+    chunk: Chunk, children: Children, at: Ints, line_number: Ints, claim_at: Ints, claim_number: Ints
 ) -> pa.Table:
     n = len(at)
     scan = chunk.scan
-    owner = claim_of.take(at)
+    owner = children.claim_of.take(at)
     rows = Rows(chunk, "835.service_lines", at)
     rows.place()
     rows.known(
         claim_number=pa.array(claim_number.take(owner)),
         line_number=pa.array(line_number),
-        claim_id=claim_ids.take(pa.array(owner)),
         remarks=_line_remarks(chunk, children, n),
     )
+    rows.read("text", claim_at.take(owner), claim_id=1)
     service = scan.pick(at)
     procedure, submitted = chunk.composite(service, 1), chunk.composite(service, 6)
     rows.parts(procedure, qualifier=1, procedure=2, modifier1=3, modifier2=4, modifier3=5, modifier4=6)
@@ -217,15 +248,15 @@ def lines(
     rows.read("text", service, revenue_code=4)
     rows.read("quantity", service, units=5, original_units=7)
     rows.parts(submitted, submitted_qualifier=1, submitted_procedure=2)
-    single, begin, end = (children.of_line("DTM", q, n) for q in ("472", "150", "151"))
+    single, begin, end = (children.of_line("DTM", q) for q in ("472", "150", "151"))
     rows.read("date", _either(single, begin), service_from=2)
     if end is not None:
         rows.read("date", _either(end, single), service_to=2)
     else:
         rows.read("date", single, service_to=2)
-    rows.read("text", children.of_line("REF", "6R", n), line_control_number=2)
-    rows.read("text", children.of_line("REF", "HPI", n), rendering_id=2)
-    rows.read("money", children.of_line("AMT", "B6", n), allowed=2)
+    rows.read("text", children.of_line("REF", "6R"), line_control_number=2)
+    rows.read("text", children.of_line("REF", "HPI"), rendering_id=2)
+    rows.read("money", children.of_line("AMT", "B6"), allowed=2)
     table = rows.table()
     units = table.column("units").chunk(0) if n else table.column("units").combine_chunks()
     if units.null_count:  # one, where SVC05 is absent
@@ -248,11 +279,9 @@ def _line_remarks(chunk: Chunk, children: Children, n: int) -> pa.Array:
     return _remarks(chunk, [(owner, segments, 2)] if len(segments) else [], n)
 
 
-def adjustments(
-    chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints, claim_number: Ints, line_number: Ints, claim_ids: pa.Array
-) -> pa.Table:
-    scan = chunk.scan
-    segments = _within(scan.of("CAS"), here)
+def adjustments(chunk: Chunk, children: Children, line_number: Ints, claim_at: Ints, claim_number: Ints) -> pa.Table:
+    scan, claim_of, line_of = chunk.scan, children.claim_of, children.line_of
+    segments = scan.of("CAS")
     segments = segments[claim_of.take(segments) >= 0]
     row, trio = repeats(chunk, segments, 2, 3, _MOST_TRIOS)
     at = segments.take(row)
@@ -264,8 +293,8 @@ def adjustments(
     rows.known(
         claim_number=pa.array(claim_number.take(owner)),
         line_number=fixed_array(numbers, at_line, pa.int64()),
-        claim_id=claim_ids.take(pa.array(owner)),
     )
+    rows.read("text", claim_at.take(owner), claim_id=1)
     rows.choice("level", at_line, ("claim", "line"))
     reasons = scan.pick(at)
     first: int | Ints = 2 + 3 * trio if trio.any() else 2

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.x12.kernel import kernel
+
 ISA_LENGTH = 106
 #: how far the search for the end of an ISA with wrong widths may go
 LOOSE_LENGTH = 300
@@ -114,6 +116,9 @@ def _loose(data: bytes | mmap.mmap, position: int, separator: int) -> Isa | None
 def _places(data: bytes | mmap.mmap, position: int, end: int) -> Iterator[int]:
     """Where the letters ISA stand. I is rare in X12, so looking for it alone is faster than a search for the word."""
     view = np.frombuffer(data, dtype=np.uint8)
+    if (compiled := kernel()) is not None:
+        yield from compiled.find_isa(view, position, end - 2)
+        return
     step = 1 << 12  # mostly the next one is near, or there is none at all
     while position < end - 2:
         stop = min(position + step, end - 2)

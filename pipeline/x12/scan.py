@@ -7,7 +7,8 @@ become columns by reading eight bytes at a time at any address (`w8`), with digi
 and dates; what does not fit the fast form takes an exact slow path, and what has no exact value is null and reported.
 
 The buffer is padded on both sides so that no gather needs a bounds check. An index of -1 means "no such segment": its
-elements are empty. This module is the border behind which a compiled kernel could stand: buffer in, arrays out.
+elements are empty. This module is the border behind which the compiled kernel stands (`kernel.py`): buffer in, arrays out. What
+is said here with numpy is the reference; where a kernel was built it does the same work in fewer passes.
 """
 
 from __future__ import annotations
@@ -23,13 +24,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.x12.isa import Wire
+from pipeline.x12.kernel import MOST_BYTES, PAD, Ask, Ints, Places, Words, kernel
 
-PAD = 24
-Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 #: where separators and terminators stand, which of those are terminators, where segments start, and their first eight bytes
-Cuts: TypeAlias = tuple[Ints, Ints, Ints, Words]
+Cuts: TypeAlias = tuple[Places, Places, Ints, Words]
 
 _U = np.uint64
 _ZEROS = _U(0x3030303030303030)
@@ -42,6 +41,7 @@ _STAY = np.array([(1 << 64) - 1, 0xFF << 56, 0xFFFF << 48], dtype="<u8")  # by k
 _MOVE = np.array([0, (1 << 48) - 1, (1 << 40) - 1], dtype="<u8")
 _FILL = np.array([0, 0x30, 0x30], dtype="<u8")
 _ID = np.array([0, 0, 0xFFFF, 0xFFFFFF, 0], dtype="<u8")  # by length: what of a word is an id, if it can be one
+_NOWHERE = np.zeros(0, dtype=np.int64)
 _LONG = _U(0xFFFFFFFFFFFFFFFF)
 _BLANKS = np.zeros(256, dtype=np.bool_)
 _BLANKS[[9, 10, 13, 32, 0, 26]] = True
@@ -85,6 +85,8 @@ class Scan:
         self.buffer = buffer
         self.size = len(buffer) - 2 * PAD
         self.wire = wire
+        self._heads: Words | None = None  # looked for when asked for, if not by the kernel
+        self.kernel = kernel() if len(buffer) <= MOST_BYTES else None
         if cuts is not None:
             self._lay(cuts)
             return
@@ -95,6 +97,9 @@ class Scan:
     # ---- cutting -----------------------------------------------------------------------------------------------------
 
     def _cut(self, buffer: npt.NDArray[np.uint8]) -> None:
+        if self.kernel is not None:
+            self._lay_compiled(*self.kernel.marks(buffer, self.wire.element, self.wire.segment))
+            return
         view = buffer[PAD : PAD + self.size]
         delimiters = view == self.wire.element
         delimiters |= view == self.wire.segment
@@ -110,8 +115,25 @@ class Scan:
             self._skip_blanks(starts, ends.take(np.append(0, last[:-1] + 1)), buffer)
         self._lay((marks, last, starts, self.w8[starts]))
 
+    def _lay_compiled(self, marks: Places, last: Places) -> None:
+        assert self.kernel is not None
+        self.n = n = len(last)
+        self.marks = marks
+        self.ends = self._ragged_ends(marks, last) if self.wire.ragged and n else marks
+        laid = self.kernel.lay(self.buffer, marks, self.ends, last)
+        self.starts, self.stops, self.base, self.counts, self.codes, self._words = laid[:6]
+        self._heads = laid[6]
+        self.cuts = marks, last, self.starts, self._words
+        self.__dict__.pop("_by_id", None)
+        self._end_lines()
+
     def _lay(self, cuts: Cuts) -> None:
+        if self.kernel is not None:
+            self._lay_compiled(*cuts[:2])
+            return
         self.cuts = marks, last, starts, words = cuts
+        self._words = words
+        self._heads = None
         self.n = n = len(last)
         base = np.zeros(n + 1, dtype=np.int64)
         np.add(last[:-1], 1, out=base[1:n])
@@ -121,14 +143,17 @@ class Scan:
         self.marks, self.base, self.counts, self.starts = marks, base, counts, starts
         self.ends = self._ragged_ends(marks, last) if self.wire.ragged and n else marks
         self.stops = marks.take(last)
-        self.after = int(self.stops[-1]) + 1 if n else PAD
         codes = np.zeros(n + 1, dtype=np.int64)
         if n:
             length = self.ends.take(base[:n])
             length -= starts
             np.bitwise_and(words, _ID.take(length, mode="clip"), out=codes[:n].view("<u8"))
         self.codes = codes
-        if n and self.wire.segment in (10, 13):
+        self._end_lines()
+
+    def _end_lines(self) -> None:
+        self.after = int(self.stops[-1]) + 1 if self.n else PAD
+        if self.n and self.wire.segment in (10, 13):
             self._without_blank_lines()
 
     def _without_blank_lines(self) -> None:
@@ -140,9 +165,10 @@ class Scan:
         keep = np.flatnonzero(~empty)
         self.n = len(keep)
         self.base, self.counts, self.codes = (np.append(a[keep], 0) for a in (self.base, self.counts, self.codes))
-        self.starts, self.stops = self.starts[keep], self.stops[keep]
+        self.starts, self.stops, self._words = self.starts[keep], self.stops[keep], self._words[keep]
+        self._heads = None if self._heads is None else self._heads[keep]
 
-    def _skip_blanks(self, starts: Ints, stops: Ints, buffer: npt.NDArray[np.uint8]) -> None:
+    def _skip_blanks(self, starts: Ints, stops: Places, buffer: npt.NDArray[np.uint8]) -> None:
         low = np.flatnonzero(buffer.take(starts) <= 32)  # no blank is above, and mostly there is none
         at = low[_BLANKS[buffer[starts[low]]] & (starts[low] < stops[low])]
         for _ in range(4):
@@ -154,7 +180,7 @@ class Scan:
             text = buffer[starts[i] : stops[i]].tobytes()
             starts[i] += len(text) - len(text.lstrip(b"\r\n\t \x00\x1a"))
 
-    def _ragged_ends(self, marks: Ints, last: Ints) -> Ints:
+    def _ragged_ends(self, marks: Places, last: Places) -> Places:
         ends = marks.copy()
         for _ in range(2):
             at = last[np.isin(self.buffer[ends[last] - 1], (10, 13))]
@@ -188,6 +214,7 @@ class Scan:
 
     def limit(self, m: int) -> None:
         """Keep the first m segments."""
+        self.__dict__.pop("heads", None)
         self.n = m
         self.codes = np.append(self.codes[:m], 0)
         self.base = np.append(self.base[:m], 0)
@@ -197,6 +224,9 @@ class Scan:
 
     def of(self, *ids: str) -> Ints:
         """Numbers of the segments with one of these ids, in order."""
+        if self._by_id is not None:
+            found = [self._one(code_of(i)) for i in ids]
+            return found[0] if len(found) == 1 else np.sort(np.concatenate(found))
         codes = self.codes[: self.n]
         hit = codes == code_of(ids[0])
         for other in ids[1:]:
@@ -204,18 +234,37 @@ class Scan:
         return np.flatnonzero(hit)
 
     @cached_property
+    def _by_id(self) -> dict[int, Ints] | None:
+        return None if self.kernel is None else self.kernel.by_id(self.codes[: self.n])
+
+    def _one(self, code: int) -> Ints:
+        assert self._by_id is not None
+        found = self._by_id.get(code, _NOWHERE)
+        return found if not len(found) or found[-1] < self.n else found[: np.searchsorted(found, self.n)]
+
+    @cached_property
     def heads(self) -> Words:
         """Id, separator and first element of each segment as one word; all ones where they take more than 8 bytes."""
         n = self.n
+        if self._heads is not None:
+            return self._heads[:n]
         at = np.minimum(self.counts[:n] - 1, 1)
         at += self.base[:n]
         length = self.ends.take(at)
         length -= self.starts[:n]
-        return np.where(length <= 8, self.cuts[3][:n] & _LOW.take(length, mode="clip"), _LONG)
+        return np.where(length <= 8, self._words[:n] & _LOW.take(length, mode="clip"), _LONG)
 
     def of_head(self, segment_id: str, first: str) -> Ints:
         """Numbers of the segments with this id and this first element (together at most 7 characters), in order."""
-        return np.flatnonzero(self.heads == key_of(segment_id + chr(self.wire.element) + first))
+        head = self.head_of(segment_id, first)
+        if self._by_id is not None:
+            found = self.of(segment_id)
+            return found[self.heads.take(found) == _U(head)]
+        return np.flatnonzero(self.heads == _U(head))
+
+    def head_of(self, segment_id: str, first: str) -> int:
+        """What stands in `heads` for this id and this first element."""
+        return int(key_of(segment_id + chr(self.wire.element) + first))
 
     # ---- spans -------------------------------------------------------------------------------------------------------
 
@@ -236,13 +285,9 @@ class Scan:
     def _repetitions(self) -> Ints:
         return np.flatnonzero(self.buffer == self.wire.repetition)
 
-    def components(self, starts: Ints, stops: Ints) -> Composite:
-        marks = self._components
-        if (stops > starts).any():
-            low = np.searchsorted(marks, starts)
-        else:  # of an empty element nothing is asked but its end
-            low = np.full(len(starts), len(marks) - _MOST_COMPONENTS)
-        return Composite(marks, starts, stops, low)
+    def composite(self, segments: Ints | Picked, element: int | Ints) -> Composite:
+        """An element of these segments, to be read by components."""
+        return Composite(self, segments, element)
 
     def words(self, starts: Ints, stops: Ints) -> Words:
         """Short values as integers comparable with `key_of`; longer than 8 bytes: all ones; empty: 0."""
@@ -297,9 +342,12 @@ class Scan:
         between two texts as every other value.
         """
         n = len(starts)
-        validity = _validity(stops > starts)
         if not n or not self.valid_utf8:
             return self._decoded(starts, stops)
+        made = self.columns([Ask(pa.string(), starts, spans=(starts, stops))])
+        if made is not None:
+            return made[0][0]
+        validity = _validity(stops > starts)
         offsets = np.empty(2 * n + 1, dtype=np.int32)
         offsets[0 : 2 * n : 2] = starts
         offsets[1 : 2 * n : 2] = stops
@@ -313,6 +361,14 @@ class Scan:
         raw = self.buffer.tobytes()
         values = [_decode(raw[a:b]) or None for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
         return pa.array(values, type=pa.string())
+
+    def columns(self, asked: Sequence[Ask]) -> list[tuple[pa.Array, int]] | None:
+        """Columns by the kernel, each with the number of its values that could not be read; None: take the way of numpy."""
+        if self.kernel is None:
+            return None
+        if any(pa.types.is_string(a.kind) for a in asked) and not self.valid_utf8:
+            return None
+        return self.kernel.columns(self, asked)
 
     def decimals(self, starts: Ints, stops: Ints, scale: int) -> tuple[Ints, Bools, Bools]:
         """Spans → (value × 10^scale, has a value, is not a plain decimal that fits).
@@ -404,25 +460,32 @@ class Scan:
 
 
 class Picked:
-    """Segments picked for reading: what every element of them needs is gathered once."""
+    """Segments picked for reading: what every element of them needs is gathered once, when the first is asked for."""
 
     __slots__ = ("_bases", "_counts", "_kept", "_last", "_least", "_most", "_scan", "segments")
+    _bases: Ints
+    _counts: Ints
 
     def __init__(self, scan: Scan, segments: Ints) -> None:
         self._scan = scan
         self.segments = segments
-        self._bases = scan.base.take(segments)
-        self._counts = scan.counts.take(segments)
         self._last: Ints | None = None
         self._kept: tuple[int, Ints] = (-1, segments)
-        self._least = int(self._counts.min(initial=1 << 30))
-        self._most = int(self._counts.max(initial=0))
+        self._most = -1  # not gathered yet
 
     def __len__(self) -> int:
         return len(self.segments)
 
+    def _gather(self) -> None:
+        self._bases = self._scan.base.take(self.segments)
+        self._counts = self._scan.counts.take(self.segments)
+        self._least = int(self._counts.min(initial=1 << 30))
+        self._most = int(self._counts.max(initial=0))
+
     def spans(self, element: int | Ints) -> tuple[Ints, Ints]:
         scan = self._scan
+        if self._most < 0:
+            self._gather()
         if isinstance(element, int):
             if element >= self._most:
                 nothing = np.full(len(self.segments), PAD, dtype=np.int64)
@@ -452,22 +515,35 @@ class Picked:
 
 
 class Composite:
-    """Elements cut into components, by a look-up in the sorted list of component separators."""
+    """One element of segments, cut into components by a look-up in the sorted list of component separators."""
 
-    def __init__(self, marks: Ints, starts: Ints, stops: Ints, low: Ints) -> None:
-        self.marks, self.starts, self.stops, self.low = marks, starts, stops, low
+    __slots__ = ("_low", "_scan", "_spans", "element", "segments")
+    _low: Ints
+
+    def __init__(self, scan: Scan, segments: Ints | Picked, element: int | Ints) -> None:
+        self.segments, self.element = segments, element
+        self._scan = scan
+        self._spans: tuple[Ints, Ints] | None = None  # not looked up yet
 
     def spans(self, component: int) -> tuple[Ints, Ints]:
         """Where the component (1-based) starts and stops; an absent one is an empty span."""
+        marks = self._scan._components
+        if self._spans is None:
+            self._spans = starts, stops = self._scan.spans(self.segments, self.element)
+            if (stops > starts).any():
+                self._low = np.searchsorted(marks, starts)
+            else:  # of an empty element nothing is asked but its end
+                self._low = np.full(len(starts), len(marks) - _MOST_COMPONENTS)
+        starts, stops = self._spans
         # a separator beyond the element's end stands for its end, and one more place for what follows that
         if component == 1:
-            return self.starts, np.minimum(self.marks.take(self.low), self.stops)
-        before = self.marks.take(self.low + (component - 2))
-        if (before >= self.stops).all():  # mostly there are few
-            return self.stops, self.stops
+            return starts, np.minimum(marks.take(self._low), stops)
+        before = marks.take(self._low + (component - 2))
+        if (before >= stops).all():  # mostly there are few
+            return stops, stops
         before += 1
-        stops = np.minimum(self.marks.take(self.low + (component - 1)), self.stops)
-        return np.minimum(before, self.stops), stops
+        ends = np.minimum(marks.take(self._low + (component - 1)), stops)
+        return np.minimum(before, stops), ends
 
 
 _BIN, _BDS = code_of("BIN"), code_of("BDS")

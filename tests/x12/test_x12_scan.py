@@ -74,14 +74,14 @@ def test_a_cut_scan_reads_nothing_past_its_end() -> None:
 @given(st.lists(st.lists(DATA, min_size=1, max_size=5), min_size=1, max_size=10))
 def test_components_are_those_of_splitting(rows: list[list[str]]) -> None:
     scan = scan_of("".join("AB*X*" + ":".join(r) + "*Y~" for r in rows))
-    parts = scan.components(*scan.spans(np.arange(scan.n), 2))
+    parts = scan.composite(np.arange(scan.n), 2)
     for c in range(1, 7):
         assert scan.text(*parts.spans(c)).to_pylist() == [(r[c - 1] if c <= len(r) else "") or None for r in rows]
 
 
 def test_an_element_that_no_row_has_is_empty_in_all_its_components() -> None:
     scan = scan_of("AB*1:2:3~SV*X~SV~")
-    parts = scan.components(*scan.spans(scan.of("SV"), 4))
+    parts = scan.composite(scan.of("SV"), 4)
     for c in (1, 2, 3):
         starts, stops = parts.spans(c)
         assert (starts >= stops).all()

@@ -1,0 +1,505 @@
+/* The columnar view of X12, compiled: what `scan.py` does with numpy, in one pass a step.
+
+   Bytes in, arrays out. Every function gets memory that its caller has measured and owns; none keeps anything, allocates, or
+   calls another library, so they may run in threads beside Python. Indexes that come from outside are held against the
+   sizes that come with them: what lies beyond is an absent element, never another one's memory. `scan.py` is the reference:
+   the tests hold both to the same arrays, and where this library is not there it works alone. */
+
+#include <stdint.h>
+#include <stddef.h>
+
+#define PAD 24
+
+/* the source that this was made of, so that an old library is never taken for a new one */
+const char x12_source[] = X12_SOURCE;
+
+static inline uint64_t word_at(const uint8_t *at) {
+    uint64_t word;
+    __builtin_memcpy(&word, at, 8);
+    return word;
+}
+
+static const uint64_t LOW[9] = {0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ULL};
+
+static inline int blank(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0 || c == 26; }
+
+/* ---- cutting ---------------------------------------------------------------------------------------------------- */
+
+typedef uint8_t vector64 __attribute__((ext_vector_type(64)));
+typedef _Bool bits64 __attribute__((ext_vector_type(64)));
+
+/* 64 bytes → a bit where they equal `wanted` */
+static inline uint64_t equal_bits(const uint8_t *at, uint8_t wanted) {
+    vector64 bytes;
+    __builtin_memcpy(&bytes, at, 64);
+    bits64 same = __builtin_convertvector(bytes == (vector64)wanted, bits64);
+    uint64_t bits;
+    __builtin_memcpy(&bits, &same, 8);
+    return bits;
+}
+
+/* the bits of the block at `at` of text[0:size]: only whole blocks are read from the text itself */
+static inline void block_bits(const uint8_t *text, int64_t size, int64_t at, uint8_t element, uint8_t segment, uint64_t *any, uint64_t *ends) {
+    uint8_t rest[64];
+    const uint8_t *from = text + at;
+    uint64_t kept = ~0ULL;
+    if (size - at < 64) {
+        __builtin_memset(rest, 0, 64);
+        for (int64_t i = at; i < size; i++) rest[i - at] = text[i];
+        from = rest;
+        kept = (1ULL << (size - at)) - 1;
+    }
+    *ends = equal_bits(from, segment) & kept;
+    *any = (equal_bits(from, element) & kept) | *ends;
+}
+
+/* how many delimiters text[0:size] holds, and how many of them are terminators */
+void x12_count(const uint8_t *text, int64_t size, int64_t element, int64_t segment, int64_t *found) {
+    int64_t all = 0, terminators = 0;
+    for (int64_t at = 0; at < size; at += 64) {
+        uint64_t any, ends;
+        block_bits(text, size, at, (uint8_t)element, (uint8_t)segment, &any, &ends);
+        all += __builtin_popcountll(any);
+        terminators += __builtin_popcountll(ends);
+    }
+    found[0] = all;
+    found[1] = terminators;
+}
+
+/* marks: where delimiters stand, counted from PAD before the text; last: which of them are terminators */
+void x12_mark(const uint8_t *text, int64_t size, int64_t element, int64_t segment, int32_t *marks, int32_t *last) {
+    int64_t m = 0, n = 0;
+    for (int64_t at = 0; at < size; at += 64) {
+        uint64_t any, ends;
+        block_bits(text, size, at, (uint8_t)element, (uint8_t)segment, &any, &ends);
+        for (uint64_t left = ends; left; left &= left - 1)
+            last[n++] = (int32_t)(m + __builtin_popcountll(any & ((left & -left) - 1)));
+        for (; any; any &= any - 1) marks[m++] = (int32_t)(PAD + at + __builtin_ctzll(any));
+    }
+}
+
+/* for each segment: where it starts and stops, its first mark, how many elements, its id as a number, its first eight bytes,
+   and id and first element as one word. `ends` differs from `marks` where line ends stand before terminators. */
+void x12_lay(const uint8_t *buffer, int64_t n, const int32_t *marks, const int32_t *ends, const int32_t *last, int64_t *starts,
+             int64_t *stops, int64_t *base, int64_t *counts, int64_t *codes, uint64_t *words, uint64_t *heads) {
+    static const uint64_t id_of[5] = {0, 0, 0xFFFF, 0xFFFFFF, 0};
+    int64_t start = PAD, first = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t end = ends[first], at = start;
+        while (at < end && blank(buffer[at])) at++;
+        uint64_t word = word_at(buffer + at);
+        int64_t length = end - at;
+        starts[i] = at;
+        stops[i] = marks[last[i]];
+        base[i] = first;
+        counts[i] = last[i] - first + 1;
+        words[i] = word;
+        codes[i] = (int64_t)(word & id_of[length < 0 ? 0 : length > 4 ? 4 : length]);
+        length = ends[last[i] > first ? first + 1 : first] - at;
+        heads[i] = length > 8 ? ~0ULL : word & LOW[length < 0 ? 0 : length];
+        first = last[i] + 1;
+        start = stops[i] + 1;
+    }
+    base[n] = counts[n] = codes[n] = 0;
+}
+
+/* where in text[from:to] the letters ISA begin (all three within the text); returns how many, at most `room` */
+int64_t x12_find_isa(const uint8_t *text, int64_t size, int64_t from, int64_t to, int64_t *out, int64_t room) {
+    int64_t found = 0, at = from;
+    if (to > size - 2) to = size - 2;
+    while (at < to && found < room) {
+        if (at + 64 <= to) {
+            uint64_t bits = equal_bits(text + at, 'I');
+            if (bits) bits &= equal_bits(text + at + 1, 'S') & equal_bits(text + at + 2, 'A');
+            for (; bits && found < room; bits &= bits - 1) out[found++] = at + __builtin_ctzll(bits);
+            at += 64;
+        } else {
+            if (text[at] == 'I' && text[at + 1] == 'S' && text[at + 2] == 'A') out[found++] = at;
+            at++;
+        }
+    }
+    return found;
+}
+
+/* ---- which segments --------------------------------------------------------------------------------------------- */
+
+#define IDS 256
+
+/* Segments by their ids: order holds their places, those of one id after another, in order; the id of ids[k] has
+   order[from[k]:from[k + 1]]. Returns how many ids there are, -1 where there are more than room for. `slots` is for work. */
+int64_t x12_by_id(const int64_t *codes, int64_t n, uint8_t *slots, int64_t *order, int64_t *ids, int64_t *from) {
+    int64_t key[IDS], count[IDS], at[IDS], many = 0;
+    for (int k = 0; k < IDS; k++) key[k] = -1, count[k] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t code = codes[i];
+        unsigned slot = (unsigned)(((uint64_t)code * 0x9E3779B97F4A7C15ULL) >> 56);
+        while (key[slot] != code) {
+            if (key[slot] < 0) {
+                if (++many > IDS / 2) return -1;
+                key[slot] = code;
+                break;
+            }
+            slot = (slot + 1) & (IDS - 1);
+        }
+        slots[i] = (uint8_t)slot;
+        count[slot]++;
+    }
+    int64_t total = 0, k = 0;
+    for (int slot = 0; slot < IDS; slot++) {
+        if (key[slot] < 0) continue;
+        ids[k] = key[slot];
+        from[k++] = at[slot] = total;
+        total += count[slot];
+    }
+    from[k] = total;
+    for (int64_t i = 0; i < n; i++) order[at[slots[i]]++] = i;
+    return many;
+}
+
+/* For each segment its claim and its line, as places among claims and lines (-1: none). A claim or line counts only in a set
+   that is `here`, and only up to the end of its set; a line ends with the next claim. Writes the lines' segments and their
+   numbers in their claims, and returns how many lines there are. */
+int64_t x12_owners(const int64_t *codes, int64_t n, const int64_t *set_of, const uint8_t *here, int64_t sets, int64_t claim_code,
+                   int64_t line_code, int64_t *claim_of, int64_t *line_of, int64_t *line_at, int64_t *line_number) {
+    int64_t claim = -1, line = -1, claim_set = -1, in_claim = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t set = set_of[i];
+        int inside = set >= 0 && set < sets && here[set];
+        if (inside && codes[i] == claim_code) {
+            claim++;
+            claim_set = set;
+            in_claim = 0;
+        }
+        int below = claim >= 0 && set == claim_set;
+        if (below && inside && codes[i] == line_code) {
+            line_at[++line] = i;
+            line_number[line] = ++in_claim;
+        }
+        claim_of[i] = below ? claim : -1;
+        line_of[i] = below && in_claim ? line : -1;
+    }
+    return line + 1;
+}
+
+/* The first segment of each kind below each claim, outside its lines, or below each line: kind k wants the head heads[k] at
+   level[k] (0 claim, 1 line) and has the places out[k][0:size[k]], which hold -1. found[k]: how many segments. At most 32 kinds. */
+void x12_firsts(const uint64_t *head_of, int64_t n, const int64_t *claim_of, const int64_t *line_of, const uint64_t *heads,
+                const int64_t *level, int64_t kinds, int64_t **out, const int64_t *size, int64_t *found) {
+    int8_t table[64]; /* kinds by a hash of their heads, each in the first free place from there */
+    __builtin_memset(table, -1, sizeof table);
+    if (kinds > 32) return;
+    for (int64_t k = 0; k < kinds; k++) {
+        unsigned place = (unsigned)((heads[k] * 0x9E3779B97F4A7C15ULL) >> 58);
+        while (table[place] >= 0) place = (place + 1) & 63;
+        table[place] = (int8_t)k;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t head = head_of[i];
+        unsigned place = (unsigned)((head * 0x9E3779B97F4A7C15ULL) >> 58);
+        for (int k; (k = table[place]) >= 0; place = (place + 1) & 63) {
+            if (head != heads[k]) continue;
+            int64_t owner = level[k] ? line_of[i] : line_of[i] < 0 ? claim_of[i] : -1;
+            if (owner < 0 || owner >= size[k]) continue;
+            found[k]++;
+            if (out[k][owner] < 0) out[k][owner] = i;
+        }
+    }
+}
+
+/* The repeats that hold anything of each of these segments: elements first, first + step, … at most `most`. Returns how many;
+   writes row and number of each where `row` is given. */
+int64_t x12_repeats(const int32_t *marks, const int32_t *ends, const int64_t *base, const int64_t *counts, int64_t n,
+                    const int64_t *segments, int64_t rows, int64_t first, int64_t step, int64_t most, int64_t *row, int64_t *number) {
+    int64_t found = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t segment = segments[r];
+        if (segment < 0 || segment >= n) continue;
+        int64_t from = base[segment], have = counts[segment];
+        for (int64_t k = 0; k < most && first + step * k < have; k++) {
+            int64_t begin = first + step * k, last = (have < begin + step ? have : begin + step) - 1;
+            if (ends[from + last] - marks[from + begin - 1] - 1 <= last - begin) continue;
+            if (row) {
+                row[found] = r;
+                number[found] = k;
+            }
+            found++;
+        }
+    }
+    return found;
+}
+
+/* ---- columns ---------------------------------------------------------------------------------------------------- */
+
+enum { TEXT, DECIMAL, DATE, INTEGER };
+
+/* One column: a value of each of n segments (-1: none), or of spans that are known. */
+typedef struct {
+    int64_t kind, scale, n;
+    const int64_t *segments;
+    int64_t element;
+    const int64_t *elements; /* one a row, instead of `element` */
+    int64_t component;       /* 0: the whole element */
+    const int64_t *starts, *stops;
+    void *values;   /* text: n + 1 offsets (int32); decimal: n × 16 bytes; date: n × int32; integer: n × int64 */
+    uint8_t *valid; /* a bit a row */
+    int32_t *from;  /* text: where each one starts */
+    uint8_t *data;  /* text: its bytes, and 16 more */
+    int64_t given, nulls, wrong, bytes;
+} Column;
+
+typedef struct {
+    const uint8_t *buffer;
+    int64_t size; /* of the buffer, pads included */
+    const int32_t *marks, *ends;
+    const int64_t *base, *counts;
+    int64_t n, component;
+} Scan;
+
+/* how the values of a column are found */
+enum { BY_SPANS, BY_ELEMENTS, BY_ELEMENT, BY_COMPONENT };
+
+/* buffer[a:b] → its component of that number (from 1); 0 where it has fewer */
+static inline int component(const uint8_t *buffer, uint8_t separator, int64_t number, int64_t *a, int64_t *b) {
+    int64_t from = *a, to = *b, length = to - from;
+    if (length > 64) { /* seldom: byte by byte */
+        for (int64_t skip = number - 1; skip; skip--) {
+            while (from < to && buffer[from] != separator) from++;
+            if (from >= to) return 0;
+            from++;
+        }
+        *a = from;
+        while (from < to && buffer[from] != separator) from++;
+        *b = from;
+        return 1;
+    }
+    uint64_t bits = 0; /* where separators stand */
+    for (int64_t part = 0; part < length; part += 8) {
+        uint64_t x = word_at(buffer + from + part) ^ (0x0101010101010101ULL * separator);
+        uint64_t hit = ~(((x & 0x7F7F7F7F7F7F7F7FULL) + 0x7F7F7F7F7F7F7F7FULL) | x | 0x7F7F7F7F7F7F7F7FULL);
+        bits |= (((hit >> 7) * 0x0102040810204080ULL) >> 56) << part;
+    }
+    if (length < 64) bits &= (1ULL << length) - 1;
+    if (number > 1) {
+        for (int64_t skip = number - 2; skip; skip--) bits &= bits - 1;
+        if (!bits) return 0;
+        *a = from + __builtin_ctzll(bits) + 1;
+        bits &= bits - 1;
+    }
+    if (bits) *b = from + __builtin_ctzll(bits);
+    return 1;
+}
+
+static inline __attribute__((always_inline)) void span(const Scan *scan, const Column *column, const int how, int64_t row, int64_t *start, int64_t *stop) {
+    *start = *stop = PAD;
+    int64_t a, b;
+    if (how == BY_SPANS) {
+        a = column->starts[row], b = column->stops[row];
+        if (a < PAD || b > scan->size - PAD) return;
+    } else {
+        int64_t segment = column->segments[row];
+        if (segment < 0 || segment >= scan->n) return;
+        int64_t element = how == BY_ELEMENT || !column->elements ? column->element : column->elements[row];
+        if (element < 1 || element >= scan->counts[segment]) return;
+        int64_t at = scan->base[segment] + element;
+        a = scan->marks[at - 1] + 1, b = scan->ends[at];
+        if (how == BY_COMPONENT && column->component) {
+            if (b <= a || !component(scan->buffer, (uint8_t)scan->component, column->component, &a, &b)) return;
+        }
+    }
+    if (b <= a) return;
+    *start = a;
+    *stop = b;
+}
+
+/* Eight ASCII digits, the first one lowest → their number; -1 where one is no digit. */
+static inline int64_t eight(uint64_t word) {
+    uint64_t v = word ^ 0x3030303030303030ULL;
+    if ((v | (v + 0x0606060606060606ULL)) & 0xF0F0F0F0F0F0F0F0ULL) return -1;
+    v = v * 10 + (v >> 8);
+    return (int64_t)(((v & 0x000000FF000000FFULL) * 0x000F424000000064ULL + ((v >> 16) & 0x000000FF000000FFULL) * 0x0000271000000001ULL) >> 32);
+}
+
+/* A plain decimal → its value × 10^scale. It has an optional minus, digits and at most one point, at most 64 bytes, is exact
+   at this scale and has at most 18 digits then. */
+static int any_decimal(const uint8_t *at, const uint8_t *stop, int64_t scale, int64_t *value) {
+    if (stop - at > 64) return 0;
+    int minus = at < stop && *at == '-';
+    at += minus;
+    const int64_t most = 1000000000000000000LL;
+    int64_t number = 0, places = -1, digits = 0;
+    for (; at < stop; at++) {
+        unsigned digit = (unsigned)*at - '0';
+        if (digit > 9) {
+            if (*at != '.' || places >= 0) return 0;
+            places = 0;
+            continue;
+        }
+        digits++;
+        if (places >= scale) { /* behind what is kept there may be noughts alone */
+            if (digit) return 0;
+            continue;
+        }
+        if (number >= most / 10) return 0;
+        number = number * 10 + digit;
+        if (places >= 0) places++;
+    }
+    if (!digits) return 0;
+    for (int64_t k = places < 0 ? 0 : places; k < scale; k++) {
+        if (number >= most / 10) return 0;
+        number *= 10;
+    }
+    *value = minus ? -number : number;
+    return 1;
+}
+
+/* Mostly it has at most eight bytes, no minus, and two decimals, one or none: then it is read at once. */
+static inline int decimal(const uint8_t *at, const uint8_t *stop, int64_t scale, int64_t *value) {
+    static const int64_t power[5] = {1, 10, 100, 1000, 10000};
+    static const uint64_t stay[3] = {~0ULL, 0xFFULL << 56, 0xFFFFULL << 48}, move[3] = {0, (1ULL << 48) - 1, (1ULL << 40) - 1};
+    static const uint64_t fill[3] = {0, 0x30, 0x30};
+    int64_t length = stop - at;
+    if (length <= 8) {
+        uint64_t before = LOW[8 - length], word = (word_at(stop - 8) & ~before) | (0x3030303030303030ULL & before);
+        int two = ((word >> 40) & 0xFF) == '.', places = two ? 2 : ((word >> 48) & 0xFF) == '.';
+        if (places <= scale && scale <= 4) {
+            int64_t number = eight((word & stay[places]) | ((word & move[places]) << 8) | fill[places]);
+            if (number >= 0) {
+                *value = number * power[scale - places];
+                return 1;
+            }
+        }
+    }
+    return any_decimal(at, stop, scale, value);
+}
+
+/* CCYYMMDD → days since 1970, from 1800 to 2199 */
+static inline int date(const uint8_t *at, const uint8_t *stop, int32_t *days) {
+    static const uint8_t month_days[13] = {0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (stop - at != 8) return 0;
+    int64_t number = eight(word_at(at));
+    if (number < 18000000 || number >= 22000000) return 0;
+    int all = (int)number, year = all / 10000, month = all / 100 % 100, day = all % 100;
+    if (month < 1 || month > 12 || day < 1) return 0;
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day > month_days[month] + (month == 2 && leap)) return 0;
+    int y = year - (month <= 2), century = y / 100;
+    int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    *days = 365 * y + y / 4 - century + century / 4 + of_year - 719468;
+    return 1;
+}
+
+/* rows of a block: what they read is still near when the next column reads it again */
+#define BLOCK 64
+
+static inline __attribute__((always_inline)) void texts(const Scan *given_scan, Column *result, int64_t low, int64_t high, const int how) {
+    const Scan scan = *given_scan;
+    const Column column = *result;
+    int32_t *restrict offsets = column.values, *restrict from = column.from;
+    int64_t bytes = column.bytes, given = 0;
+    for (int64_t first = low; first < high; first += 8) {
+        unsigned bits = 0;
+        int64_t last = first + 8 < high ? first + 8 : high;
+        for (int64_t row = first; row < last; row++) {
+            int64_t start, stop;
+            span(&scan, &column, how, row, &start, &stop);
+            from[row] = (int32_t)start;
+            bytes += stop - start;
+            offsets[row + 1] = (int32_t)bytes;
+            unsigned has = stop > start;
+            given += has;
+            bits |= has << (row - first);
+        }
+        column.valid[first >> 3] = (uint8_t)bits;
+    }
+    result->bytes = bytes;
+    result->given += given;
+    result->nulls += high - low - given;
+}
+
+static inline __attribute__((always_inline)) void numbers(const Scan *given_scan, Column *result, int64_t low, int64_t high, const int how, const int kind) {
+    const Scan scan = *given_scan;
+    const Column column = *result;
+    int64_t *restrict wide = column.values;
+    int32_t *restrict narrow = column.values;
+    int64_t given = 0, good = 0;
+    for (int64_t first = low; first < high; first += 8) {
+        unsigned bits = 0;
+        int64_t last = first + 8 < high ? first + 8 : high;
+        for (int64_t row = first; row < last; row++) {
+            int64_t start, stop, value = 0;
+            int32_t days = 0;
+            unsigned has = 0;
+            span(&scan, &column, how, row, &start, &stop);
+            if (stop > start) {
+                const uint8_t *from = scan.buffer + start, *to = scan.buffer + stop;
+                given++;
+                has = (unsigned)(kind == DATE ? date(from, to, &days) : decimal(from, to, column.scale, &value));
+            }
+            good += has;
+            bits |= has << (row - first);
+            if (kind == DATE) narrow[row] = days;
+            else if (kind == INTEGER) wide[row] = value;
+            else wide[2 * row] = value, wide[2 * row + 1] = value >> 63;
+        }
+        column.valid[first >> 3] = (uint8_t)bits;
+    }
+    result->given += given;
+    result->nulls += high - low - good;
+    result->wrong += given - good;
+}
+
+static inline __attribute__((always_inline)) void column_by(const Scan *scan, Column *column, int64_t low, int64_t high, const int how) {
+    switch (column->kind) {
+    case TEXT: texts(scan, column, low, high, how); break;
+    case DATE: numbers(scan, column, low, high, how, DATE); break;
+    case INTEGER: numbers(scan, column, low, high, how, INTEGER); break;
+    default: numbers(scan, column, low, high, how, DECIMAL);
+    }
+}
+
+static int64_t most_rows(const Column *columns, int64_t many) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < many; i++) most = columns[i].n > most ? columns[i].n : most;
+    return most;
+}
+
+/* Columns of numbers and dates, and where the texts of the others lie and how many bytes they take. */
+void x12_columns(const Scan *scan, Column *columns, int64_t many) {
+    int64_t most = most_rows(columns, many);
+    for (int64_t i = 0; i < many; i++)
+        if (columns[i].kind == TEXT) *(int32_t *)columns[i].values = 0;
+    for (int64_t low = 0; low < most; low += BLOCK)
+        for (int64_t i = 0; i < many; i++) {
+            Column *column = &columns[i];
+            int64_t high = low + BLOCK < column->n ? low + BLOCK : column->n;
+            if (low >= high) continue;
+            if (column->starts) column_by(scan, column, low, high, BY_SPANS);
+            else if (column->component) column_by(scan, column, low, high, BY_COMPONENT);
+            else if (column->elements) column_by(scan, column, low, high, BY_ELEMENTS);
+            else column_by(scan, column, low, high, BY_ELEMENT);
+        }
+}
+
+/* The bytes of the columns of texts that have room for them. */
+void x12_gather(const Scan *scan, const Column *columns, int64_t many) {
+    const uint8_t *buffer = scan->buffer;
+    int64_t most = most_rows(columns, many);
+    for (int64_t low = 0; low < most; low += BLOCK)
+        for (int64_t i = 0; i < many; i++) {
+            const Column *column = &columns[i];
+            if (column->kind != TEXT || !column->data) continue;
+            const int32_t *restrict offsets = column->values, *restrict starts = column->from;
+            uint8_t *data = column->data;
+            int64_t high = low + BLOCK < column->n ? low + BLOCK : column->n;
+            for (int64_t row = low; row < high; row++) {
+                const uint8_t *from = buffer + starts[row];
+                uint8_t *to = data + offsets[row];
+                int64_t length = offsets[row + 1] - offsets[row];
+                if (length <= 16) __builtin_memcpy(to, from, 16); /* the pad and the spare room allow it */
+                else for (int64_t k = 0; k < length; k += 8) { /* ends at most 7 bytes after the text */
+                    uint64_t word = word_at(from + k);
+                    __builtin_memcpy(to + k, &word, 8);
+                }
+            }
+        }
+}
