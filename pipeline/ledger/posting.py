@@ -19,8 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.ledger import accounts
 from pipeline.store import register as r
-
-_CHUNK = 500
+from pipeline.store.store import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def claim_balances(
         .group_by(columns.claim_id, columns.account)
     )
     found: dict[str, dict[str, int]] = defaultdict(dict)
-    for part in [None] if claim_ids is None else _chunks(claim_ids):
+    for part in [None] if claim_ids is None else chunks(claim_ids):
         for claim_id, account, cents in connection.execute(
             query if part is None else query.where(columns.claim_id.in_(part))
         ):
@@ -145,7 +144,7 @@ def _check_repeats(connection: sa.Connection, repeats: Sequence[Transaction]) ->
         return
     columns = r.ledger_entries.c
     posted: dict[str, list[Entry]] = defaultdict(list)
-    for part in _chunks([t.transaction_id for t in repeats]):
+    for part in chunks([t.transaction_id for t in repeats]):
         rows = connection.execute(
             sa.select(columns.transaction_id, columns.account, columns.cents, columns.claim_id, columns.detail)
             .where(columns.transaction_id.in_(part))
@@ -160,8 +159,3 @@ def _check_repeats(connection: sa.Connection, repeats: Sequence[Transaction]) ->
 
 def _differs(transaction: Transaction) -> str:
     return f"{transaction.kind} {transaction.transaction_id} is already posted with other entries."
-
-
-def _chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

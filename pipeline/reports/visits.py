@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipeline.store import register as r
+from pipeline.store.store import chunks
 
 
 def visits(connection: sa.Connection, items: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -16,11 +17,11 @@ def visits(connection: sa.Connection, items: Iterable[Mapping[str, Any]]) -> dic
     wanted = [(x["item_id"], x["claim_id"], x["subject"]) for x in items]
     of_claim = {key for _, claim, subject in wanted for key in (claim, subject) if key}
     keys: dict[str, str] = {}
-    for some in _chunks(of_claim):
+    for some in chunks(sorted(of_claim)):
         for claim, key in connection.execute(sa.select(c.claim_id, c.encounter_key).where(c.claim_id.in_(some))):
             keys[claim] = key
     places: dict[str, str] = {}
-    for some in _chunks({*keys.values(), *(subject for _, _, subject in wanted)}):
+    for some in chunks(sorted({*keys.values(), *(subject for _, _, subject in wanted)})):
         query = sa.select(e.encounter_key, e.source_file, e.source_row).where(e.encounter_key.in_(some))
         for key, file, row in connection.execute(query):
             places[key] = f"{file} row {row}"
@@ -30,9 +31,3 @@ def visits(connection: sa.Connection, items: Iterable[Mapping[str, Any]]) -> dic
         if key in places:
             found[item] = (key, places[key])
     return found
-
-
-def _chunks(values: set[str]) -> Iterator[list[str]]:
-    listed = sorted(values)
-    for start in range(0, len(listed), 500):
-        yield listed[start : start + 500]

@@ -29,7 +29,7 @@ import sqlalchemy as sa
 
 from pipeline import shapes
 from pipeline.store import register as r
-from pipeline.store.store import Store
+from pipeline.store.store import Store, chunks
 
 Policy = Literal["approve", "automatic", "none"]
 #: no payer holds these: rejected, or let go again by a person (`claims/release.py`) and in no new file yet
@@ -132,7 +132,7 @@ def families(store: Store, keys: Sequence[str]) -> dict[str, list[Version]]:
     with store.read() as connection:
         if not connection.execute(sa.select(c.claim_id).where(c.file_id.is_not(None)).limit(1)).first():
             return {}
-        for some in _chunks(keys):
+        for some in chunks(keys):
             query = (
                 sa.select(r.claims, r.sendings.c.usage)
                 .select_from(r.claims.outerjoin(r.sendings, r.sendings.c.file_id == c.file_id))
@@ -158,7 +158,7 @@ def _numbers(connection: sa.Connection, claim_ids: Sequence[str]) -> dict[str, s
     """Claim → the payer's number of its latest payment that stands."""
     p, m = r.remittance_claims.c, r.remittances.c
     found: dict[str, str] = {}
-    for some in _chunks(claim_ids):
+    for some in chunks(claim_ids):
         taken_back = sa.select(p.reverses).where(p.claim_id.in_(some), p.reverses != "", p.state == "posted")
         undone = set(connection.execute(taken_back).scalars())
         query = (
@@ -179,7 +179,7 @@ def decisions(store: Store, keys: Sequence[str]) -> dict[str, list[Decision]]:
     d = r.decisions.c
     found: dict[str, list[Decision]] = defaultdict(list)
     with store.read() as connection:
-        for some in _chunks(keys):
+        for some in chunks(keys):
             for row in connection.execute(sa.select(r.decisions).where(d.encounter_key.in_(some))):
                 found[row.encounter_key].append(Decision(row.action, row.visit_version, row.claim_id))
     return found
@@ -232,7 +232,7 @@ def applied(
             for name in _TABLES:
                 rows = _of(source[name], "claim_id", wanted)
                 found[name].append(_renumbered(name, rows, wanted))
-    return {name: _joined(name, tables).combine_chunks() for name, tables in found.items()}
+    return {name: _joined(name, tables).combinechunks() for name, tables in found.items()}
 
 
 def _joined(name: str, tables: Sequence[pa.Table]) -> pa.Table:
@@ -260,8 +260,3 @@ def _renumbered(name: str, rows: pa.Table, plans: Mapping[str, Plan]) -> pa.Tabl
 
 def _of(table: pa.Table, column: str, values: Iterable[str]) -> pa.Table:
     return table.filter(pc.is_in(table.column(column), pa.array(sorted(values), pa.string())))
-
-
-def _chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(items), 500):
-        yield items[start : start + 500]

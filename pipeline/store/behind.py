@@ -17,11 +17,10 @@ from pipeline.errors import Terminal
 from pipeline.store import register as r
 from pipeline.store.incoming import Received
 from pipeline.store.outgoing import folder_of
-from pipeline.store.store import Store
+from pipeline.store.store import Store, chunks
 
 #: states of a sending at which, by our own record, the payer may have the file
 MAY_HAVE = ("renaming", "renamed", "verified", "unknown", "acknowledged")
-_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,8 +93,8 @@ def unknown(store: Store) -> list[tuple[str, str]]:
     ids = sorted({file_id for _, file_id in listing})
     known: set[str] = set()
     with store.read() as connection:
-        for start in range(0, len(ids), _CHUNK):
-            where = r.files.c.file_id.in_(ids[start : start + _CHUNK])
+        for some in chunks(ids):
+            where = r.files.c.file_id.in_(some)
             known.update(connection.execute(sa.select(r.files.c.file_id).where(where)).scalars())
     return [(folder, file_id) for folder, file_id in listing if file_id not in known]
 

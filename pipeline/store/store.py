@@ -316,3 +316,9 @@ def one_at_a_time(connection: sa.Connection, stage: str) -> None:
     """Wait until no other run of the stage is in its transaction. SQLite's write transactions are one at a time already."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"claimpipe:{stage}"})
+
+
+def chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    """Ids in parts that fit into one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

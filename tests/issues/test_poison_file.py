@@ -93,10 +93,10 @@ def test_what_is_raised_while_one_file_is_read_costs_that_file(
     ids = [books.receive(make(n), kind) for n in (1, 2, 3)]
     read = stage._read
 
-    def stumbling(store: Store, row: Any) -> Any:
+    def stumbling(store: Store, row: Any, *more: Any) -> Any:
         if row.file_id == ids[1]:
             raise KeyError("JANE DOE")
-        return read(store, row)
+        return read(store, row, *more)
 
     monkeypatch.setattr(stage, "_read", stumbling)
     counts = stage.run(books.store, ON)
