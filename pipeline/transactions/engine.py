@@ -29,7 +29,8 @@ from pipeline.transactions.chunk import Chunk, Description, Noted, hand_over, ro
 from pipeline.transactions.crew import Crew, Made
 from pipeline.transactions.plain import READERS
 from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode, SetContext, shown_id
-from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas
+from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas, is_whole_iea
+from pipeline.x12.lines import joined_blocks
 from pipeline.x12.scan import PAD, Cuts, Ints, Scan, code_of, padded
 from pipeline.x12.segments import Delimiters, Segment
 
@@ -47,6 +48,7 @@ _BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA", "CLP", "CLM", "HL", "PLB")
 _SPACE = b"\r\n\t "
 _FILL = b"\r\n\t \x1a\x00"
 _AGAIN = "Ask the sender for the file again."
+_TELL = "The file was read all the same; tell the sender."
 _NO_WIRE = Wire(ord("*"), ord("^"), ord(":"), ord("~"))
 
 
@@ -130,6 +132,10 @@ class Engine:
     def file(self, name: str, blocks: Iterable[bytes]) -> None:
         """Read one file, given as blocks of any size."""
         state = _File(name)
+        blocks, lines = joined_blocks(blocks)
+        if lines is not None:
+            self.findings.lines[name] = lines
+            state.events.append(_Event("text.cut_lines", lines.message, lines.start, tolerated=True))
         data, offset = b"", 0
         for block, final in _with_last(blocks):
             data = data + block if data else block
@@ -169,6 +175,7 @@ class Engine:
                 position = found.position
             self._open(file, found, offset)
         if final:
+            data = self._ended(file, data, offset)
             piece = _piece(file, data[position:], offset + position)
             piece.closes = True
             self._add(piece)
@@ -181,6 +188,17 @@ class Engine:
         used = self._process([piece])
         file.wanted = 0 if used else 2 * (end - position)
         return position + used
+
+    def _ended(self, file: _File, data: bytes, offset: int) -> bytes:
+        """The last bytes of a file, with the terminator that its IEA may lack."""
+        assert file.wire is not None
+        rest = data[data.rfind(file.wire.segment) + 1 :] if len(data) else data
+        if not is_whole_iea(rest, file.wire.element):
+            return data
+        where = offset + len(data) - len(rest.lstrip(_FILL))
+        message = "The terminator of the last segment, IEA, is missing; the segment is whole."
+        file.events.append(_Event("envelope.iea_unterminated", message, where, tolerated=True))
+        return data.rstrip(_FILL) + bytes([file.wire.segment])
 
     def _open(self, file: _File, found: Isa, offset: int) -> None:
         file.wire = found.wire
@@ -296,7 +314,7 @@ class Engine:
             self.numbered += high - low
             for event in piece.events:
                 say = self.findings.tolerated if event.tolerated else self.findings.error
-                say(event.rule, event.message, _AGAIN, offset=event.offset)
+                say(event.rule, event.message, _TELL if event.tolerated else _AGAIN, offset=event.offset)
             inside = at_envelope[np.searchsorted(at_envelope, low) : np.searchsorted(at_envelope, high)]
             for i in inside.tolist():
                 self._envelope_segment(chunk, i)

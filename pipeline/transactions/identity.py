@@ -7,6 +7,7 @@ import re
 
 from pipeline.x12.envelope import kind_of
 from pipeline.x12.isa import Wire, find_isas
+from pipeline.x12.lines import find, joined
 
 _FILL = b"\r\n\t \x1a\x00"
 _BOM = b"\xef\xbb\xbf"
@@ -23,7 +24,7 @@ def identify(data: bytes | mmap.mmap) -> str:
         return "NACHA"
     if _BAI2.match(head):
         return "BAI2"
-    kinds = _x12_kinds(data, start)
+    kinds = _x12_kinds(joined(data[:])[0] if find(data) else data, start)
     if len(kinds) > 1:
         return "mixed"
     return kinds.pop() if kinds else "unknown"

@@ -10,6 +10,7 @@ import mmap
 import re
 
 from pipeline import transactions
+from pipeline.x12 import lines
 from pipeline.x12.isa import ISA_LENGTH
 
 #: kinds that some stage works; anything else that arrives is set aside for a person
@@ -39,7 +40,10 @@ def identify(data: Bytes) -> str:
 
 
 def incomplete(data: Bytes) -> str:
-    """Why the file is not at its end, in a word; empty where it is. Looks at its beginning and its end alone."""
+    """Why the file is not at its end, in a word; empty where it is. Looks at its beginning and its end alone, but for the
+    rare file that is cut into lines of one width."""
+    if lines.find(data):
+        data = lines.joined(data[:])[0]
     begin = _FILLED.match(data, len(_BOM) if data[: len(_BOM)] == _BOM else 0).end()  # type: ignore[union-attr]
     end = _last(data, begin, _BLANK)
     if begin >= end:
@@ -52,7 +56,9 @@ def incomplete(data: Bytes) -> str:
         return "" if record.startswith(b"9") and len(record) >= _CONTROL else "no_file_control"
     if kind == "BAI2":
         last = data[_line_before(data, begin, end) : end][:_LINE]
-        return "" if last.startswith(b"99,") and last.endswith(b"/") else "no_trailer"
+        # some banks end a record with the line and not with a slash
+        ended = last.endswith(b"/") or data[end : end + 1] in (b"\r", b"\n")
+        return "" if last.startswith(b"99,") and ended else "no_trailer"
     return ""
 
 

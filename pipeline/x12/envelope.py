@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any, Literal
 
 from pipeline.findings import Finding, Severity
+from pipeline.x12.lines import Lines
 
 Mode = Literal["lenient", "strict"]
 ENVELOPE_IDS = ("ISA", "TA1", "GS", "ST", "SE", "GE", "IEA")
@@ -29,10 +30,12 @@ class FindingList:
         self.limit = limit
         self.items: list[Finding] = []
         self.file = ""
+        self.lines: dict[str, Lines] = {}  # files that are read without the line ends that cut them
         self._counts: Counter[str] = Counter()
 
     def end(self, file: str) -> None:
         """Nothing more will be found in this file."""
+        self.lines.pop(file, None)
         more = self._counts.pop(file, 0) - self.limit
         if more > 0:
             self.items.append(
@@ -60,6 +63,8 @@ class FindingList:
         self._counts[file] += 1
         if self._counts[file] <= self.limit:
             place.setdefault("snip", 1)
+            if file in self.lines and place.get("offset") is not None:
+                place["offset"] = self.lines[file].place(place["offset"])
             self.items.append(Finding(rule=rule, severity=severity, message=message, fix=fix, **place))
 
 

@@ -26,6 +26,8 @@ BLANK = b"\r\n\t \x00\x1a"
 _FOLLOWS = (b"GS", b"TA1", b"IEA")
 _ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ")
 _NEWLINES = b"\r\n"
+#: an IEA with every digit of its number: only its terminator is missing
+_WHOLE_IEA = re.compile(rb"IEA(.)\d{1,5}\1\d{9}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,15 @@ def _loose(data: bytes | mmap.mmap, position: int, separator: int) -> Isa | None
     if not _follows(head, after, separator):
         return None
     return Isa(position, wire, at + 3, "envelope.isa_width")
+
+
+def is_whole_iea(rest: bytes, element: int) -> bool:
+    """Are the bytes after a file's last terminator an IEA of which nothing but its own terminator is missing?
+
+    The number has nine digits, so a file that was cut off cannot end so, but one whose last line end was lost does.
+    """
+    found = _WHOLE_IEA.fullmatch(rest.strip(BLANK))
+    return found is not None and found[1][0] == element
 
 
 def _places(data: bytes | mmap.mmap, position: int, end: int) -> Iterator[int]:

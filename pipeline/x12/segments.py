@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.x12.isa import BLANK, Wire, runs, without_raw
+from pipeline.x12.isa import BLANK, Wire, is_whole_iea, runs, without_raw
+from pipeline.x12.lines import joined
 
 #: what may stand before a segment and belongs to none
 BLANKS = BLANK.decode("latin-1")
@@ -64,11 +65,14 @@ def iter_segments(data: bytes) -> Iterator[Segment]:
     It reports nothing: what is not an interchange, or is cut off, is skipped. Use the reader for findings.
     """
     number = 0
+    data, _ = joined(data)
     for run in runs(data):
         if run.wire is None:
             continue
         marks = delimiters_of(run.wire)
         raw = data[run.start : run.stop].decode("latin-1")
+        if run.stop == len(data) and is_whole_iea(data[data.rfind(run.wire.segment) + 1 :], run.wire.element):
+            raw += marks.segment
         text = without_raw(raw, marks.element, marks.segment)
         position = 0
         while (end := text.find(marks.segment, position)) >= 0:

@@ -21,7 +21,8 @@ from typing import Any, Literal
 from pipeline.findings import Finding
 from pipeline.x12 import guides, validator_meaning
 from pipeline.x12.guides import Guide, Loop, Place, Step
-from pipeline.x12.isa import BOM, runs, without_raw
+from pipeline.x12.isa import BOM, is_whole_iea, runs, without_raw
+from pipeline.x12.lines import joined
 from pipeline.x12.segments import BLANKS, DEFAULT_DELIMITERS, Delimiters, delimiters_of
 from pipeline.x12.validator_elements import is_date, is_time, pattern, problems
 from pipeline.x12.validator_rules import RULES, FormatRule
@@ -64,6 +65,7 @@ class GroupSeen:
     version: str
     first: int
     last: int = 0
+    created: str = ""  # GS04
     stated_sets: str = ""
     sets: list[SetSeen] = field(default_factory=list)
 
@@ -321,8 +323,8 @@ def _machine(version: str, set_id: str, overlay: str, delimiters: Delimiters, ba
 
 class _Engine:
     def __init__(self, data: bytes, mode: Mode, profile: dict[str, Any], limit: int) -> None:
-        self.data = data
-        self.text = data.decode("latin-1")
+        self.data, self.lines = joined(data)
+        self.text = self.data.decode("latin-1")
         self.lenient = mode == "lenient"
         self.profile = profile
         self.limit = max(limit, 1)
@@ -340,6 +342,7 @@ class _Engine:
         self.set: SetSeen | None = None
         self.set_numbers: set[str] = set()
         self.group_numbers: set[str] = set()
+        self.interchange_numbers: set[tuple[str, ...]] = set()
         # inside a set
         self.machine: _Machine | None = None
         self.frames: list[_Frame] = []
@@ -416,14 +419,12 @@ class _Engine:
         tail = [found.pop()] if self.beyond else []
         found.sort(key=lambda item: item["segment"])
         end = len(self.text)
-        return [
-            Finding(
-                file=file,
-                offset=item.pop("place", offsets.get(item["segment"], end if item["segment"] > 1 else 0)),
-                **item,
-            )
+        placed = [
+            (item.pop("place", offsets.get(item["segment"], end if item["segment"] > 1 else 0)), item)
             for item in found + tail
         ]
+        place = self.lines.place if self.lines else int
+        return [Finding(file=file, offset=place(offset), **item) for offset, item in placed]
 
     def _offsets(self, wanted: set[int]) -> dict[int, int]:
         if not wanted:
@@ -464,6 +465,13 @@ class _Engine:
             self.report(
                 "x12.byte-order-mark", "The file begins with a byte order mark.", "Save it without one.", number=1
             )
+        if self.lines is not None:
+            self.report(
+                "x12.cut-lines",
+                self.lines.message,
+                "Send it without line ends, or with one after each terminator.",
+                number=1,
+            )
         tokens = _Tokens(self.data, self.text)
         for offset, batch, whole in tokens:
             if tokens.outside:
@@ -485,7 +493,12 @@ class _Engine:
                     number=max(self.number, 1),
                 )  # fmt: skip
                 continue
-            if not whole:
+            if not whole and tokens.last and is_whole_iea(batch.encode("latin-1"), ord(self.delimiters.element)):
+                self.report(
+                    "x12.iea-unterminated", "IEA, the last segment, has no terminator; the segment is whole.",
+                    "End the file with the terminator.", number=self.number + 1, segment_id="IEA",
+                )  # fmt: skip
+            elif not whole:
                 self.report(
                     "x12.unterminated", "A segment has no terminator: the file is cut off or damaged there.",
                     "Ask the sender for a whole file.", number=self.number + 1,
@@ -1066,6 +1079,13 @@ class _Engine:
             say("x12.isa-element", 11, "ISA11 does not declare a repetition separator.", "Use ^.")
         if not _CONTROL_NUMBER.match(v[12]):
             say("x12.isa-control", 13, "ISA13 is not nine digits.", "Give the control number with leading zeros.")
+        elif (own := (*v[4:8], v[12])) in self.interchange_numbers:
+            say(
+                "x12.isa-duplicate", 13, "ISA13 stands a second time between this sender and receiver.",
+                "Give each interchange a number of its own; send no interchange twice.",
+            )  # fmt: skip
+        else:
+            self.interchange_numbers.add(own)
         if v[13] not in ("0", "1"):
             say("x12.isa-element", 14, "ISA14 is not 0 or 1.", "Use 0 or 1.")
         if v[14] not in ("P", "T", "I"):
@@ -1113,7 +1133,7 @@ class _Engine:
         if self.group is not None:
             self._close_group(missing=True)
         v = [*parts[1:9], *[""] * (9 - len(parts))]
-        self.group = GroupSeen(v[0], v[1], v[2], v[5], v[7], self.number, self.number)
+        self.group = GroupSeen(v[0], v[1], v[2], v[5], v[7], self.number, self.number, v[3])
         self.interchange.groups.append(self.group)
 
         def say(element: int, message: str, rule: str = "x12.gs-element") -> None:
@@ -1140,6 +1160,11 @@ class _Engine:
         self.group_numbers.add(v[5])
         if v[6] != "X":
             say(7, "GS07 is not X.")
+        if known and not self.interchange.groups[1:] and self.interchange.elements[11] == "00401":
+            self.report(
+                "x12.isa-version", "ISA12 is 00401 and its groups are of version 005010.", "Use 00501.",
+                number=self.interchange.first, segment_id="ISA", element=12,
+            )  # fmt: skip
         if not known:
             self.report(
                 "x12.gs-version", "There is no guide for the version in GS08: only the envelope is checked.",

@@ -425,8 +425,9 @@ def _at(parts: list[str], element: int) -> str:
 
 
 def _created(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
-    created = _at(parts, 4)
-    state.created = created if len(created) == 8 and created.isdigit() else ""
+    days = (_at(parts, 4), engine.group.created if engine.group else "")
+    # programs fill BHT04 with the day of an older file, or leave it as it was at the first sending
+    state.created = max((day for day in days if len(day) == 8 and day.isascii() and day.isdigit()), default="")
 
 
 def _subscriber(state: _State837, engine: _Engine, number: int, parts: list[str]) -> None:
@@ -652,7 +653,7 @@ def _service_date(state: _State837, engine: _Engine, number: int, parts: list[st
     loop = "2400" if state.lines else "2300"
     if last > state.created and state.created:
         engine.report(
-            "837.service-date", "DTP03 lies after the date of the file (BHT04): the service is in the future.",
+            "837.service-date", "DTP03 lies after the dates of the file (BHT04, GS04): the service is in the future.",
             "Correct the date, or send the claim after the service.", loop=loop, segment_id="DTP", element=3,
         )  # fmt: skip
     if first < state.birth:

@@ -193,8 +193,42 @@ def test_truncation_at_every_segment_is_told() -> None:
 
 def test_a_last_segment_without_terminator_is_told() -> None:
     data = files.render(files.lines(files.CLAIM))
-    assert told(validate(data[:-1])) == [("x12.unterminated", 34, "", None, None)]
+    assert [(f.rule, f.segment) for f in validate(data[:-1])] == [("x12.iea-unterminated", 34)]  # it is whole
+    assert [f.rule for f in validate(data[:-2])] == ["x12.unterminated", "x12.iea-control"]
     assert told(validate(data[:60])) == [("x12.unterminated", 1, "", None, None)]
+
+
+def test_lines_of_one_width_are_told() -> None:
+    data = files.render(files.lines(files.CLAIM))
+    lines = b"".join(data[at : at + 80] + b"\n" for at in range(0, len(data), 80))
+    assert [(f.rule, f.severity) for f in validate(lines)] == [("x12.cut-lines", "error")]
+
+
+def test_a_group_of_5010_in_an_interchange_of_4010() -> None:
+    data = files.render(files.lines(files.CLAIM)).replace(b"*^*00501*", b"*U*00401*")
+    assert [(f.rule, f.severity, f.segment, f.element) for f in validate(data)] == [("x12.isa-version", "error", 1, 12)]
+    assert [f.severity for f in validate(data, mode="lenient")] == ["warning"]
+    older = data.replace(b"005010X222A1", b"004010X098A1")
+    assert [f.rule for f in validate(older)] == ["x12.gs-version"]  # they agree
+
+
+def test_one_interchange_twice_in_a_file() -> None:
+    data = files.render(files.lines(files.CLAIM))
+    size = data.count(b"~")
+    found = [("x12.isa-duplicate", size + 1, 13)]
+    assert [(f.rule, f.segment, f.element) for f in validate(data + data)] == found
+    assert {f.severity for mode in ("strict", "lenient") for f in validate(data + data, mode=mode)} == {"warning"}
+    assert validate(data + data.replace(b"000000001", b"000000002")) == []
+    assert validate(data + data.replace(b"*ZZ*PAYER ", b"*ZZ*OTHER ")) == []  # each receiver has numbers of its own
+
+
+def test_a_service_is_in_the_future_only_after_every_date_of_the_file() -> None:
+    data = files.render(files.lines(files.CLAIM))
+    old = data.replace(b"BHT*0019*00*B1*20261120", b"BHT*0019*00*B1*20250101")
+    assert validate(old) == []  # the group was made on 20 November
+    assert [f.rule for f in validate(old.replace(b"GS*HC*CLINIC*PAYER*20261120", b"GS*HC*CLINIC*PAYER*20250102"))] == [
+        "837.service-date", "837.service-date",
+    ]  # fmt: skip
 
 
 def test_bytes_outside_and_strange_files() -> None:
@@ -225,7 +259,7 @@ def test_delimiters_are_read_from_the_isa(marks: str) -> None:
 def test_several_interchanges_each_with_its_own_delimiters() -> None:
     one = files.render(files.lines(files.CLAIM)).decode()
     two = files.render(files.lines(files.REMITTANCE)).decode().translate(str.maketrans("*^:~", "|!>\n"))
-    three = one.replace("CLM*C1*150", "CLM*C1*15X")
+    three = one.replace("CLM*C1*150", "CLM*C1*15X").replace("000000001", "000000003")
     found = validate((one + two + "\r\n" + three).encode())
     assert told(found) == [("x12.element-type", 34 + 28 + 20, "CLM", 2, None)]
 
@@ -241,7 +275,8 @@ def test_set_numbers_are_unique_in_the_interchange() -> None:
 
 def test_a_missing_iea_before_the_next_isa_is_told_once() -> None:
     one = files.lines(files.CLAIM)
-    found = told(validate(files.render([*one[:-1], *one])))
+    next_one = [s.replace("000000001", "000000002") for s in one]
+    found = told(validate(files.render([*one[:-1], *next_one])))
     assert [f[0] for f in found] == ["x12.iea-missing"]
 
 

@@ -1,0 +1,96 @@
+"""'The state's mainframe sends our remittances in lines of 80 characters, and amounts are missing.' Records of one length were
+handed over with a line end after each, in the middle of names and amounts; a reader that took the line ends for data lost
+what they fell on."""
+
+from __future__ import annotations
+
+import pytest
+from transactions.x12_text import remittance
+
+from pipeline import transactions
+from pipeline.transactions.engine import Engine
+from pipeline.transport import routing
+from pipeline.x12.lines import find
+from pipeline.x12.segments import iter_segments
+from pipeline.x12.validator import validate
+
+PLAIN = remittance()
+WIDTHS = (72, 80, 106, 132)
+
+
+def cut(data: bytes, width: int, end: bytes = b"\n") -> bytes:
+    return end.join([data[at : at + width] for at in range(0, len(data), width)]) + end
+
+
+def tables(data: bytes) -> dict[str, list[dict[str, object]]]:
+    return {name: table.to_pylist() for name, table in transactions.read(data, file="f").tables.items()}
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_says_what_the_file_without_line_ends_says(width: int, end: bytes) -> None:
+    data = cut(PLAIN, width, end)
+    assert tables(data) == tables(PLAIN)
+    assert [s.elements for s in iter_segments(data)] == [s.elements for s in iter_segments(PLAIN)]
+    assert routing.identify(data) == "835"
+    assert routing.incomplete(data) == ""
+    assert [(f.rule, f.severity) for f in transactions.read(data).findings] == [("text.cut_lines", "warning")]
+    for mode, severity in (("lenient", "warning"), ("strict", "error")):  # strict: we never send one
+        told = [(f.rule, f.severity, f.segment) for f in validate(PLAIN, mode=mode)]
+        assert [(f.rule, f.severity, f.segment) for f in validate(data, mode=mode)] == [
+            ("x12.cut-lines", severity, 1),
+            *told,
+        ]
+
+
+def test_blanks_that_a_transfer_took_from_line_ends_come_back() -> None:
+    at = PLAIN.index(b"N1*PR*") + len(b"N1*PR*")
+    padded = PLAIN[:at] + b"A" * (76 - at % 80) + b" " * 8 + PLAIN[at:]  # blanks over the end of a line
+    stripped = b"".join(line.rstrip() + b"\n" for line in cut(padded, 80).split(b"\n"))
+    assert any(len(line) < 80 for line in stripped.split(b"\n")[:-3])
+    assert tables(stripped) == tables(padded)
+
+
+@pytest.mark.parametrize("block", [1, 79, 81, 1 << 14])
+def test_however_the_bytes_come(block: int) -> None:
+    class Names:
+        def __init__(self) -> None:
+            self.rows = 0
+
+        def add(self, name: str, table: object) -> None:
+            self.rows += len(table)  # type: ignore[arg-type]
+
+    data = b"\r\n" + cut(PLAIN * 20, 80, b"\r\n")
+    whole, pieces = Names(), Names()
+    for sink, size in ((whole, len(data)), (pieces, block)):
+        engine = Engine(sink)
+        engine.file("f", (data[at : at + size] for at in range(0, len(data), size)))
+        engine.finish()
+    assert pieces.rows == whole.rows > 0
+
+
+def test_places_are_those_of_the_file_as_it_stands() -> None:
+    wrong = PLAIN.replace(b"BPR*I*", b"BPR*?*", 1)
+    at = wrong.index(b"BPR*?")
+    (found,) = [f for f in validate(cut(wrong, 80, b"\r\n")) if f.segment_id == "BPR" and f.element == 1]
+    assert cut(wrong, 80, b"\r\n")[found.offset :].startswith(b"BPR")
+    assert found.offset == at + at // 80 * 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN,
+        PLAIN.replace(b"~", b"~\n"),
+        PLAIN.replace(b"~", b"\n"),
+        PLAIN.replace(b"~", b"~\n").replace(b"N1*PR*", b"N1*PR*A\n", 1),
+        b"".join(segment.ljust(120) + b"\n" for segment in PLAIN.replace(b"~", b"~\n").split(b"\n")),
+    ],
+    ids=["no line end", "a segment a line", "line ends are terminators", "one stray line end", "padded segments"],
+)
+def test_no_other_file_is_taken_for_one(data: bytes) -> None:
+    assert find(data) is None
+
+
+def test_a_cut_file_that_has_not_come_to_its_end_waits() -> None:
+    assert routing.incomplete(cut(PLAIN[:-30], 80)) == "no_iea"
