@@ -541,6 +541,25 @@ def work_at_risk(
         show_at_risk(console_for_people(), found, days)
 
 
+@work_app.command("provider-level")
+def work_provider_level(
+    everything: Annotated[bool, typer.Option("--each", help="Those that came to 0 as well.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Forward balances, take-backs and advances (PLB) that do not come to 0 by their reference yet, the most dollars first."""
+    from pipeline.reports import provider_level
+    from pipeline.reports.terminal import console_for_people, show_provider_level
+
+    with existing_store(home, reading=True) as store, store.read() as connection:
+        found = provider_level.still_open(connection, settled=everything)
+    if as_json:
+        for one in found:
+            emit(one.as_dict())
+    else:
+        show_provider_level(console_for_people(), found)
+
+
 @work_app.command("show")
 def work_show(
     item: Annotated[str, typer.Argument(help="Item id, or its beginning.")], home: Home = None, as_json: Json = False

@@ -63,6 +63,12 @@ def provider_reasons() -> dict[str, str]:
     return {row["code"]: row["meaning"] for row in _rows("plb")}
 
 
+@cache
+def nets() -> dict[str, str]:
+    """PLB03-1 → what it is a part of, for reasons whose amounts come to 0 over time under one reference."""
+    return {row["code"]: row["nets"] for row in _rows("plb") if row["nets"]}
+
+
 def _rows(name: str) -> list[dict[str, str]]:
     path = shapes.schemas_dir() / "remittances" / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:

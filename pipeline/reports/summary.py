@@ -19,7 +19,7 @@ from pipeline.errors import Terminal
 from pipeline.ledger.proof import Proof
 from pipeline.money import shown
 from pipeline.quality import engine
-from pipeline.reports import deadlines, words
+from pipeline.reports import deadlines, provider_level, words
 from pipeline.reports.rejects import rejects
 from pipeline.reports.visits import visits
 from pipeline.store import Store
@@ -261,6 +261,7 @@ class Summary:
     rejects: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     at_risk: list[deadlines.Waiting] = field(default_factory=list)
+    provider_level: list[provider_level.Open] = field(default_factory=list)
 
     @property
     def deadlines(self) -> list[Deadline]:
@@ -352,6 +353,9 @@ def gather(store: Store, on: date, proof: Proof, troubles: list[str] | None = No
             rejects=rejects(connection, on),
             notices=_notices(connection, on),
             at_risk=[replace(x, payer=names.get(x.payer, x.payer)) for x in risks],
+            provider_level=[
+                replace(x, payer=names.get(x.payer, x.payer)) for x in provider_level.still_open(connection)
+            ],
         )
 
 

@@ -17,6 +17,7 @@ from pipeline.money import shown
 from pipeline.reports import words
 from pipeline.reports.deadlines import Waiting
 from pipeline.reports.deadlines import sums as waiting_sums
+from pipeline.reports.provider_level import Open
 from pipeline.reports.summary import Summary
 from pipeline.reports.words import counted
 
@@ -232,3 +233,18 @@ def show_at_risk(console: Console, found: Sequence[Waiting], days: int) -> None:
 def _rest(console: Console, found: Sequence[Waiting]) -> None:
     if len(found) > _WAITING_SHOWN:
         console.print(Text(f"… and {len(found) - _WAITING_SHOWN:,} more: claimpipe work at-risk --json", "dim"))
+
+
+def show_provider_level(console: Console, found: Sequence[Open]) -> None:
+    """What `provider_level.still_open` gives."""
+    if not found:
+        console.print("Every forward balance, take-back and advance came to 0.")
+        return
+    made = table("", "payer", "dollars", "since", "reference", "what, and what to do", right=(1,), fold=(3, 4))
+    for one in found:
+        what = f"{one.what} ({one.reasons}, {one.remittances} remittances)"
+        claims = f"; claims {', '.join(one.claims)}" if one.claims else ""
+        made.add_row(Text(one.payer), shown(one.cents), str(one.since), Text(one.shown_reference),
+                     named(f"{what}{claims}", one.action))  # fmt: skip
+    console.print(made)
+    console.print(Text(f"In all {shown(sum(one.cents for one in found))}.", "bold"))

@@ -57,6 +57,10 @@ def render(summary: Summary) -> bytes:
     sheets.add("Ledger", ("Account", "What it holds", "$Dollars (debit +)"),
                ((account, ACCOUNTS.get(family(account), ""), cents)
                 for account, cents in summary.accounts))  # fmt: skip
+    sheets.add("Provider level", ("Payer", "What", "PLB reasons", "Reference", "$Open (taken +)", "Since", "Last", "Remittances",
+                                  "Claims", "What to do"),
+               ((x.payer, x.what, x.reasons, x.shown_reference, x.cents, x.since, x.last, x.remittances, ", ".join(x.claims),
+                 x.action) for x in summary.provider_level[:ITEMS]))  # fmt: skip
     sheets.add("Deposits", ("Date", "Trace", "$Dollars", "State"),
                ((d.on, d.trace, d.cents, d.state.replace("_", " ")) for d in summary.deposits))  # fmt: skip
     sheets.add("Daily tie", ("Date", "Account", "$Bank", "$Posted", "$In transit", "$Unapplied", "$No claim payments",
