@@ -168,4 +168,4 @@ def test_a_night_with_nothing_is_a_workbook_too(bad_night):
         suites=[], notices=[],
     )  # fmt: skip
     book = read(workbook.render(nothing))
-    assert [sheet.max_row for sheet in book if sheet.title != "Proof"] == [1] * 12
+    assert [sheet.max_row for sheet in book if sheet.title != "Proof"] == [1] * 13
