@@ -19,9 +19,11 @@ from pipeline.findings import Finding
 from pipeline.x12 import guides
 from pipeline.x12.guides import Element
 from pipeline.x12.segments import DEFAULT_DELIMITERS
-from pipeline.x12.validator import QUALIFIERS, GroupSeen, InterchangeSeen, Mode, Report, SetSeen, examine
+from pipeline.x12.validator import examine
 from pipeline.x12.validator_elements import is_date, is_time
+from pipeline.x12.validator_envelope import QUALIFIERS
 from pipeline.x12.validator_rules import RULES
+from pipeline.x12.validator_seen import GroupSeen, InterchangeSeen, Mode, Report, SetSeen
 from pipeline.x12.writer import Element as Written
 from pipeline.x12.writer import Envelope, gs, interchange, isa, render
 

@@ -9,16 +9,12 @@ A rule of one loop may look at loops around it, beneath it, or beside it (an ear
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.x12 import expressions
 from pipeline.x12.guides import Guide, Loop, Place, Rule, key_of, key_position
+from pipeline.x12.validator_standing import Frame, Item, Standing
 
-if TYPE_CHECKING:
-    from pipeline.x12.validator import _Engine, _Frame
-
-#: (place, segment number, the segment's elements)
-Item = tuple[Place, int, list[str]]
 REMEMBERED = 50_000
 
 
@@ -219,7 +215,7 @@ class Situations:
                 elements.add(key_position(place.id)[0])
             self.kept[place.index] = tuple(sorted(elements))
 
-    def closed(self, engine: _Engine, frame: _Frame) -> None:
+    def closed(self, engine: Standing, frame: Frame) -> None:
         """Judge the rules of a loop that ends, and hand its segments to the loops that will ask for them."""
         items = frame.items
         if items is None:
@@ -272,7 +268,7 @@ class Situations:
         for index in broken:
             _tell(engine, frame, items, asker.rules[index])
 
-    def _remembered(self, frame: _Frame, items: list[Item]) -> tuple[Any, ...]:
+    def _remembered(self, frame: Frame, items: list[Item]) -> tuple[Any, ...]:
         """The signature of an open loop, made again only where it has grown since."""
         known = frame.signature
         if known is None or known[0] != len(items):
@@ -293,7 +289,7 @@ class Situations:
         return tuple(found)
 
     def _judge(
-        self, asker: _Asker, items: list[Item], groups: list[tuple[str, list[Item]]], engine: _Engine
+        self, asker: _Asker, items: list[Item], groups: list[tuple[str, list[Item]]], engine: Standing
     ) -> tuple[int, ...]:
         component = engine.delimiters.component
 
@@ -313,7 +309,7 @@ class Situations:
         )
 
 
-def _tell(engine: _Engine, frame: _Frame, items: list[Item], compiled: _Compiled) -> None:
+def _tell(engine: Standing, frame: Frame, items: list[Item], compiled: _Compiled) -> None:
     """The finding stands at the segment that the rule points to, or at the loop's first one."""
     rule, at = compiled.rule, compiled.pointed(items, engine.delimiters.component)
     number, element, component = frame.number, None, None

@@ -17,7 +17,8 @@ from pipeline.x12 import expressions, guides
 from pipeline.x12.guides import FORMS, Element, Place
 from pipeline.x12.segments import Delimiters
 from pipeline.x12.validator_elements import pattern, problems
-from pipeline.x12.validator_meaning import for_guide, is_npi
+from pipeline.x12.validator_machine import for_guide
+from pipeline.x12.validator_meaning import is_npi
 
 KINDS = ("270", "271", "276", "277", "277CA", "835", "837D", "837I", "837P", "999")
 DELIMITERS = Delimiters()

@@ -179,3 +179,33 @@ def test_a_broken_element_gives_one_finding(kind: str) -> None:
             assert told(found) == [(rule, index + 1, element, component)], (broken, [f.message for f in found])
             tried += 1
     assert tried > 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_cut_off_is_told_as_that_alone(kind: str) -> None:
+    """What the segment at the cut lacks, and what its loops would still have held, is not known and not asked."""
+    data = files.render(segments_of(kind))
+    trailers = ["x12.se-missing", "x12.ge-missing", "x12.iea-missing"]
+    for cut in range(106, len(data) - 1, 5):
+        rules = [f.rule for f in validate(data[:cut])]
+        whole = data[cut - 1 : cut] == b"~"
+        assert whole is ("x12.unterminated" not in rules), cut
+        rest = [rule for rule in rules if rule != "x12.unterminated"]
+        assert len(rules) - len(rest) <= 1, cut
+        assert rest in (trailers, trailers[1:], trailers[2:], []), (cut, rest)
+        assert rest or not whole, cut  # a last segment that is cut off may be the IEA itself
+
+
+def test_faults_before_the_cut_are_still_told() -> None:
+    data = files.render(segments_of("837P")).replace(b"NM1*85*2*CLINIC*", b"NM1*85*2**")
+    found = validate(data[: data.index(b"LX*2") + 2])
+    assert [f.rule for f in found][1:] == ["x12.unterminated", "x12.se-missing", "x12.ge-missing", "x12.iea-missing"]
+    assert (found[0].segment_id, found[0].segment) == ("NM1", 9)
+
+
+def test_a_cut_in_the_first_of_two_interchanges_leaves_the_second_judged() -> None:
+    data = files.render(segments_of("837P"))
+    wrong = data.replace(b"CLM*C1*150", b"CLM*C1*151")
+    found = validate(data[: data.index(b"LX*2") + 2] + wrong)
+    assert {f.rule for f in found[:4]} == {"x12.unterminated", "x12.se-missing", "x12.ge-missing", "x12.iea-missing"}
+    assert [f.rule for f in found[4:]] == ["837.charges"]
