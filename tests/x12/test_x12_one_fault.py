@@ -208,4 +208,4 @@ def test_a_cut_in_the_first_of_two_interchanges_leaves_the_second_judged() -> No
     wrong = data.replace(b"CLM*C1*150", b"CLM*C1*151")
     found = validate(data[: data.index(b"LX*2") + 2] + wrong)
     assert {f.rule for f in found[:4]} == {"x12.unterminated", "x12.se-missing", "x12.ge-missing", "x12.iea-missing"}
-    assert [f.rule for f in found[4:]] == ["837.charges"]
+    assert [f.rule for f in found[4:]] == ["x12.isa-duplicate", "837.charges"]

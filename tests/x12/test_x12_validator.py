@@ -194,7 +194,7 @@ def test_truncation_at_every_segment_is_told() -> None:
 def test_a_last_segment_without_terminator_is_told() -> None:
     data = files.render(files.lines(files.CLAIM))
     assert [(f.rule, f.segment) for f in validate(data[:-1])] == [("x12.iea-unterminated", 34)]  # it is whole
-    assert [f.rule for f in validate(data[:-2])] == ["x12.unterminated", "x12.iea-control"]
+    assert [f.rule for f in validate(data[:-2])] == ["x12.unterminated"]
     assert told(validate(data[:60])) == [("x12.unterminated", 1, "", None, None)]
 
 
