@@ -39,6 +39,14 @@ _LOWER = re.compile(r"[^A-Z0-9 !\"&'()*+,\-./:;?=]")
 _FORMS = {name: re.compile(rf"(?:{pattern})\Z") for name, pattern in FORMS.items()}
 
 
+def times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 @cache
 def is_date(text: str) -> bool:
     """CCYYMMDD, a day of the calendar."""
@@ -191,7 +199,7 @@ def _values(
         repeats = value.split(delimiters.repetition)
         if element.repeat and len(repeats) > element.repeat:
             yield Problem(
-                "x12.element-repeat", position, None, f"{label} may stand {element.repeat} times and stands {len(repeats)} times.",
+                "x12.element-repeat", position, None, f"{label} may stand {times(element.repeat)} and stands {times(len(repeats))}.",
                 "Send the first ones only, or a further segment.",
             )  # fmt: skip
     for text in repeats:

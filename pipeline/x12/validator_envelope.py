@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.x12 import guides
 from pipeline.x12.segments import Delimiters
-from pipeline.x12.validator_elements import is_date, is_time
+from pipeline.x12.validator_elements import counted, is_date, is_time
 from pipeline.x12.validator_machine import machine_for
 from pipeline.x12.validator_seen import GroupSeen, InterchangeSeen, Mode, SetSeen
 from pipeline.x12.validator_standing import Frame
@@ -281,7 +281,7 @@ class Envelopes(Strays):
             )
         if not (v[0].isascii() and v[0].isdigit()) or int(v[0][:12]) != count:
             self.report(
-                "x12.se-count", f"SE01 does not agree: the set has {count} segments.", f"Send {count} in SE01.",
+                "x12.se-count", f"SE01 does not agree: the set has {counted(count, 'segment')}.", f"Send {count} in SE01.",
                 segment_id="SE", element=1,
             )  # fmt: skip
         if v[1] != self.set.control:
@@ -339,10 +339,10 @@ class Envelopes(Strays):
                 "x12.ge-count", "GE has more than two elements.", "End it after GE02.", segment_id="GE", element=3
             )
         sets = len(self.group.sets)
-        counted = int(v[0][:12]) if v[0].isascii() and v[0].isdigit() else -1
-        if counted not in (sets, sets + self.lost_sets):
+        stated = int(v[0][:12]) if v[0].isascii() and v[0].isdigit() else -1
+        if stated not in (sets, sets + self.lost_sets):
             self.report(
-                "x12.ge-count", f"GE01 does not agree: the group has {len(self.group.sets)} sets.",
+                "x12.ge-count", f"GE01 does not agree: the group has {counted(len(self.group.sets), 'set')}.",
                 f"Send {len(self.group.sets)} in GE01.", segment_id="GE", element=1,
             )  # fmt: skip
         if self.group.control and v[1] != self.group.control:
@@ -397,7 +397,7 @@ class Envelopes(Strays):
             )
         if not (v[0].isascii() and v[0].isdigit()) or int(v[0][:12]) != groups:
             self.report(
-                "x12.iea-count", f"IEA01 does not agree: the interchange has {groups} groups.", f"Send {groups} in IEA01.",
+                "x12.iea-count", f"IEA01 does not agree: the interchange has {counted(groups, 'group')}.", f"Send {groups} in IEA01.",
                 segment_id="IEA", element=1,
             )  # fmt: skip
         if v[1] != self.interchange.elements[12]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.x12 import guides
 from pipeline.x12.guides import Loop, Place
-from pipeline.x12.validator_elements import problems
+from pipeline.x12.validator_elements import problems, times
 from pipeline.x12.validator_machine import Machine
 from pipeline.x12.validator_seen import Mode
 from pipeline.x12.validator_standing import Frame, Standing
@@ -46,7 +46,7 @@ class Loops(Standing):
                 counts[loop.bit] = counts.get(loop.bit, 1) + 1
                 if counts[loop.bit] == loop.limit + 1:
                     self.report(
-                        "x12.loop-repeat", f"Loop {loop.id} ({loop.name}) stands more than {loop.limit} times here.",
+                        "x12.loop-repeat", f"Loop {loop.id} ({loop.name}) stands more than {times(loop.limit)} here.",
                         "Send the rest elsewhere, or leave it out.", loop=loop.id, segment_id=loop.trigger.id,
                     )  # fmt: skip
             frames.append(Frame(loop, self.number, loop.id in ruled))
@@ -92,7 +92,7 @@ class Loops(Standing):
         if counts[place.bit] > place.limit:
             self.report(
                 "x12.segment-repeat",
-                f"{place.label} may stand {place.limit} times in loop {place.loop.id} and stands more often.",
+                f"{place.label} may stand {times(place.limit)} in loop {place.loop.id} and stands more often.",
                 "Leave the further ones out.", loop=place.loop.id, segment_id=place.id,
             )  # fmt: skip
             return True

@@ -275,9 +275,11 @@ class _Watcher:
         values = []
         for position in wanted:
             texts = [p.text for p in parts if p.position == position or p.position.startswith(f"{position}-")]
-            if any(texts) and MASK not in texts:
+            if any(texts):
                 values.append(delimiters.component.join(texts) if len(texts) > 1 else texts[0])
-        level.heading = " · ".join(value.strip() for value in values if value.strip())
+        # a masked id beside an amount says that there is one; masks alone say nothing
+        seen = any(MASK not in value for value in values)
+        level.heading = " · ".join(value.strip() for value in values if value.strip()) if seen else ""
 
     def _id(self, segment_id: str) -> str:
         """A segment's id as it may be shown: damage can put anything in its place."""
