@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import typer
@@ -76,3 +77,20 @@ def test_the_example_of_work_show_is_what_the_sample_gives(store: Store, home: P
     at = 0
     for piece in pieces:
         at = shown.index("\n".join(piece), at) + 1
+
+
+def test_the_tables_of_export_are_those_of_the_schemas():
+    """Each table with what a row of it is, in the words of its schema; none more."""
+    shapes = {}
+    for path in (Path(__file__).resolve().parents[2] / "schemas" / "tables").glob("*.toml"):
+        kind, _, name = path.stem.rpartition(".")
+        if kind == "part" or (not kind and name != "interchanges"):
+            continue  # tables between stages
+        shapes[kind or "anything", name] = tomllib.loads(path.read_text(encoding="utf-8"))["title"].partition(
+            "one row "
+        )[2]
+    section = re.search(r"^### export\n(.*?)(?=^##)", TEXT, re.M | re.S)
+    assert section
+    rows = re.findall(r"^\| (\w+) \| `(\w+)` \| (.+) \|$", section[1], re.M)
+    assert {(kind, name): words for kind, name, words in rows} == shapes
+    assert len(rows) == len(shapes) > 20
