@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline import settings as settings_module
 from pipeline.cli_files import Home, Json, check_readable, console, emit, parse_day
+from pipeline.cli_home import settings_of
 from pipeline.findings import Finding, has_errors
 
 app = typer.Typer(no_args_is_help=True, help="Code sets and the dates they are loaded for.")
@@ -48,9 +48,7 @@ def codes_load(
         raise typer.BadParameter("the last day is before the first.", param_hint="--until")
     for file in files:
         check_readable(file)
-    done = loading.load(
-        files, settings_module.load(home).home, set_name=set_name, effective_from=first, effective_to=last
-    )
+    done = loading.load(files, settings_of(home).home, set_name=set_name, effective_from=first, effective_to=last)
     for edition, written in done.editions:
         about, code_set = edition.about, catalogue.one(edition.about.set)
         end = "" if about.effective_to == date.max else about.effective_to.isoformat()
@@ -102,7 +100,7 @@ def codes_list(
     """The code sets that are loaded, and the days of service that each holds for."""
     from pipeline import codes
 
-    place = settings_module.load(home).home
+    place = settings_of(home).home
     rows = codes.loaded(place)
     absent = codes.not_loaded(place)
     if as_json:

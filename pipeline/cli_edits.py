@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline import settings as settings_module
 from pipeline.cli_files import Home, Json, console, emit, parse_day
+from pipeline.cli_home import settings_of
 from pipeline.errors import Terminal
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def edits_list(
     as_json: Json = False,
 ) -> None:
     """The rules that claims are held against, payers' own among them, and the repairs made before."""
-    rows = _rules(settings_module.load(home))
+    rows = _rules(settings_of(home))
     if payer:
         rows = [row for row in rows if row.get("payer") == payer]
     if as_json:
@@ -87,7 +87,7 @@ def edits_show(
     as_json: Json = False,
 ) -> None:
     """One rule: for which days and fields it holds, what to do about it, and claims that pass and fail."""
-    rows = _rules(settings_module.load(home))
+    rows = _rules(settings_of(home))
     found = [row for row in rows if row["id"] == rule]
     if not found:
         raise _no_rule(rule, [row["id"] for row in rows])
@@ -120,7 +120,7 @@ def edits_check(
     from pipeline.payers import load_profiles
     from pipeline.scrubbing import edits, examples, trials
 
-    settings = settings_module.load(home)
+    settings = settings_of(home)
     chosen = edits.read(file) if file else _book(settings).edits
     with tempfile.TemporaryDirectory(prefix="claimpipe-edits-") as place:
         examples.load_tables(Path(place))
@@ -163,7 +163,7 @@ def edits_try(
     last = parse_day(until, "--until") if until else date.max
     if last < first:
         raise typer.BadParameter("the last night is before the first.", param_hint="--until")
-    settings = settings_module.load(home)
+    settings = settings_of(home)
     chosen = _chosen(settings, rule, as_dated)
     if not settings.store.url and not (settings.home / "claimpipe.db").is_file():
         raise Terminal(f"There is no register in {settings.home}.", fix="Name the right folder with --home.")

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import settings as settings_module
 from pipeline.errors import Terminal
 from pipeline.findings import Finding, has_errors
 from pipeline.money import shown
@@ -124,6 +123,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def _profile(name: str | None) -> PayerProfile | None:
     from pipeline import payers
+    from pipeline import settings as settings_module
 
     if name is None:
         return None
@@ -385,6 +385,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Coded claims → 837 files of one payer, without sending. Exit code 1 where a claim was left out."""
+    from pipeline import settings as settings_module
     from pipeline.claims import offline
 
     on = parse_day(day) if day else today()

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from pipeline import settings as settings_module
 from pipeline.cli_files import parse_day
 from pipeline.errors import Terminal
 
@@ -29,6 +28,8 @@ def day_of(text: str | None, settings: Settings | None = None) -> date:
 
 
 def settings_of(home: Path | None) -> Settings:
+    from pipeline import settings as settings_module
+
     loaded = settings_module.load(home)
     try:
         ZoneInfo(loaded.timezone)
