@@ -9,9 +9,11 @@ elsewhere within a segment. A line that is shorter lost the blanks at its end on
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 
 from pipeline.x12.isa import BLANK, BOM, ISA_LENGTH, read_isa
 
@@ -28,24 +30,35 @@ class Lines:
     start: int
     width: int
     end: bytes
+    #: after each line of another width: where that is in the joined bytes and in the file
+    odd: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def message(self) -> str:
         return f"Line ends cut the file into lines of {self.width} characters, within segments: they are read over."
 
     def place(self, offset: int) -> int:
-        """Where a byte stands in the file that stands at `offset` in the joined bytes."""
-        return offset + max(offset - self.start, 0) // self.width * len(self.end)
+        """Where a byte stands in the file that stands at `offset` in the joined bytes, as far as these were read."""
+        at = bisect_right(self.odd, offset, key=itemgetter(0))
+        joined, file = self.odd[at - 1] if at else (self.start, self.start)
+        on = offset - joined
+        return file + on + max(on, 0) // self.width * len(self.end)
 
     def joined(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """The file without these line ends, block by block."""
+        """The file without these line ends, block by block. It is read once."""
         skip, rest = self.start, b""
+        joined = file = self.start
         for block in blocks:
             rest += block
             if len(rest) < skip:
                 continue
             head, rest = rest[:skip], rest[skip:]  # what stands before the first line stays as it is
             *lines, rest = rest.split(self.end)
+            for line in lines:
+                joined += max(len(line), self.width)
+                file += len(line) + len(self.end)
+                if len(line) != self.width:
+                    self.odd.append((joined, file))
             yield head + b"".join([line.ljust(self.width) for line in lines])
             skip = 0
         yield rest

@@ -65,7 +65,8 @@ def iter_segments(data: bytes) -> Iterator[Segment]:
     It reports nothing: what is not an interchange, or is cut off, is skipped. Use the reader for findings.
     """
     number = 0
-    data, _ = joined(data)
+    data, lines = joined(data)
+    place = lines.place if lines else int
     for run in runs(data):
         if run.wire is None:
             continue
@@ -88,5 +89,5 @@ def iter_segments(data: bytes) -> Iterator[Segment]:
             if text is not raw and elements[0] in ("BIN", "BDS"):
                 elements[-1] = raw[stop - len(elements[-1]) : stop]
             number += 1
-            yield Segment(number, run.start + start, tuple(elements), marks)
+            yield Segment(number, place(run.start + start), tuple(elements), marks)
             position = end + 1

@@ -49,6 +49,9 @@ def test_blanks_that_a_transfer_took_from_line_ends_come_back() -> None:
     stripped = b"".join(line.rstrip() + b"\n" for line in cut(padded, 80).split(b"\n"))
     assert any(len(line) < 80 for line in stripped.split(b"\n")[:-3])
     assert tables(stripped) == tables(padded)
+    for found in validate(stripped.replace(b"CLP*", b"CLP**"), limit=1000):
+        if found.segment_id == "CLP":
+            assert stripped.replace(b"CLP*", b"CLP**")[found.offset :].startswith((b"CLP", b"C\nLP", b"CL\nP"))
 
 
 @pytest.mark.parametrize("block", [1, 79, 81, 1 << 14])
