@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 from pipeline.findings import Finding, Severity
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_AMOUNT = re.compile(r"\d{1,10}(?:\.\d{0,2})?|\.\d{1,2}", re.ASCII)
-_QUANTITY = re.compile(r"\d{1,10}(?:\.\d{0,4})?|\.\d{1,4}", re.ASCII)
+# zeros behind the last place change nothing: databases write 79.000000 for 79 dollars
+_AMOUNT = re.compile(r"\d{1,10}(?:\.\d{0,2}0{0,8})?|\.\d{1,2}0{0,8}", re.ASCII)
+_QUANTITY = re.compile(r"\d{1,10}(?:\.\d{0,4}0{0,8})?|\.\d{1,4}0{0,8}", re.ASCII)
 _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 #: no patient, accident or visit of a living practice is older; a year below it is a slip of the keyboard
 EARLIEST = date(1880, 1, 1)
@@ -268,14 +269,14 @@ def read_date(text: str) -> date:
 
 
 def read_amount(text: str) -> Decimal:
-    """Plain dollars, at most ten digits and two decimals, without any sign → Decimal with two places."""
+    """Plain dollars, at most ten digits and two decimals (zeros behind them aside), without any sign → Decimal with two places."""
     if not _AMOUNT.fullmatch(text):
         raise ValueError("not an amount")
     return Decimal(text).quantize(Decimal("0.01"))
 
 
 def read_quantity(text: str) -> Decimal:
-    """Plain decimal with at most four places → Decimal with four places."""
+    """Plain decimal with at most four places (zeros behind them aside) → Decimal with four places."""
     if not _QUANTITY.fullmatch(text):
         raise ValueError("not a quantity")
     return Decimal(text).quantize(Decimal("0.0001"))

@@ -34,7 +34,7 @@ from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.money import cents
 
-#: file → columns that it must have; alternatives are the names of the two generations
+#: file → columns that it must have; alternatives are the names of other generations
 COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "encounters.csv": tuple((c,) for c in (
         "Id", "START", "STOP", "PATIENT", "ORGANIZATION", "PROVIDER", "PAYER", "ENCOUNTERCLASS", "CODE", "DESCRIPTION",
@@ -45,16 +45,18 @@ COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "providers.csv": tuple((c,) for c in ("Id", "NAME", "SPECIALITY")),
     "payers.csv": (("Id",), ("NAME",)),
     "payer_transitions.csv": (
-        ("PATIENT",), ("MEMBERID",), ("START_DATE", "START_YEAR"), ("END_DATE", "END_YEAR"), ("PAYER",)),
+        ("PATIENT",), ("START_DATE", "START_YEAR"), ("END_DATE", "END_YEAR"), ("PAYER",)),
     "conditions.csv": (("ENCOUNTER",), ("CODE",), ("DESCRIPTION",)),
-    "procedures.csv": (("START",), ("ENCOUNTER",), ("CODE",), ("DESCRIPTION",), ("BASE_COST",), ("REASONCODE",),
+    "procedures.csv": (("START", "DATE"), ("ENCOUNTER",), ("CODE",), ("DESCRIPTION",), ("BASE_COST",), ("REASONCODE",),
                        ("REASONDESCRIPTION",)),
     "immunizations.csv": (("DATE",), ("ENCOUNTER",), ("CODE",), ("DESCRIPTION",), ("BASE_COST",)),
     "medications.csv": (("START",), ("ENCOUNTER",), ("CODE",), ("DESCRIPTION",)),
 }  # fmt: skip
 FILES = tuple(COLUMNS)
 #: columns that are read where they are there
-OPTIONAL = {"patients.csv": ("MIDDLE",), "conditions.csv": ("SYSTEM",), "procedures.csv": ("SYSTEM",)}
+OPTIONAL = {
+    "patients.csv": ("MIDDLE",), "payer_transitions.csv": ("MEMBERID",), "conditions.csv": ("SYSTEM",), "procedures.csv": ("SYSTEM",),
+}  # fmt: skip
 #: classes whose bill is an institution's; all others are a practitioner's
 INSTITUTIONAL = frozenset({"inpatient", "snf", "hospice"})
 #: Synthea's words for a code system → ours
@@ -87,13 +89,14 @@ _Fault = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class _Table:
-    """A file's rows as dicts, with their 1-based numbers."""
+    """A file's rows as dicts, with their 1-based numbers. `names`: our name of a column → the file's."""
 
     file: str
     rows: list[Row]
     numbers: list[int]
     ragged: list[tuple[int, str]]
     garbled: dict[int, str]
+    names: dict[str, str]
 
     def by_id(self) -> dict[str, Row]:
         return {row["Id"]: row for row in self.rows}
@@ -145,7 +148,7 @@ def _table(file: str, data: bytes) -> _Table:
     rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
     used = set(names.values())
     garbled = {index: name for index, name in source.garbled_cells() if name in used}
-    return _Table(file, rows, source.numbers.tolist(), source.ragged, garbled)
+    return _Table(file, rows, source.numbers.tolist(), source.ragged, garbled, names)
 
 
 class _Times:
@@ -446,8 +449,8 @@ class _Reader:
             for index in getattr(visit, name):
                 child, at = table.rows[index], table.numbers[index]
 
-                def fault(rule: str, column: str, file: str = table.file, at: int = at) -> None:
-                    visit.faults.append((rule, file, at, column))
+                def fault(rule: str, column: str, table: _Table = table, at: int = at) -> None:
+                    visit.faults.append((rule, table.file, at, table.names[column]))
 
                 moment = self.times.day(child[when])
                 if moment is None:

@@ -71,6 +71,23 @@ def test_a_visit_keeps_every_cell_of_the_source(tmp_path: Path):
     assert taken.set_aside == [] == taken.findings
 
 
+@pytest.mark.parametrize("zeros", ["00", "0000", "00000000"])
+def test_zeros_behind_the_last_place_change_nothing(tmp_path: Path, zeros: str):
+    """As a database writes its decimals: 156.000000, 1.000000."""
+    plain, padded = Extract(), Extract()
+    plain.visit(1)
+    padded.visit(1)
+    padded.encounters[0]["charge"] = "194.00" + zeros
+    for row in padded.services:
+        row["charge"] += zeros
+        row["units"] = f"{row['units']}.0000{zeros}"
+    padded.totals = {"encounters.charge": "194.00", "services.charge": "194.00"}
+    one, other = read(plain.write(tmp_path / "plain")), read(padded.write(tmp_path / "padded"))
+    assert other.findings == [] == other.set_aside
+    assert other.lines.equals(one.lines)
+    assert other.encounters.equals(one.encounters)
+
+
 def test_rows_of_children_may_stand_in_any_order(tmp_path: Path):
     extract = three()
     ordered = read(extract.write(tmp_path / "a"))

@@ -400,6 +400,34 @@ def test_equal_rows_of_an_encounter_count_once_and_the_repeat_is_set_aside(tmp_p
     assert taken.rows_read == 4
 
 
+def first_generation() -> Tables:
+    """Procedures with a day and no moment; cover in whole years and without a member's number."""
+    tables = small(newer=False)
+    tables["procedures"] = [{"DATE": r.pop("START")[:10], **r} for r in tables["procedures"]]
+    tables["payer_transitions"] = [{"PATIENT": "p1", "START_YEAR": "2020", "END_YEAR": "2026", "PAYER": "m1"}]
+    return tables
+
+
+def test_the_first_generation_of_columns_gives_the_same_visits_without_a_number(tmp_path: Path):
+    old = read(write(first_generation(), tmp_path / "old"))
+    new = read(write(small(), tmp_path / "new"))
+    assert old.lines.equals(new.lines)
+    assert old.diagnoses.equals(new.diagnoses)
+    assert (old.set_aside, old.findings) == ([], [])
+    differs = {name for name in old.encounters.column_names if old.encounters[name] != new.encounters[name]}
+    assert differs <= {"member_id", "content_hash"}
+    assert set(old.encounters["member_id"].to_pylist()) == {None}
+
+
+def test_a_fault_of_the_first_generation_names_its_own_column(tmp_path: Path):
+    tables = first_generation()
+    tables["procedures"][1]["DATE"] = "11/01/2026"
+    taken = read(write(tables, tmp_path))
+    assert [(f.rule, f.source) for f in taken.findings] == [
+        ("intake.date.illegible", "procedures.csv row 2 column DATE")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "column", "told"),
     [("encounters", "TOTAL_CLAIM_COST", "TOTAL_CLAIM_COST"), ("patients", "BIRTHDATE", "BIRTHDATE"),
