@@ -117,10 +117,12 @@ def codes_list(
         table.add_row(*_texts(row))
     console().print(table, markup=False)
     if not everything:
-        print(
-            f"Not loaded: {', '.join(str(row['set']) for row in absent)}. Codes of these sets are judged by their form; edits and "
-            "prices that need them are silent."
-        )
+        names = ", ".join(str(row["set"]) for row in absent)
+        console().print(
+            f"Not loaded: {names}.\nCodes of these sets are judged by their form; edits and expected payments that need them are silent. "
+            "`--all` says where each comes from.",
+            markup=False, highlight=False,
+        )  # fmt: skip
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("not loaded", "--set", "official name", "licence"):

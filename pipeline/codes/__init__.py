@@ -10,7 +10,7 @@ verdict says so: the caller makes a finding of it, never silence.
 | `catalogue`, `sources`, `loading`, `editions`, `listing` | which sets there are; files → editions in the home; what is loaded |
 | `judging`, `icd10cm`, `lists` | is a code valid on a day |
 | `pairs`, `units`, `patients`, `necessity` | NCCI pairs, unit limits and add-on codes; age and sex; medical necessity |
-| `fees`, `contracts` | the Medicare fee schedule, prices, contracts, expected payment, underpayment |
+| `fees`, `contracts` | the Medicare fee schedule, contracts, expected payment, underpayment |
 """
 
 from pipeline.codes.icd10cm import (

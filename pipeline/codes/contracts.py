@@ -1,6 +1,6 @@
-"""Prices, contracts, the payment that they let expect, and what is short of it.
+"""Contracts, the payment that they let expect, and what is short of it.
 
-Theory. The charge master says what the practice asks; a contract says what a payer agreed to allow: a share of Medicare's schedule, a
+Theory. A contract says what a payer agreed to allow: a share of Medicare's schedule, a
 share of the charge, or a fixed fee, for a payer and day, narrowed to codes, a modifier, a place. The narrowest term of the day decides.
 Expected is what the payer should *allow* (its payment and the patient's share together), and never more than the charge. A line that
 no term speaks of, or that the schedule does not price, has no expectation: −1, with the reason.
@@ -28,46 +28,6 @@ _HALVED, _MOST_RANKED = Decimal("0.5"), 5
 #: indicators whose reduction needs more than the claim's lines
 _OTHER_REDUCTIONS = ("3", "4", "5", "6", "7")
 _REDUCED = frozenset(("2", *_OTHER_REDUCTIONS))
-
-
-# --- charge master --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """For each line cents for one unit (-1 where the master has none of the day) and the row of the edition that said so."""
-
-    cents: Ints
-    row: Ints
-
-
-def prices(procedure: Any, day: Any, modifiers: Sequence[Any] = (), home: Path | None = None) -> Prices:
-    """The charge of each line by its day of service. A row with the line's first modifier goes before one without."""
-    held = editions.open_set("charge_master", home)
-    on = editions.days_of(day)
-    index, values = editions.distinct(procedure)
-    first_index, first_values = editions.distinct(modifiers[0]) if modifiers else (np.full(on.size, -1), [])
-    cents = np.full(on.size, -1, dtype=np.int64)
-    row = np.full(on.size, -1, dtype=np.int64)
-    keys = np.append(editions.key_of(values), np.uint64(0))
-    for edition, rows, _ in held.each(on):
-        first, last = edition.spans(keys)
-        starts, ends = edition.numbers("start"), edition.numbers("end")
-        theirs = edition.table.column("modifier").to_pylist()
-        amounts = [round_cents(a) for a in edition.table.column("amount").to_pylist()]
-        for line in rows.tolist():
-            code = index[line]
-            if keys[code] == 0:
-                continue
-            wanted = first_values[first_index[line]] if first_index[line] >= 0 else None
-            fitting = [
-                at for at in range(int(first[code]), int(last[code]))
-                if starts[at] <= on[line] <= ends[at] and theirs[at] in (None, wanted)
-            ]  # fmt: skip
-            if fitting:
-                best = max(fitting, key=lambda at: (theirs[at] is not None, starts[at]))
-                cents[line], row[line] = amounts[best], best
-    return Prices(cents, row)
 
 
 # --- contracts ------------------------------------------------------------------------------------------------------------

@@ -157,6 +157,13 @@ def number_of(day: date) -> int:
     return OPEN_END if day == date.max else day.toordinal() - EPOCH
 
 
+def date_of(number: int) -> date:
+    """Days since 1970 as a date; no limit is the first or the last date that Python knows."""
+    if number == OPEN_START:
+        return date.min
+    return date.max if number == OPEN_END else date.fromordinal(number + EPOCH)
+
+
 def published_day(text: str, default: int) -> int:
     """A date of a publisher → days since 1970; `default` for none."""
     text = text.strip().removesuffix(" 00:00:00")

@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 
 from pipeline import shapes
+from pipeline.codes import editions
+from pipeline.codes.fees import round_cents
 from pipeline.errors import Terminal
 from pipeline.money import parse_cents
 
@@ -135,6 +137,7 @@ class Price:
     end: date
     cents: int
     origin: str
+    modifier: str = ""  # the line's first; empty: any
 
 
 def _span(row: dict[str, str], place: str) -> tuple[date, date]:
@@ -171,7 +174,7 @@ def own_rule(row: dict[str, str], place: str) -> Rule:
 class Rules:
     """All tables, indexed by what they are asked for. `fingerprint` changes with any byte of them."""
 
-    def __init__(self, folder: Path, own: Path | None = None) -> None:
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
         self.folder = folder
         self._digest = hashlib.sha256()
         self.diagnoses = self._index("diagnoses", "icd10cm", "system", "code")
@@ -190,16 +193,19 @@ class Rules:
         self.combination_heads = frozenset(first for _, first, _, _ in self.combinations)
         self.places = {row["visit_class"]: row["place_of_service"] for row in self._rows("places")}
         self.self_pay = frozenset(row["name"].casefold() for row in self._rows("self_pay"))
-        self.prices: dict[str, list[Price]] = {}
+        self.prices: dict[str, list[Price]] = {}  # what ships, for demonstration
         for row in self._rows("charge_master"):
             start, end = _span(row, "charge_master.csv")
             origin = f"charge_master.csv {row['procedure']} from {row['effective_from']} version {row['version']}"
             price = Price(row["procedure"], start, end, parse_cents(row["amount"]), origin)
             self.prices.setdefault(row["procedure"], []).append(price)
+        #: the practice's own, which takes the place of what ships: edition → procedure → prices
+        self.master = editions.open_set("charge_master", home)
+        self._of_edition = {edition.name: self._read_master(edition) for edition in self.master.all}
         #: (kind, system, code) → the practice's own rules
         self.own: dict[tuple[str, str, str], list[Rule]] = {}
-        if own is not None and own.is_file():
-            self._read_own(own)
+        if home is not None and own_file(home).is_file():
+            self._read_own(own_file(home))
         self.fingerprint = self._digest.hexdigest()[:16]
 
     def _read_own(self, path: Path) -> None:
@@ -296,16 +302,33 @@ class Rules:
                 return rule
         return None
 
-    def price(self, procedure: str, on: date) -> Price | None:
-        """The charge master's row in force on the day."""
-        return next((p for p in self.prices.get(procedure, ()) if p.start <= on <= p.end), None)
+    def price(self, procedure: str, on: date, modifier: str = "") -> Price | None:
+        """The charge master's row in force on the day; one with the line's first modifier goes before one without."""
+        prices = self.prices
+        if self.master:
+            (edition, _, _), *_ = self.master.each(editions.days_of([on]))
+            prices = self._of_edition[edition.name]
+        fitting = [p for p in prices.get(procedure, ()) if p.start <= on <= p.end and p.modifier in ("", modifier)]
+        return max(fitting, key=lambda p: (bool(p.modifier), p.start), default=None)
+
+    def _read_master(self, edition: editions.Edition) -> dict[str, list[Price]]:
+        """The prices of a loaded charge master."""
+        self._digest.update(b"charge_master\0" + edition.about.as_json())
+        found: dict[str, list[Price]] = {}
+        columns = (edition.table.column(name).to_pylist() for name in ("code", "modifier", "amount", "start", "end"))
+        for code, modifier, amount, start, end in zip(*columns, strict=True):
+            first, last = editions.date_of(start), editions.date_of(end)
+            since = f" from {first.isoformat()}" if first > date.min else ""
+            origin = f"charge master {edition.name}: {'-'.join(filter(None, (code, modifier)))}{since}"
+            found.setdefault(code, []).append(Price(code, first, last, round_cents(amount), origin, modifier or ""))
+        return found
 
 
 def load(home: Path | None = None) -> Rules:
     """The rules that the installed schemas give, and before them the practice's own, which may change at any time."""
     folder = shapes.schemas_dir() / "coding"
-    if home is not None and own_file(home).is_file():
-        return Rules(folder, own_file(home))
+    if home is not None and (own_file(home).is_file() or editions.open_set("charge_master", home)):
+        return Rules(folder, home)
     return _load(str(folder))
 
 

@@ -590,7 +590,9 @@ class _Coding:
         billed = priced = 0
         for line in self.lines:
             if line.charge is None:
-                price = self.rules.price(line.procedure, line.service.service_date)
+                price = self.rules.price(
+                    line.procedure, line.service.service_date, next(iter(line.modifiers), None) or ""
+                )
                 if price is None:
                     self._cause(
                         f"price:{line.procedure}", f"Service without a price ({line.procedure})",

@@ -201,7 +201,9 @@ class EnvelopeReader:
     # ---- segments ----------------------------------------------------------------------------------------------------
 
     def segment(self, elements: list[str], number: int, offset: int) -> None:
-        getattr(self, "_" + elements[0].lower())(elements, number, offset)
+        # an id with a NUL behind it has the number of one without, and is none: its bytes are told as text that may not stand
+        if elements[0].upper() in ENVELOPE_IDS:
+            getattr(self, "_" + elements[0].lower())(elements, number, offset)
 
     def _isa(self, e: list[str], number: int, offset: int) -> None:
         self._interrupt(number, offset, "ISA")

@@ -1,4 +1,4 @@
-"""The Medicare fee schedule, prices, contracts, expected payment, underpayment (C4, C5)."""
+"""The Medicare fee schedule, contracts, expected payment, underpayment (C5); the charge master is in tests/coding."""
 
 from __future__ import annotations
 
@@ -210,19 +210,6 @@ def test_the_formula_gives_the_amounts_that_cms_published(samples: Path, tmp_pat
         own = [modifier] if modifier else []
         found = (made.allowed(code, own, locality, True).cents, made.allowed(code, own, locality, False).cents)
         assert found == (round_cents(Decimal(facility)), round_cents(Decimal(other))), (code, modifier, locality)
-
-
-# --- prices (C4) ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_price_change_inside_a_batch_is_chosen_by_the_day_of_service(tmp_path: Path):
-    loading.load([EXAMPLES / "charge_master.csv"], tmp_path, effective_from=date(2024, 1, 1))
-    found = contracts.prices(
-        ["99213", "99213", "99213", "71046", "71046", "99999", None],
-        [date(2024, 6, 30), date(2024, 7, 1), date(2023, 12, 31), DAY, DAY, DAY, DAY],
-        [pa.array([None, None, None, None, "26", None, None])], tmp_path,
-    )  # fmt: skip
-    assert found.cents.tolist() == [14500, 15200, -1, 7700, 2500, -1, -1]
 
 
 # --- contracts (C5) -------------------------------------------------------------------------------------------------------
