@@ -2,7 +2,8 @@
 
 Each table (`parties`, `other_payers`, `dates` …) is a shape `part.*` with the visit's key before it, and with `line` where a
 service can own its rows. A row without a line is the visit's. The rows become nested columns of their owner, in the order in which
-they came; `adjustments` go one level deeper, into the other payer or the decision that their `payer_id` names.
+they came; what another payer decided (`adjustments` …) goes one level deeper, into the other payer or the decision that its
+`payer_id` names.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """`visit`, `line`: the nested column of the visit's and of the service's shape that takes the rows; '' for none."""
+    """`visit`, `line`: the nested column of the visit's and of the service's shape that takes the rows; '' for none.
+    `within`: the tables whose rows take them instead, in the nested column of this name, as the column `BY` says."""
 
     shape: str
     visit: str = ""
     line: str = ""
+    within: tuple[str, ...] = ()
 
 
 EXTRAS: Mapping[str, Extra] = {
     "parties": Extra("part.party", "parties", "parties"),
     "other_payers": Extra("part.other_payer", visit="other_payers"),
     "adjudications": Extra("part.adjudication", line="adjudications"),
-    "adjustments": Extra("part.adjustment"),
+    "adjustments": Extra("part.adjustment", within=("other_payers", "adjudications")),
+    "outpatient_decision": Extra("part.outpatient_decision", within=("other_payers",)),
+    "inpatient_decision": Extra("part.inpatient_decision", within=("other_payers",)),
     "dates": Extra("part.date", "dates", "dates"),
     "references": Extra("part.reference", "references", "references"),
     "attachments": Extra("part.attachment", "attachments", "attachments"),
@@ -40,20 +45,24 @@ EXTRAS: Mapping[str, Extra] = {
     "codes": Extra("part.code", visit="codes"),
     "conditions": Extra("part.condition", "conditions", "conditions"),
     "transport": Extra("part.transport", "transport", "transport"),
+    "spinal": Extra("part.spinal", visit="spinal"),
+    "identifiers": Extra("part.identifier", "identifiers", "identifiers"),
+    "contracts": Extra("part.contract", "contracts", "contracts"),
+    "file_information": Extra("part.file_information", "file_information", "file_information"),
     "teeth": Extra("part.tooth", "teeth", "teeth"),
     "forms": Extra("part.form", line="forms"),
     "measurements": Extra("part.measurement", line="measurements"),
 }
-#: the table whose rows go into rows of others, and the column by which they name them
-ADJUSTMENTS, BY = "adjustments", "payer_id"
+#: tables whose rows others take, with the level that they stand at (0: the visit, 1: the service), and how these name them
+TAKERS, BY = {"other_payers": 0, "adjudications": 1}, "payer_id"
 
 
 def own_columns(table: str) -> list[str]:
-    """The columns of the table behind the visit's key: its line, whom an adjustment is of, and the shape's own."""
+    """The columns of the table behind the visit's key: its line, the payer whose decision it is, and the shape's own."""
     extra = EXTRAS[table]
     own = [f.name for f in shapes.schema(extra.shape) if not pa.types.is_list(f.type)]
-    if table == ADJUSTMENTS:
-        return ["line", BY, *own]
+    if extra.within:
+        return [*(["line"] if "adjudications" in extra.within else []), BY, *own]
     return ["line", *own] if extra.line else own
 
 
@@ -61,7 +70,7 @@ def filled(table: str) -> tuple[str, ...]:
     """Cells that may not be empty."""
     extra = EXTRAS[table]
     needed = [f.name for f in shapes.schema(extra.shape) if not f.nullable]
-    return tuple(([BY] if table == ADJUSTMENTS else []) + (["line"] if extra.line and not extra.visit else []) + needed)
+    return tuple(([BY] if extra.within else []) + (["line"] if extra.line and not extra.visit else []) + needed)
 
 
 def struct(table: str, values: Mapping[str, pa.Array], nested: Mapping[str, pa.Array] | None = None) -> pa.StructArray:

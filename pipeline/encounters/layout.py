@@ -607,12 +607,12 @@ class _Nested:
         self.of_visits: dict[str, pa.Array] = {}
         self.of_lines: dict[str, pa.Array] = {}
         owners = {name: self._owners(name, placed) for name, placed in further.items()}
-        adjusted = self._adjustments(further, owners)
+        taken = self._taken(further, owners)
         for name, placed in further.items():
             extra, (visit, line) = extras.EXTRAS[name], owners[name]
-            if name == extras.ADJUSTMENTS:
+            if extra.within:
                 continue
-            rows = extras.struct(name, placed.read.values, adjusted.get(name))
+            rows = extras.struct(name, placed.read.values, taken.get(name))
             if extra.visit:
                 self.of_visits[extra.visit] = extras.owned(rows, visit, assembly.count)
             if extra.line:
@@ -637,13 +637,12 @@ class _Nested:
                 self._fault(name, placed, row, "intake.line.missing", "line")
         return np.where(number < 0, placed.visit, -1), line
 
-    def _adjustments(
+    def _taken(
         self, further: Mapping[str, _Placed], owners: Mapping[str, tuple[np.ndarray, np.ndarray]]
     ) -> dict[str, dict[str, pa.Array]]:
-        """Adjustments as the nested column of the other payers (by visit) and of their decisions (by line)."""
-        mine = further.get(extras.ADJUSTMENTS)
+        """What other payers decided, as nested columns of the other payers (by visit) and of their decisions (by line)."""
         found: dict[str, dict[str, pa.Array]] = {}
-        for level, table in enumerate(("other_payers", "adjudications")):
+        for table, level in extras.TAKERS.items():
             upper = further.get(table)
             if upper is None:
                 continue
@@ -651,19 +650,37 @@ class _Nested:
             payers = upper.read.values[extras.BY].to_pylist()
             for row, owner in enumerate(owners[table][level].tolist()):
                 known.setdefault((owner, payers[row]), row)
-            column = pa.nulls(len(payers), shapes.schema(extras.EXTRAS[table].shape).field(extras.ADJUSTMENTS).type)
-            if mine is not None:
-                above = owners[extras.ADJUSTMENTS][level]
-                payer = mine.read.values[extras.BY].to_pylist()
-                owner_row = np.array(
-                    [known.get((o, p), -1) if o >= 0 else -1 for o, p in zip(above.tolist(), payer, strict=True)],
-                    dtype=np.int64,
-                )
-                column = extras.owned(extras.struct(extras.ADJUSTMENTS, mine.read.values), owner_row, len(payers))
-                for row in np.flatnonzero((above >= 0) & (owner_row < 0)).tolist():
-                    self._fault(extras.ADJUSTMENTS, mine, row, "intake.reference.missing", extras.BY)
-            found[table] = {extras.ADJUSTMENTS: column}
+            shape = shapes.schema(extras.EXTRAS[table].shape)
+            for name, extra in extras.EXTRAS.items():
+                if table in extra.within:
+                    column = self._below(name, further.get(name), level, owners, known, len(payers))
+                    found.setdefault(table, {})[name] = (
+                        pa.nulls(len(payers), shape.field(name).type) if column is None else column
+                    )
+        for name, placed in further.items():
+            for table in extras.EXTRAS[name].within:
+                level = extras.TAKERS[table]
+                if table not in further:  # a decision of nobody
+                    for row in np.flatnonzero(owners[name][level] >= 0).tolist():
+                        self._fault(name, placed, row, "intake.reference.missing", extras.BY)
         return found
+
+    def _below(
+        self, name: str, placed: _Placed | None, level: int, owners: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        known: Mapping[tuple[int, str], int], uppers: int,
+    ) -> pa.Array | None:  # fmt: skip
+        """The table's rows as a list of each upper row; a row that names none of them is a fault."""
+        if placed is None:
+            return None
+        above = owners[name][level]
+        payer = placed.read.values[extras.BY].to_pylist()
+        owner_row = np.array(
+            [known.get((o, p), -1) if o >= 0 else -1 for o, p in zip(above.tolist(), payer, strict=True)],
+            dtype=np.int64,
+        )
+        for row in np.flatnonzero((above >= 0) & (owner_row < 0)).tolist():
+            self._fault(name, placed, row, "intake.reference.missing", extras.BY)
+        return extras.owned(extras.struct(name, placed.read.values), owner_row, uppers)
 
     def _fault(self, name: str, placed: _Placed, row: int, rule: str, column: str) -> None:
         self._assembly._fault(int(placed.visit[row]), rule, placed.read.source, row, column)

@@ -8,7 +8,7 @@ reads the finished file afterwards; these checks come before it because they can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -27,7 +27,7 @@ from pipeline.transactions.claim_837_fields import (
     line_fields,
     unsent,
 )
-from pipeline.transactions.claim_837_forms import Form, Role
+from pipeline.transactions.claim_837_forms import BILLING_NUMBERS, DECISIONS, Form, Role
 from pipeline.transactions.claim_837_parts import Parts
 from pipeline.transactions.claim_837_tables import OWN_COLUMNS, Charset, Tables
 from pipeline.x12 import columns as x
@@ -210,16 +210,9 @@ def _check_claims(report: _Report, accepts_dependents: bool, filing_indicator: s
                 column,
                 "DTP",
             )
-    paid = claims.column("patient_paid")
-    add(
-        x.as_mask(pc.less(paid, pa.scalar(0, pa.int64()))),
-        "amount",
-        "patient_paid is negative.",
-        _CORRECT,
-        1,
-        "patient_paid",
-        "AMT",
-    )
+    for column in ("patient_paid", "patient_estimate"):
+        less = x.as_mask(pc.less(claims.column(column), pa.scalar(0, pa.int64())))
+        add(less, "amount", f"{column} is negative.", _CORRECT, 1, column, "AMT")
     counted = pc.value_counts(tables.ids)
     repeated = pc.filter(counted.field("values"), pc.greater(counted.field("counts"), 1))
     if len(repeated):
@@ -413,6 +406,9 @@ _SEGMENTS: dict[str, dict[str, tuple[tuple[str, ...], str, str, dict[int, str]]]
         "notes": (("2300",), "NTE", "kind", {2: "text"}),
         "conditions": (("2300",), "CRC", "category", {3: "code1", 4: "code2", 5: "code3", 6: "code4", 7: "code5"}),
         "transport": (("2300",), "CR1", "", {4: "reason", 9: "round_trip", 10: "stretcher"}),
+        "spinal": (("2300",), "CR2", "", {8: "condition", 10: "description", 11: "description2"}),
+        "contracts": (("2300",), "CN1", "kind", {4: "code", 6: "version"}),
+        "file_information": (("2300",), "K3", "", {1: "text"}),
         "teeth": (("2300",), "DN2", "", {1: "tooth", 2: "status"}),
     },
     "2400": {
@@ -422,6 +418,8 @@ _SEGMENTS: dict[str, dict[str, tuple[tuple[str, ...], str, str, dict[int, str]]]
         "notes": (("2400",), "NTE", "kind", {2: "text"}),
         "conditions": (("2400",), "CRC", "category", {3: "code1", 4: "code2", 5: "code3", 6: "code4", 7: "code5"}),
         "transport": (("2400",), "CR1", "", {4: "reason", 9: "round_trip", 10: "stretcher"}),
+        "contracts": (("2400",), "CN1", "kind", {4: "code", 6: "version"}),
+        "file_information": (("2400",), "K3", "", {1: "text"}),
         "teeth": (("2400",), "TOO", "", {2: "tooth"}),
         "forms": (("2440",), "LQ", "form_kind", {2: "form"}),
         "measurements": (("2400",), "MEA", "kind", {2: "qualifier"}),
@@ -437,6 +435,8 @@ def _check_nested(report: _Report) -> None:
     for level, parts, table in (("2300", tables.parts, tables.claims), ("2400", tables.line_parts, tables.lines.table)):
         for name, rows in parts.items():
             of = _Nested(name, rows, table, rows.owner)
+            if name == "references" and level == "2300":
+                of = _check_payers_references(report, of)
             if name in _SEGMENTS[level]:
                 loops, segment_id, key, elements = _SEGMENTS[level][name]
                 if name == "attachments":
@@ -444,6 +444,8 @@ def _check_nested(report: _Report) -> None:
                 _by_place(report, of, loops, segment_id, key, elements)
             if name == "parties":
                 _check_parties(report, of, level)
+            elif name == "identifiers":
+                _check_identifiers(report, of, level)
             elif name == "codes":
                 _check_codes(report, of)
             elif name == "forms" and tables.form.place("2440", "FRM"):
@@ -460,9 +462,11 @@ def _check_nested(report: _Report) -> None:
 
 
 def _by_place(
-    report: _Report, of: _Nested, loops: tuple[str, ...], segment_id: str, key: str, elements: Mapping[int, str]
+    report: _Report, of: _Nested, loops: tuple[str, ...], segment_id: str, key: str, elements: Mapping[int, str],
+    *, owner: Integers | None = None, more: Integers | None = None,
 ) -> None:  # fmt: skip
-    """Rows without a place, rows beyond a place's repeats, and the elements of each place."""
+    """Rows without a place, rows beyond a place's repeats, and the elements of each place. `owner`: whose they are, where not
+    those of the table that they hang on; `more`: by owner, how many of the place come from elsewhere."""
     form, rows = report.tables.form, of.rows
     keys = x.flat(rows.column(key)) if key else pa.repeat("", len(rows))
     places: dict[int, tuple[Place, list[str]]] = {}
@@ -475,12 +479,15 @@ def _by_place(
     report.nested(of, stray, "no_place", f"The {form.name} claim has no place for this entry of {of.name} ({loops[0]} {segment_id}).",
                   "Correct its kind in the source, or leave it out.", snip=4, loop=loops[0], segment_id=segment_id, column=key)  # fmt: skip
     for place, values in places.values():
-        mine = of.where(x.as_mask(pc.is_in(keys, pa.array(values, pa.string()))))
-        scalars = _scalar_count(report.tables, place)
-        per_owner = np.bincount(mine.rows.owner, minlength=mine.rows.owners) + (scalars if scalars is not None else 0)
+        here = x.as_mask(pc.is_in(keys, pa.array(values, pa.string())))
+        mine = of.where(here)
+        whose = mine.rows.owner if owner is None else owner[here]
+        scalars = _scalar_count(report.tables, place) if more is None else more
+        per_owner = np.bincount(whose[whose >= 0], minlength=len(scalars) if scalars is not None else 0)
+        per_owner = per_owner + (scalars if scalars is not None else 0)
         # a line's form is one loop with many answers
         if place.limit and segment_id not in ("LQ",):
-            over = (per_owner > place.limit)[mine.rows.owner]
+            over = np.append(per_owner > place.limit, False)[whose]
             report.nested(mine, over, "count", f"{place.loop.id} takes at most {place.limit} {place.label}; there are more.",
                           "Leave out what the payer does not need.", snip=2, loop=place.loop.id, segment_id=segment_id)  # fmt: skip
         _check_elements(report, mine, place, elements)
@@ -488,6 +495,9 @@ def _by_place(
 
 def _scalar_count(tables: Tables, place: Place) -> Integers | None:
     """Where a place is filled by a column of the claim too, 1 for each claim that has it."""
+    if place.loop.id == "2330B" and place.id == "REF" and (payers := tables.parts.get("other_payers")) is not None:
+        own = {"G1": "authorization_number", "F8": "payer_claim_number"}.get(next(iter(place.keys)))
+        return x.present(payers.column(own)).astype(np.int64) if own else None
     if place.loop.id != "2300":
         return None
     column = {"G1": "authorization_number", "431": "onset_date", "439": "accident_date", "435": "admission_date"}.get(
@@ -625,6 +635,118 @@ def _check_party(report: _Report, mine: _Nested, role: Role) -> None:
                       _COMPLETE, snip=4, column="npi", loop="2400", segment_id="PS1")  # fmt: skip
 
 
+def _check_payers_references(report: _Report, of: _Nested) -> _Nested:
+    """Numbers that other payers gave, by the loop of the payer (2330B); gives those of the claim itself."""
+    tables = report.tables
+    named = x.present(of.rows.column("payer_id"))
+    if named.any():
+        _check_payer_is_there(report, of.where(named), "2330B", "REF")
+        _by_place(
+            report,
+            of.where(named),
+            ("2330B",),
+            "REF",
+            "qualifier",
+            {2: "value"},
+            owner=tables.payer_of(of.rows.where(named)),
+        )
+    return of.where(~named)
+
+
+def _check_payer_is_there(report: _Report, of: _Nested, loop: str, segment_id: str) -> None:
+    report.nested(of, report.tables.payer_of(of.rows) < 0, "other_payer", f"A number of {of.name} is of a payer who is none of the claim's other payers.",
+                  "Add that payer to the claim's other payers, or leave payer_id empty where it is the payer that the claim goes to.",
+                  snip=4, column="payer_id", loop=loop, segment_id=segment_id)  # fmt: skip
+
+
+def _check_identifiers(report: _Report, of: _Nested, level: str) -> None:
+    """Each number has a provider in its role, whose loop takes such a number."""
+    tables, form = report.tables, report.tables.form
+    if level == "2400":
+        lines = tables.line_parties
+        _check_numbers(report, of, form.line_roles, lambda role: _owners_in_role(lines, role, of.rows.owners))
+        return
+    named = x.present(of.rows.column("payer_id"))
+    if named.any():
+        others = of.where(named)
+        _check_payer_is_there(report, others, "2330", "NM1")
+        everywhere = np.ones(len(tables.parts["other_payers"]) if "other_payers" in tables.parts else 0, dtype=np.bool_)
+        known = tables.payer_of(others.rows) >= 0
+        _check_numbers(
+            report,
+            others.where(known),
+            form.payer_roles,
+            lambda role: everywhere,
+            owner=tables.payer_of(others.rows)[known],
+        )
+    mine = of.where(~named)
+    billing = mine.rows.equal("role", "billing")
+    stray = billing.copy()
+    for loop, kinds in BILLING_NUMBERS:
+        here = billing & x.as_mask(pc.is_in(mine.rows.column("id_qualifier"), pa.array(sorted(kinds))))
+        if form.place(loop, "REF", sorted(kinds)[0]):
+            stray &= ~here
+            _by_place(report, mine.where(here), (loop,), "REF", "id_qualifier", {2: "id"})
+    report.nested(mine, stray, "no_place", f"The {form.name} claim has no place for a number of this kind of the billing provider.",
+                  "Correct its kind in the source, or leave it out.", snip=4, column="id_qualifier", loop="2010AA", segment_id="REF")  # fmt: skip
+
+    def there(role: str) -> Mask:
+        if role in OWN_COLUMNS:
+            return tables.own_role(role)
+        return _owners_in_role(tables.parts.get("parties"), role, tables.claims.num_rows)
+
+    _check_numbers(report, mine.where(~billing), form.claim_roles, there)
+
+
+def _owners_in_role(rows: Parts | None, role: str, owners: int) -> Mask:
+    if rows is None:
+        return np.zeros(owners, dtype=np.bool_)
+    return rows.where(rows.equal("role", role)).counts() > 0
+
+
+def _check_numbers(
+    report: _Report, of: _Nested, roles: tuple[Role, ...], there: Callable[[str], Mask], *, owner: Integers | None = None
+) -> None:  # fmt: skip
+    """Numbers of providers by their roles. `there`: owners that have a provider in the role; `owner`: of each number, where it is
+    not the claim or line that it stands at."""
+    form = report.tables.form
+    owner = of.rows.owner if owner is None else owner
+    stray = np.ones(len(of.rows), dtype=np.bool_)
+    for role in roles:
+        mine = of.rows.equal("role", role.role)
+        stray &= ~mine
+        if not mine.any():
+            continue
+        nobody = mine.copy()
+        nobody[mine] = ~there(role.role)[owner[mine]]
+        report.nested(of, nobody, "identifier", f"A number is of a provider who has no loop of the own on the claim ({role.loop}): nobody is named in this role, or it would only repeat who stands above.",
+                      "Name the provider in the role, or give the number to the billing provider.", snip=4, column="role",
+                      loop=role.loop, segment_id="REF")  # fmt: skip
+        _by_place(
+            report,
+            of.where(mine),
+            (role.loop,),
+            "REF",
+            "id_qualifier",
+            {2: "id"},
+            owner=owner[mine],
+            more=_own_number(report, role, of, owner),
+        )
+    report.nested(of, stray, "no_place", f"The {form.name} claim has no loop for the number of a provider in this role.",
+                  "Correct the role in the source, or leave the number out.", snip=4, column="role", loop="2310", segment_id="REF")  # fmt: skip
+
+
+def _own_number(report: _Report, role: Role, of: _Nested, owner: Integers) -> Integers | None:
+    """By owner, 1 where the provider of the role has a number in its own row already."""
+    tables = report.tables
+    rows = tables.line_parties if "line" in of.owners.column_names else tables.parts.get("parties")
+    if rows is None or role.loop.startswith("2330"):
+        return None
+    rows = rows.where(rows.equal("role", role.role))
+    rows = rows.where(x.present(rows.column("id")))
+    return rows.counts()
+
+
 def _check_codes(report: _Report, of: _Nested) -> None:
     form, rows = report.tables.form, of.rows
     stray = np.ones(len(rows), dtype=np.bool_)
@@ -731,6 +853,10 @@ def _check_other_payers(report: _Report) -> None:
     placed = of.where(x.present(payers.column("payer_address1")))
     _check_elements(report, placed, form.place("2330B", "N3"), {1: "payer_address1"})
     _check_elements(report, placed, form.place("2330B", "N4"), {1: "payer_city", 2: "payer_state", 3: "payer_zip"})
+    for name, (segment_id, columns) in DECISIONS.items():
+        if (told := tables.below(payers, name)) is not None:
+            below = _Nested(f"other_payers.{name}", told, tables.claims, payers.owner[told.owner])
+            _by_place(report, below, ("2320",), segment_id, "", {n: c for n, c in enumerate(columns, 1) if c})
     for qualifier, column in (("G1", "authorization_number"), ("F8", "payer_claim_number")):
         _check_elements(
             report, of.where(x.present(payers.column(column))), form.place("2330B", "REF", qualifier), {2: column}

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.transactions.claim_837_forms import Coding, Form, Role
+from pipeline.transactions.claim_837_forms import DECISIONS, Coding, Form, Role
 from pipeline.transactions.claim_837_levels import address, beside, date, default, entity_kind, number, yes
-from pipeline.transactions.claim_837_parts import Parts, Sheet, gather
+from pipeline.transactions.claim_837_parts import Column, Parts, Sheet, gather
 from pipeline.transactions.claim_837_route import Route
 from pipeline.transactions.claim_837_tables import OWN_COLUMNS, Tables
 from pipeline.x12 import columns as x
 from pipeline.x12.columns import Columns, Integers, Mask
+from pipeline.x12.guides import Place
 
 #: codes in one HI, trios in one CAS
 _CODES, _TRIOS = 12, 6
@@ -31,14 +32,14 @@ def claim(c: Columns, tables: Tables, route: Route) -> list[x.Text | x.Every]:
     sheet.put("2300", "CLM", "", _clm(c, tables, route))
     _dates(sheet, tables)
     _numbers(sheet, tables)
-    if form.patient_paid:
-        sheet.segment(
-            "2300", "AMT", form.patient_paid, number(t.column("patient_paid")), where=_given(t, "patient_paid")
-        )
+    for qualifier, name in (("F5", "patient_paid"), ("F3", "patient_estimate")):
+        sheet.segment("2300", "AMT", qualifier, number(t.column(name)), where=_given(t, name))
     _admission(sheet, tables)
     _orthodontics(sheet, tables)
     paperwork(sheet, "2300", tables.parts)
     transport(sheet, "2300", tables.parts)
+    _spinal(sheet, tables.parts)
+    contract(sheet, "2300", tables.parts)
     _codes(sheet, tables)
     _providers(sheet, tables)
     _other_payers(sheet, tables, route)
@@ -134,12 +135,17 @@ def _by_place(
 
 
 def numbers_of(sheet: Sheet, loops: tuple[str, ...], rows: Parts) -> None:
-    """REF of child rows, with the payer who gave the number where that is another than the claim's."""
+    """REF of child rows, with the payer who gave the number where that is another than the claim's and the guide asks."""
     for loop, qualifier, mine in _by_place(sheet.form, loops, "REF", "qualifier", rows):
-        other = mine.column("payer_id")
-        of: x.Text = sheet.c.composite(beside(other, "2U"), other) if x.present(other).any() else ""
-        text = sheet.c.segment("REF", mine.column("qualifier"), mine.column("value"), "", of)
+        place = sheet.form.place(loop, "REF", qualifier)
+        text = _ref(sheet.c, place, mine.column("qualifier"), mine.column("value"), mine.column("payer_id"))
         sheet.rows_of(loop, "REF", qualifier, text, mine)
+
+
+def _ref(c: Columns, place: Place | None, qualifier: x.Text, value: x.Text, payer: Column) -> pa.Array:
+    asked = place is not None and len(place.elements) > 3 and place.elements[3].usage != "N"
+    of: x.Text = c.composite(beside(payer, "2U"), payer) if asked and x.present(payer).any() else ""
+    return c.segment("REF", qualifier, value, "", of)
 
 
 def _numbers(sheet: Sheet, tables: Tables) -> None:
@@ -147,7 +153,7 @@ def _numbers(sheet: Sheet, tables: Tables) -> None:
     sheet.segment("2300", "REF", "G1", t.column("authorization_number"), where=_given(t, "authorization_number"))
     later = x.as_mask(pc.is_in(t.column("frequency"), pa.array(["7", "8"])))
     sheet.segment("2300", "REF", "F8", t.column("payer_claim_number"), where=later)
-    if (rows := tables.parts.get("references")) is not None:
+    if (rows := tables.own_references) is not None:
         numbers_of(sheet, ("2300",), rows)
 
 
@@ -179,7 +185,7 @@ def _orthodontics(sheet: Sheet, tables: Tables) -> None:
 
 
 def paperwork(sheet: Sheet, loop: str, parts: dict[str, Parts]) -> None:
-    """PWK, NTE and CRC."""
+    """PWK, K3, NTE and CRC."""
     c = sheet.c
     if (rows := parts.get("attachments")) is not None:
         rows = rows.where(x.present(rows.column("report_type")))
@@ -189,6 +195,8 @@ def paperwork(sheet: Sheet, loop: str, parts: dict[str, Parts]) -> None:
                 "PWK", mine.column("report_type"), mine.column("transmission"), "", "", beside(sent, "AC"), sent
             )
             sheet.rows_of(loop, "PWK", kind, text, mine)
+    if (rows := parts.get("file_information")) is not None:
+        sheet.rows_of(loop, "K3", "", c.segment("K3", rows.column("text")), rows)
     if (rows := parts.get("notes")) is not None:
         for _, kind, mine in _by_place(sheet.form, (loop,), "NTE", "kind", rows):
             sheet.rows_of(loop, "NTE", kind, c.segment("NTE", mine.column("kind"), mine.column("text")), mine)
@@ -206,6 +214,22 @@ def transport(sheet: Sheet, loop: str, parts: dict[str, Parts]) -> None:
         text = sheet.c.segment("CR1", beside(weight, "LB"), number(weight), "", rows.column("reason"), "DH",
                                number(rows.column("miles")), "", "", rows.column("round_trip"), rows.column("stretcher"))  # fmt: skip
         sheet.rows_of(loop, "CR1", "", text, rows)
+
+
+def _spinal(sheet: Sheet, parts: dict[str, Parts]) -> None:
+    """CR2."""
+    if (rows := parts.get("spinal")) is not None:
+        text = sheet.c.segment("CR2", "", "", "", "", "", "", "", rows.column("condition"), "", rows.column("description"),
+                               rows.column("description2"))  # fmt: skip
+        sheet.rows_of("2300", "CR2", "", text, rows)
+
+
+def contract(sheet: Sheet, loop: str, parts: dict[str, Parts]) -> None:
+    """CN1."""
+    if (rows := parts.get("contracts")) is not None:
+        text = sheet.c.segment("CN1", rows.column("kind"), number(rows.column("amount")), number(rows.column("percent")),
+                               rows.column("code"), number(rows.column("discount_percent")), rows.column("version"))  # fmt: skip
+        sheet.rows_of(loop, "CN1", "", text, rows)
 
 
 # --- HI -----------------------------------------------------------------------------------------------------------------
@@ -291,7 +315,9 @@ def _providers(sheet: Sheet, tables: Tables) -> None:
         if names is None:
             rows = tables.role(role.role)
             if rows is not None:
-                text = party(sheet.c, tables, role, rows.table, {n: n for n in rows.table.column_names})
+                numbers = identifiers(sheet.c, tables, role, tables.identifiers)
+                numbers = None if numbers is None else numbers.take(pa.array(rows.owner))
+                text = party(sheet.c, tables, role, rows.table, {n: n for n in rows.table.column_names}, numbers)
                 sheet.rows_of(role.loop, "NM1", role.entity, text, rows)
             continue
         where = tables.own_role(role.role)
@@ -302,13 +328,30 @@ def _providers(sheet: Sheet, tables: Tables) -> None:
             npi = x.flat(few.column("facility_npi"))
             own = pc.if_else(pc.not_equal(npi, few.column("billing_npi").combine_chunks()), npi, "")
             few = few.set_column(few.column_names.index("facility_npi"), "facility_npi", own)
-        text = party(sheet.c, tables, role, few, names)
+        numbers = identifiers(sheet.c, tables, role, tables.identifiers)
+        numbers = None if numbers is None else numbers.filter(pa.array(where))
+        text = party(sheet.c, tables, role, few, names, numbers)
         sheet.put(role.loop, "NM1", role.entity, x.Every.spread(text, where))
 
 
-def party(c: Columns, tables: Tables, role: Role, t: pa.Table, names: dict[str, str]) -> pa.Array:
+def identifiers(c: Columns, tables: Tables, role: Role, rows: Parts | None) -> pa.Array | None:
+    """By owner: REF of the further numbers of its provider in the role, joined; None where nobody has one."""
+    if rows is None or not len(rows := rows.where(rows.equal("role", role.role))):
+        return None
+    texts = pa.nulls(len(rows), pa.string())
+    for _, qualifier, mine in _by_place(tables.form, (role.loop,), "REF", "id_qualifier", rows):
+        here = pc.is_in(rows.column("id_qualifier"), pc.unique(mine.column("id_qualifier")))
+        place = tables.form.place(role.loop, "REF", qualifier)
+        text = _ref(c, place, mine.column("id_qualifier"), mine.column("id"), mine.column("payer_id"))
+        texts = pc.if_else(x.flat(here), x.spread(text, x.as_mask(here)), texts)
+    return gather(texts, rows.owner, rows.owners, c.end)
+
+
+def party(
+    c: Columns, tables: Tables, role: Role, t: pa.Table, names: dict[str, str], numbers: pa.Array | None = None
+) -> pa.Array:
     """A provider's or place's loop, one text a row. `names` says which column holds what; elements that the guide does
-    not use are left out."""
+    not use are left out. `numbers`: further REF of each row."""
     form = tables.form
     place = form.place(role.loop, "NM1", role.entity)
     elements = place.elements if place else ()
@@ -336,6 +379,8 @@ def party(c: Columns, tables: Tables, role: Role, t: pa.Table, names: dict[str, 
     if "id" in names:
         other = t.column(names["id"])
         segments.extend(_if_any(c, x.present(other), "REF", t.column(names["id_qualifier"]), other))
+    if numbers is not None:
+        segments.append(numbers)
     if "phone" in names and form.place(role.loop, "PER"):
         phone = t.column(names["phone"])
         named: x.Text = t.column(names["last"])
@@ -373,6 +418,10 @@ def _other_payers(sheet: Sheet, tables: Tables, route: Route) -> None:
                             ("release_of_information", route.release_of_information))
     ]  # fmt: skip
     inner.put("2320", "OI", "", c.segment("OI", "", "", agreed[0], "", "", agreed[1]))
+    for name, (segment_id, columns) in DECISIONS.items():
+        if (told := tables.below(rows, name)) is not None:
+            values = (_value_of(told.column(column)) if column else "" for column in columns)
+            inner.rows_of("2320", segment_id, "", c.segment(segment_id, *values), told)
     _other_subscriber(inner, tables, rows)
     inner.put(
         "2330B",
@@ -389,7 +438,30 @@ def _other_payers(sheet: Sheet, tables: Tables, route: Route) -> None:
     inner.segment("2330B", "DTP", "573", "D8", date(t.column("paid_date")), where=decided)
     for qualifier, name in (("G1", "authorization_number"), ("F8", "payer_claim_number")):
         inner.segment("2330B", "REF", qualifier, t.column(name), where=_given(t, name))
+    if (numbers := tables.payer_references) is not None:
+        numbers_of(inner, ("2330B",), numbers)
+    _other_providers(inner, tables, rows)
     sheet.rows_of("2320", "SBR", "", c.body(*inner.columns()), rows)
+
+
+def _value_of(column: Column) -> x.Text:
+    return column if pa.types.is_string(column.type) else number(column)
+
+
+def _other_providers(inner: Sheet, tables: Tables, rows: Parts) -> None:
+    """2330C and after: the claim's providers as the other payer knows them, each by its numbers there."""
+    claims = tables.claims
+    for role in tables.form.payer_roles:
+        numbers = identifiers(inner.c, tables, role, tables.payer_identifiers)
+        if numbers is None:
+            continue
+        here = x.as_mask(numbers.is_valid())
+        rendering = pc.and_(pc.not_equal(claims.column("rendering_npi"), ""), role.role == "rendering")
+        first = pc.if_else(rendering, claims.column("rendering_first"), claims.column("billing_first"))
+        kind = entity_kind(tables, role.loop, role.entity, rows.of(first))
+        name = inner.c.segment("NM1", role.entity, kind if isinstance(kind, pa.Array) else pa.repeat(kind, len(rows)))
+        few = inner.c.body(name.filter(pa.array(here)), numbers.filter(pa.array(here)))
+        inner.put(role.loop, "NM1", role.entity, x.spread(few, here))
 
 
 def _or_claims(rows: Parts, tables: Tables, name: str, agreed: str) -> pa.Array:

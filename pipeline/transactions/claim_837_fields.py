@@ -179,9 +179,27 @@ def claim_fields(form: Form) -> tuple[Field, ...]:
     for role, prefix in (("rendering", "rendering"), ("referring", "referring")):
         if found := form.claim_role(role):
             providers += [*_name(prefix, found.loop, "last", "first", role), _npi(f"{prefix}_npi", found.loop, role)]
-            if found.specialty and role == "rendering":
-                providers.append(_taxonomy("rendering_taxonomy", found.loop, role))
+            if found.specialty:
+                providers.append(_taxonomy(f"{prefix}_taxonomy", found.loop, role))
+    if form.place("2010BA", "PER"):
+        providers.append(
+            Field("casualty_phone", "2010BA", "PER", 4, "all", 10, characters=DIGITS, exactly=(10,), optional=True)
+        )
     if found := form.claim_role("facility"):
+        if form.place(found.loop, "PER"):
+            providers.append(
+                Field(
+                    "facility_phone",
+                    found.loop,
+                    "PER",
+                    4,
+                    "facility",
+                    10,
+                    characters=DIGITS,
+                    exactly=(10,),
+                    optional=True,
+                )
+            )
         providers += [Field("facility_name", found.loop, "NM1", 3, "facility", 60),
                       _npi("facility_npi", found.loop, "facility", optional=True),
                       *_address("facility", found.loop, "facility", second=False)]  # fmt: skip
@@ -221,7 +239,7 @@ _VALUES: dict[str, tuple[str, str, str]] = {
     "admission_date": ("2300", "DTP", "435"), "patient_death_date": ("2000B", "PAT", ""), "patient_weight": ("2000B", "PAT", ""),
     "patient_pregnant": ("2000B", "PAT", ""), "predetermination": ("2300", "DN1", ""), "orthodontic_months": ("2300", "DN1", ""),
     "orthodontic_months_left": ("2300", "DN1", ""), "orthodontic_transfer": ("2300", "DN1", ""),
-    "patient_paid": ("2300", "AMT", "F5"),
+    "patient_paid": ("2300", "AMT", "F5"), "patient_estimate": ("2300", "AMT", "F3"),
 }  # fmt: skip
 _LINE_VALUES: dict[str, tuple[str, str, str]] = {
     "units": ("2400", "LX", ""), "service_date": ("2400", "LX", ""), "service_to": ("2400", "LX", ""), "ndc_units": ("2410", "CTP", ""),
@@ -230,7 +248,7 @@ _LINE_VALUES: dict[str, tuple[str, str, str]] = {
     "prior_placement_date": ("2400", "DTP", "441"), "rental_price": ("2400", "SV5", ""), "purchase_price": ("2400", "SV5", ""),
     "rental_days": ("2400", "SV5", ""), "certification_months": ("2400", "CR3", ""), "obstetric_units": ("2400", "QTY", "FL"),
     "ambulance_patients": ("2400", "QTY", "PT"), "sales_tax": ("2400", "AMT", "T"), "postage": ("2400", "AMT", "F4"),
-    "purchased_charge": ("2400", "PS1", ""),
+    "purchased_charge": ("2400", "PS1", ""), "service_tax": ("2400", "AMT", "GT"), "facility_tax": ("2400", "AMT", "N8"),
 }  # fmt: skip
 
 

@@ -52,10 +52,11 @@ class Form:
     place_qualifier: str  # CLM05-2
     signature: str  # CLM06
     frequencies: str
-    patient_paid: str  # AMT01
     related_causes: bool
     claim_roles: tuple[Role, ...]
     line_roles: tuple[Role, ...]
+    #: the providers of a claim as another payer knows them: by numbers alone (2330C and after)
+    payer_roles: tuple[Role, ...]
     diagnoses: tuple[Coding, ...]
     codes: tuple[Coding, ...]
     most_lines: int
@@ -92,7 +93,7 @@ class Form:
 
 PROFESSIONAL = Form(
     kind="837P", guide="005010X222A1", name="professional", service="SV1", place_column="place_of_service",
-    place_qualifier="B", signature="Y", frequencies="178", patient_paid="F5", related_causes=True,
+    place_qualifier="B", signature="Y", frequencies="178", related_causes=True,
     claim_roles=(
         Role("referring", "2310A", "DN"),
         Role("primary_care", "2310A", "P3"),
@@ -113,6 +114,14 @@ PROFESSIONAL = Form(
         Role("pick_up", "2420G", "PW", address=True),
         Role("drop_off", "2420H", "45", address=True),
     ),
+    payer_roles=(
+        Role("referring", "2330C", "DN"),
+        Role("primary_care", "2330C", "P3"),
+        Role("rendering", "2330D", "82"),
+        Role("facility", "2330E", "77"),
+        Role("supervising", "2330F", "DQ"),
+        Role("billing", "2330G", "85"),
+    ),
     diagnoses=(Coding("", "ABK", "ABF"),),
     codes=(Coding("anesthesia", "BP", "BO"), Coding("condition", "BG", "BG")),
     most_lines=50, most_diagnoses={"": 12}, least_diagnoses=1,
@@ -120,7 +129,7 @@ PROFESSIONAL = Form(
 
 INSTITUTIONAL = Form(
     kind="837I", guide="005010X223A2", name="institutional", service="SV2", place_column="bill_type",
-    place_qualifier="A", signature="", frequencies="01234578", patient_paid="", related_causes=False,
+    place_qualifier="A", signature="", frequencies="01234578", related_causes=False,
     claim_roles=(
         Role("attending", "2310A", "71", "AT"),
         Role("operating", "2310B", "72"),
@@ -134,6 +143,15 @@ INSTITUTIONAL = Form(
         Role("other_operating", "2420B", "ZZ"),
         Role("rendering", "2420C", "82"),
         Role("referring", "2420D", "DN"),
+    ),
+    payer_roles=(
+        Role("attending", "2330C", "71"),
+        Role("operating", "2330D", "72"),
+        Role("other_operating", "2330E", "ZZ"),
+        Role("facility", "2330F", "77"),
+        Role("rendering", "2330G", "82"),
+        Role("referring", "2330H", "DN"),
+        Role("billing", "2330I", "85"),
     ),
     diagnoses=(
         Coding("", "ABK", "ABF", together=False),
@@ -156,7 +174,7 @@ INSTITUTIONAL = Form(
 
 DENTAL = Form(
     kind="837D", guide="005010X224A2", name="dental", service="SV3", place_column="place_of_service",
-    place_qualifier="B", signature="Y", frequencies="178", patient_paid="F5", related_causes=True,
+    place_qualifier="B", signature="Y", frequencies="178", related_causes=True,
     claim_roles=(
         Role("referring", "2310A", "DN", "RF"),
         Role("primary_care", "2310A", "P3", "RF"),
@@ -170,6 +188,15 @@ DENTAL = Form(
         Role("assistant_surgeon", "2420B", "DD", "AS"),
         Role("supervising", "2420C", "DQ"),
         Role("facility", "2420D", "77", address=True),
+    ),
+    payer_roles=(
+        Role("referring", "2330C", "DN"),
+        Role("primary_care", "2330C", "P3"),
+        Role("rendering", "2330D", "82"),
+        Role("supervising", "2330E", "DQ"),
+        Role("billing", "2330F", "85"),
+        Role("facility", "2330G", "77"),
+        Role("assistant_surgeon", "2330H", "DD"),
     ),
     diagnoses=(Coding("", "ABK", "ABF"),),
     codes=(),
@@ -185,6 +212,29 @@ def form_of(guide: str) -> Form | None:
     """The form of a guide's version (005010X222A1) or kind (837P); None where it is none that is written."""
     return next((f for f in FORMS if guide in (f.kind, f.guide)), None)
 
+
+#: elements of MOA and MIA by the columns of the decision's shape; '' is not used
+MOA = (
+    "rate",
+    "hcpcs_payable",
+    "remark1",
+    "remark2",
+    "remark3",
+    "remark4",
+    "remark5",
+    "esrd_paid",
+    "nonpayable_professional",
+)
+MIA = (
+    "covered_days", "", "lifetime_psychiatric_days", "drg_amount", "remark1", "disproportionate_share", "msp_pass_through",
+    "pps_capital", "capital_federal_drg", "capital_hospital_drg", "capital_disproportionate_drg", "old_capital", "capital_teaching",
+    "operating_hospital_drg", "cost_report_days", "operating_federal_drg", "capital_outlier", "indirect_teaching",
+    "nonpayable_professional", "remark2", "remark3", "remark4", "remark5", "capital_exception",
+)  # fmt: skip
+#: by nested column of another payer: the segment and its elements
+DECISIONS = {"outpatient_decision": ("MOA", MOA), "inpatient_decision": ("MIA", MIA)}
+#: where a number of the billing provider's stands, by its kind
+BILLING_NUMBERS = (("2010AA", frozenset({"0B", "1G"})), ("2010BB", frozenset({"G2", "LU"})))
 
 #: columns that belong to the program and its tables and are never sent
 BOOKKEEPING = frozenset(

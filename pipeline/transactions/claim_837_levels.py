@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.transactions.claim_837_parts import Column
+from pipeline.transactions.claim_837_forms import BILLING_NUMBERS
+from pipeline.transactions.claim_837_parts import Column, gather
 from pipeline.transactions.claim_837_route import Route
 from pipeline.transactions.claim_837_tables import Tables
 from pipeline.x12 import columns as x
@@ -56,6 +57,9 @@ def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
     """2000A: PRV, 2010AA, 2010AB. Built once for each different provider, then spread over the claims."""
     claims = tables.claims
     differing = [column for column in (x.flat(claims.column(name)) for name in _BILLING) if x.alike(column) is None]
+    further = _billing_numbers(c, tables, "2010AA")
+    if further is not None:
+        differing.append(pc.fill_null(further, ""))
     differing = differing or [x.flat(claims.column("billing_npi"))]
     numbers, _ = encoded(pc.binary_join_element_wise(*differing, "\x1f"))
     _, first = np.unique(numbers, return_index=True)
@@ -71,12 +75,28 @@ def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
                   t.column("billing_npi")),
         *address(c, t, "billing_"),
         c.segment("REF", t.column("billing_tin_kind"), t.column("billing_tin")),
+        *([] if further is None else [further.take(pa.array(first))]),
         c.segment("PER", "IC", t.column("billing_name"), "TE", t.column("billing_phone"), where=phone),
         c.segment("NM1", "87", kind if isinstance(kind, pa.Array) else pa.repeat(kind, t.num_rows), where=pay_to),
         *address(c, t, "pay_to_", pay_to),
     )  # fmt: skip
     again, texts = encoded(text)  # what differs may not be written
     return again[numbers], texts
+
+
+def _billing_numbers(c: Columns, tables: Tables, loop: str) -> pa.Array | None:
+    """By claim: REF of the billing provider's further numbers that stand in the loop, joined."""
+    rows = tables.identifiers
+    if rows is None:
+        return None
+    here = rows.equal("role", "billing")
+    for qualifier in pc.unique(x.flat(rows.column("id_qualifier"))).to_pylist():
+        if qualifier not in dict(BILLING_NUMBERS)[loop] or not tables.form.place(loop, "REF", qualifier):
+            here &= ~rows.equal("id_qualifier", qualifier)
+    if not here.any():
+        return None
+    rows = rows.where(here)
+    return gather(c.segment("REF", rows.column("id_qualifier"), rows.column("id")), rows.owner, rows.owners, c.end)
 
 
 def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
@@ -94,6 +114,7 @@ def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
         payer += [["N3", route.payer_address1], ["N4", route.payer_city, route.payer_state, route.payer_zip]]
     payer_text = render(payer, newline=route.newline).decode("ascii").removesuffix(c.end)
     group = x.flat(claims.column("group_number"))
+    further = _billing_numbers(c, tables, "2010BB")
     place = tables.form.place("2000B", "SBR")
     secondary = place is not None and place.elements[4].usage != "N"
     return encoded(c.body(
@@ -105,8 +126,9 @@ def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
                   suffix if own.all() else pc.if_else(pa.array(own), suffix, ""), "MI", tables.member_id),
         *address(c, claims, "patient_", own),
         _demographics(c, claims, own),
-        *_casualty(c, claims, own),
+        *_casualty(c, tables, claims, "2010BA", own),
         payer_text,
+        *([] if further is None else [further]),
     ))  # fmt: skip
 
 
@@ -115,7 +137,7 @@ def patient(c: Columns, tables: Tables, route: Route) -> Encoded:
     dependent = ~tables.own
     if not dependent.any():
         return np.zeros(tables.claims.num_rows, dtype=np.int64), pa.array([""])
-    t = tables.claims.select([n for n in tables.claims.column_names if n.startswith("patient_")] + ["relationship", "casualty_claim_number"])  # fmt: skip
+    t = tables.claims.select([n for n in tables.claims.column_names if n.startswith("patient_")] + ["relationship", "casualty_claim_number", "casualty_phone"])  # fmt: skip
     t = t.filter(pa.array(dependent))
     place = tables.form.place("2000C", "PAT")
     condition = _condition_elements(t) if place and place.elements[4].usage != "N" else []
@@ -125,7 +147,7 @@ def patient(c: Columns, tables: Tables, route: Route) -> Encoded:
                   t.column("patient_suffix")),
         *address(c, t, "patient_"),
         _demographics(c, t),
-        *_casualty(c, t),
+        *_casualty(c, tables, t, "2010CA"),
     )  # fmt: skip
     numbers, texts = encoded(text)
     of_all = np.zeros(len(dependent), dtype=np.int64)
@@ -195,8 +217,15 @@ def _demographics(c: Columns, claims: pa.Table, where: Mask | None = None) -> x.
     return c.every("DMG", "D8", x.dated(claims.column("patient_birth_date")), claims.column("patient_sex"), where=where)
 
 
-def _casualty(c: Columns, claims: pa.Table, where: Mask | None = None) -> list[pa.Array]:
+def _casualty(c: Columns, tables: Tables, claims: pa.Table, loop: str, where: Mask | None = None) -> list[pa.Array]:
+    """The insurer's number on property and casualty claims, and whom to call about the patient."""
     stands = x.present(claims.column("casualty_claim_number"))
     if where is not None:
         stands = stands & where
-    return [c.segment("REF", "Y4", claims.column("casualty_claim_number"), where=stands)] if stands.any() else []
+    if not stands.any():
+        return []
+    found = [c.segment("REF", "Y4", claims.column("casualty_claim_number"), where=stands)]
+    called = stands & x.present(claims.column("casualty_phone"))
+    if called.any() and tables.form.place(loop, "PER"):
+        found.append(c.segment("PER", "IC", "", "TE", claims.column("casualty_phone"), where=called))
+    return found

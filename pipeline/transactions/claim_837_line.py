@@ -6,7 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.transactions.claim_837_claim import adjusted, dates, numbers_of, paperwork, party, transport
+from pipeline.transactions.claim_837_claim import (
+    adjusted,
+    contract,
+    dates,
+    identifiers,
+    numbers_of,
+    paperwork,
+    party,
+    transport,
+)
 from pipeline.transactions.claim_837_levels import beside, number, yes
 from pipeline.transactions.claim_837_parts import Parts, Sheet, gather
 from pipeline.transactions.claim_837_tables import Tables
@@ -24,12 +33,14 @@ def line(c: Columns, tables: Tables) -> pa.Array:
     _service_dates(sheet, tables)
     sheet.segment("2400", "REF", "6R", t.column("line_control_number"))
     for segment_id, qualifier, name in (("QTY", "PT", "ambulance_patients"), ("QTY", "FL", "obstetric_units"),
-                                        ("AMT", "T", "sales_tax"), ("AMT", "F4", "postage")):  # fmt: skip
+                                        ("AMT", "T", "sales_tax"), ("AMT", "F4", "postage"), ("AMT", "GT", "service_tax"),
+                                        ("AMT", "N8", "facility_tax")):  # fmt: skip
         sheet.segment("2400", segment_id, qualifier, number(t.column(name)), where=_given(t, name))
     _equipment(sheet, t)
     _drug(sheet, t)
     paperwork(sheet, "2400", tables.line_parts)
     transport(sheet, "2400", tables.line_parts)
+    contract(sheet, "2400", tables.line_parts)
     if tables.line_dates is not None:
         dates(sheet, ("2400",), tables.line_dates)
     if tables.line_references is not None:
@@ -163,7 +174,9 @@ def _providers(sheet: Sheet, tables: Tables) -> None:
     for role in tables.form.line_roles:
         mine = rows.where(rows.equal("role", role.role))
         if len(mine):
-            text = party(sheet.c, tables, role, mine.table, {n: n for n in mine.table.column_names})
+            numbers = identifiers(sheet.c, tables, role, tables.line_parts.get("identifiers"))
+            numbers = None if numbers is None else numbers.take(pa.array(mine.owner))
+            text = party(sheet.c, tables, role, mine.table, {n: n for n in mine.table.column_names}, numbers)
             sheet.rows_of(role.loop, "NM1", role.entity, text, mine)
     _purchased(sheet, tables, rows)
 

@@ -30,9 +30,9 @@ AS_IS = frozenset(
 #: what a provider's own columns of a claim are called, by role, as the columns of a party
 OWN_COLUMNS: dict[str, dict[str, str]] = {
     "rendering": {"last": "rendering_last", "first": "rendering_first", "npi": "rendering_npi", "taxonomy": "rendering_taxonomy"},
-    "referring": {"last": "referring_last", "first": "referring_first", "npi": "referring_npi"},
+    "referring": {"last": "referring_last", "first": "referring_first", "npi": "referring_npi", "taxonomy": "referring_taxonomy"},
     "facility": {"last": "facility_name", "npi": "facility_npi", "address1": "facility_address1", "city": "facility_city",
-                 "state": "facility_state", "zip": "facility_zip"},
+                 "state": "facility_state", "zip": "facility_zip", "phone": "facility_phone"},
 }  # fmt: skip
 PLACES = frozenset({"facility", "pick_up", "drop_off"})
 _PLACE = ("address1", "city", "state", "zip")
@@ -293,6 +293,54 @@ class Tables:
         mine = _keyed(payers.of(self.ids), x.flat(payers.column("payer_id")))
         return x.as_mask(pc.is_in(mine, value_set=lines))
 
+    @cached_property
+    def own_references(self) -> Parts | None:
+        """The claims' numbers, less those that other payers gave."""
+        return self._named("references", other=False)
+
+    @cached_property
+    def payer_references(self) -> Parts | None:
+        """Numbers that other payers gave, by other payer."""
+        return self._at_payers(self._named("references", other=True))
+
+    @cached_property
+    def identifiers(self) -> Parts | None:
+        """Further numbers of the claims' providers, less those at other payers."""
+        return self._named("identifiers", other=False)
+
+    @cached_property
+    def payer_identifiers(self) -> Parts | None:
+        """Numbers of the claims' providers at other payers, by other payer."""
+        return self._at_payers(self._named("identifiers", other=True))
+
+    def _named(self, column: str, *, other: bool) -> Parts | None:
+        """The claims' rows that name another payer, or those that do not."""
+        rows = self.parts.get(column)
+        if rows is None:
+            return None
+        rows = rows.where(x.present(rows.column("payer_id")) == other)
+        return rows if len(rows) else None
+
+    def payer_of(self, rows: Parts) -> Integers:
+        """The other payer of its claim that each row of claims names; -1 where none."""
+        payers = self.parts.get("other_payers")
+        if payers is None:
+            return np.full(len(rows), -1, dtype=np.int64)
+        return parents(
+            _keyed(rows.of(self.ids), x.flat(rows.column("payer_id"))),
+            _keyed(payers.of(self.ids), x.flat(payers.column("payer_id"))),
+        )
+
+    def _at_payers(self, rows: Parts | None) -> Parts | None:
+        if rows is None:
+            return None
+        owner = self.payer_of(rows)
+        order = np.argsort(owner, kind="stable")
+        order = order[owner[order] >= 0]
+        if not len(order):
+            return None
+        return Parts(rows.table.take(pa.array(order)), owner[order], len(self.parts["other_payers"]))
+
     # --- what a line does not repeat ----------------------------------------------------------------------------------
 
     @cached_property
@@ -302,7 +350,7 @@ class Tables:
         if rows is None:
             return None
         known = [_keyed(self.ids, "G1", x.flat(self.claims.column("authorization_number")))]
-        if (claims := self.parts.get("references")) is not None:
+        if (claims := self.own_references) is not None:
             known.append(
                 _keyed(claims.of(self.ids), x.flat(claims.column("qualifier")), x.flat(claims.column("value")))
             )

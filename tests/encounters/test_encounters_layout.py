@@ -528,6 +528,15 @@ def secondary() -> Extract:
     add("codes", 2, kind="value", rank="1", code="A2", amount="5.00")
     add("conditions", 2, category="07", holds="Y", code1="01")
     add("transport", 2, reason="A", miles="12.5")
+    add("spinal", 2, condition="A", description="low back")
+    add("identifiers", 2, role="billing", id_qualifier="G2", id="PRV7")
+    add("identifiers", 2, role="rendering", id_qualifier="G2", id="R9", payer_id="A1")
+    add("identifiers", 2, line="2", role="ordering", id_qualifier="1G", id="B12345")
+    add("contracts", 2, kind="05", amount="10.00", percent="2.5")
+    add("contracts", 2, line="1", kind="02", code="C1")
+    add("file_information", 2, text="STATE 12")
+    add("outpatient_decision", 2, payer_id="A1", rate="0.5", remark1="MA01")
+    add("inpatient_decision", 2, payer_id="A1", covered_days="3", drg_amount="900.10", remark2="MA02")
     add("teeth", 2, tooth="12", surfaces="MO", line="1")
     add("forms", 2, line="1", form_kind="UT", form="484.03", question="1A", percent="88")
     add("measurements", 2, line="1", kind="TR", qualifier="R1", value="9.5")
@@ -550,6 +559,18 @@ def test_rows_of_further_tables_travel_with_their_visit_or_line(tmp_path: Path):
     assert visit["codes"][0]["amount"] == Decimal("5.00")
     assert visit["conditions"][0]["holds"] is True
     assert visit["transport"][0]["miles"] == Decimal("12.5000")
+    assert visit["spinal"][0]["description"] == "low back"
+    assert [(i["role"], i["id"], i["payer_id"]) for i in visit["identifiers"]] == [
+        ("billing", "PRV7", None), ("rendering", "R9", "A1"),
+    ]  # fmt: skip
+    assert [two["identifiers"][0]["id"], one["contracts"][0]["code"]] == ["B12345", "C1"]
+    assert (visit["contracts"][0]["amount"], visit["file_information"][0]["text"]) == (Decimal("10.00"), "STATE 12")
+    assert (payer["outpatient_decision"][0]["rate"], payer["outpatient_decision"][0]["remark1"]) == (
+        Decimal("0.5"), "MA01",
+    )  # fmt: skip
+    assert (payer["inpatient_decision"][0]["drg_amount"], payer["inpatient_decision"][0]["remark2"]) == (
+        Decimal("900.10"), "MA02",
+    )  # fmt: skip
     assert [one["teeth"][0]["surfaces"], one["forms"][0]["percent"], one["measurements"][0]["value"]] == [
         "MO", Decimal(88), Decimal("9.5"),
     ]  # fmt: skip
@@ -571,6 +592,29 @@ def test_further_tables_count_in_the_visits_hash_whatever_their_order_and_format
     assert hashes[1] == hashes[2] == parquet
     assert hashes[0][::2] == hashes[1][::2]
     assert hashes[0][1] != hashes[1][1]
+
+
+@pytest.mark.parametrize(
+    ("table", "cells"),
+    [
+        ("adjustments", {"group": "CO", "reason": "45", "amount": "1.00"}),
+        ("adjustments", {"group": "CO", "reason": "45", "amount": "1.00", "line": "1"}),
+        ("outpatient_decision", {"remark1": "MA01"}),
+        ("inpatient_decision", {"covered_days": "3"}),
+    ],
+)
+@pytest.mark.parametrize("payers", [True, False])
+def test_a_decision_of_a_payer_whom_the_visit_does_not_have_sets_it_aside(
+    tmp_path: Path, table: str, cells: dict[str, str], payers: bool
+):
+    extract = three()
+    if payers:
+        extract.add("other_payers", 2, responsibility="P", payer_name="Acme", payer_id="A1", member_id="77")
+    extract.add(table, 2, payer_id="A2", **cells)
+    taken = read(extract.write(tmp_path))
+    assert [a.reason for a in taken.set_aside] == ["intake.reference.missing"]
+    [found] = [f for f in taken.findings if f.rule == "intake.reference.missing"]
+    assert found.source == f"{table}.csv row 1 column payer_id"
 
 
 def test_a_further_table_that_the_manifest_names_must_be_there(tmp_path: Path):
