@@ -1,8 +1,9 @@
 """The proof that a file says what was meant, by three readers before it leaves.
 
 `validated`: our validator, strict. `compared`: our reader gives the tables back, and they are compared with the tables that
-went in, claim by claim and line by line: nothing is taken from the writer's own texts. `structure`: badx12, written by
-others, counts envelopes, segments and claims.
+went in, claim by claim and line by line; and every segment of the file is compared with what the tables say it should be
+(`readback`). Nothing is taken from the writer's own texts. `structure`: badx12, written by others, counts envelopes, segments and
+claims.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import transactions
+from pipeline.claims import readback
 from pipeline.findings import Finding
 from pipeline.transactions.claim_837_forms import Coding
 from pipeline.transactions.claim_837_parts import Column, Parts
@@ -105,7 +107,8 @@ def compared(data: bytes, meant: Interchange837, on: date, numbers: Numbers) -> 
     findings += _lines(t["837.service_lines"], meant)
     findings += _codes(t["837.diagnoses"], meant)
     findings += _providers(t["837.parties"], meant)
-    return findings + _other_payers(t["837.other_payers"], meant)
+    findings += _other_payers(t["837.other_payers"], meant)
+    return findings + readback.differences(data, meant, on, numbers)
 
 
 def _claims(found: pa.Table, meant: Interchange837, numbers: Numbers) -> list[Finding]:

@@ -21,10 +21,11 @@ ICD10CM = frozenset({"ICD10CM", "ICD-10-CM", "ICD10", "ICD-10"})
 HCPCS = frozenset({"HCPCS", "CPT", "CPT4", "CPT-4", "HCPCS/CPT"})
 CDT = frozenset({"CDT", "ADA"})
 REVENUE = frozenset({"REVENUE", "NUBC"})
+HIPPS = frozenset({"HIPPS"})
 #: by claim type: systems whose codes stand on the claim as the source states them, and the qualifier that they get there
 STATED: dict[str, dict[str, str]] = {
     "professional": dict.fromkeys(HCPCS, "HC"),
-    "institutional": dict.fromkeys(HCPCS, "HC") | dict.fromkeys(REVENUE, ""),
+    "institutional": dict.fromkeys(HCPCS, "HC") | dict.fromkeys(HIPPS, "HP") | dict.fromkeys(REVENUE, ""),
     "dental": dict.fromkeys((*CDT, *HCPCS), "AD"),
 }
 #: what its codes look like: revenue codes of rooms are counted in days, anaesthesia in minutes

@@ -229,7 +229,7 @@ def history(store: Store, authorizations: Sequence[Authorization], scrubbed: Ite
     found: list[tuple[Any, ...]] = []
     for (day, part), ids in sorted(parts.items()):
         claims = store.lake.read("scrubbed_claims", day, part, ("claim_id", ids), _OF_CLAIM, required=True)
-        mine = pc.is_in(pc.utf8_upper(claims.column("member_id")), pa.array(sorted(members), pa.string()))
+        mine = pc.is_in(_members(claims), pa.array(sorted(members), pa.string()))
         claims = claims.filter(pc.fill_null(mine, False))
         if claims.num_rows:
             wanted = claims.column("claim_id").to_pylist()
@@ -238,8 +238,22 @@ def history(store: Store, authorizations: Sequence[Authorization], scrubbed: Ite
     return [service for *_, service in sorted(found, key=lambda x: x[:3])]
 
 
-_OF_CLAIM = ("claim_id", "encounter_key", "payer_key", "member_id", "authorization_number", "service_from")
+_OF_CLAIM = (
+    "claim_id",
+    "encounter_key",
+    "payer_key",
+    "member_id",
+    "patient_member_id",
+    "authorization_number",
+    "service_from",
+)
 _OF_LINE = ("claim_id", "line", "procedure", "units", "service_date")
+
+
+def _members(claims: pa.Table) -> pa.ChunkedArray:
+    """The number by which the payer knows the patient: a dependent's own, else the subscriber's."""
+    own = claims.column("patient_member_id")
+    return pc.utf8_upper(pc.if_else(pc.not_equal(pc.fill_null(own, ""), ""), own, claims.column("member_id")))
 
 
 def _services(claims: pa.Table, lines: pa.Table) -> Iterator[tuple[date, str, int, int, Service]]:
@@ -251,7 +265,7 @@ def _services(claims: pa.Table, lines: pa.Table) -> Iterator[tuple[date, str, in
             continue
         day = line["service_date"] or claim["service_from"]
         service = Service(
-            claim["payer_key"] or "", (claim["member_id"] or "").upper(), claim["authorization_number"] or "",
+            claim["payer_key"] or "", (claim["patient_member_id"] or claim["member_id"] or "").upper(), claim["authorization_number"] or "",
             claim["encounter_key"], day, line["procedure"], line["units"] or Decimal(1),
         )  # fmt: skip
         yield day, claim["encounter_key"], line["line"], number, service
@@ -269,10 +283,7 @@ def _verdicts(batch: Batch) -> list[Verdict]:
         for service in batch.authorized:
             account.take(service)
         claims = batch.tables["claims"]
-        mine = pc.is_in(
-            pc.utf8_upper(claims.column("member_id")),
-            pa.array(sorted({a.member for a in batch.authorizations}), pa.string()),
-        )
+        mine = pc.is_in(_members(claims), pa.array(sorted({a.member for a in batch.authorizations}), pa.string()))
         mine = pc.and_(pc.fill_null(mine, False), pc.not_equal(claims.column("frequency"), "8"))
         for *_, row, service in sorted(_services(claims.filter(mine), batch.tables["lines"]), key=lambda x: x[:4]):
             found[row] = account.take(service)

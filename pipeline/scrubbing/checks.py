@@ -10,7 +10,7 @@ import hashlib
 import re
 import string
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from typing import Any
 
@@ -23,6 +23,9 @@ from pipeline.scrubbing.edits import Edit
 PROFESSIONAL, INSTITUTIONAL = "005010X222A1", "005010X223A2"
 Check = Callable[[Batch, Edit], Iterator[Hits]]
 CHECKS: dict[str, Check] = {}
+
+#: before the name of a line's column in `when`
+OF_LINE = "line."
 
 #: X12's basic set less our separators (* ~ : ^). Small letters pass: the writer makes them capitals, whatever the field
 BASIC = frozenset(string.ascii_letters + string.digits + " !\"&'()+,-./;?=")
@@ -72,17 +75,24 @@ def applies(batch: Batch, edit: Edit) -> Mask:
         edit.check != "correction" and "frequency" not in edit.when
     ):  # a void repeats what the payer holds, right or wrong
         mask &= ~batch.column("claims", "frequency").where(lambda v: v == "8")
+    own = {name.removeprefix(OF_LINE): values for name, values in edit.when.items() if name.startswith(OF_LINE)}
     for name, values in edit.when.items():
-        column = batch.column("claims", name)
-        allowed = frozenset(values)
-        if "*" in allowed:
-            mask &= column.where(lambda v: v != "")
-        else:
-            mask &= column.where(lambda v, a=allowed: str(v) in a, null="" in allowed)  # type: ignore[misc]
+        if not name.startswith(OF_LINE):
+            mask &= _one_of(batch, "claims", name, values)
     if edit.table == "claims":
         return mask
-    owners = batch.owners[edit.table]
-    return np.append(mask, False)[owners]
+    mask = np.append(mask, False)[batch.owners[edit.table]]
+    for name, values in own.items():
+        mask &= _one_of(batch, edit.table, name, values)
+    return mask
+
+
+def _one_of(batch: Batch, table: str, name: str, values: Collection[str]) -> Mask:
+    """Rows whose column has one of the values: "*" any, "" none."""
+    column, allowed = batch.column(table, name), frozenset(values)
+    if "*" in allowed:
+        return column.where(lambda v: v != "")
+    return column.where(lambda v: str(v) in allowed, null="" in allowed)
 
 
 def _hit(field: str, mask: Mask) -> Iterator[Hits]:
@@ -120,6 +130,16 @@ def pattern(batch: Batch, edit: Edit) -> Iterator[Hits]:
 
 
 @check
+def beside(batch: Batch, edit: Edit) -> Iterator[Hits]:
+    """A field that has a value stands beside another column that has one: parameter `other`."""
+    alone = applies(batch, edit) & batch.column(edit.table, edit.parameters["other"]).where(
+        lambda v: v == "", null=True
+    )
+    for field in edit.fields:
+        yield from _hit(field, alone & batch.column(edit.table, field).where(lambda v: v != ""))
+
+
+@check
 def longest(batch: Batch, edit: Edit) -> Iterator[Hits]:
     """No value is longer than its element takes; parameters: field → length."""
     where = applies(batch, edit)
@@ -146,14 +166,23 @@ def member_id(batch: Batch, edit: Edit) -> Iterator[Hits]:
     """The member number fits the payer's pattern."""
     patterns = {key: re.compile(p.claims.member_id_pattern) for key, p in batch.profiles.items()}
     where = applies(batch, edit)
-    keys, members = batch.column("claims", "payer_key"), batch.column("claims", "member_id")
-    where &= members.where(lambda v: v != "")
-    bad = [
-        row for row in np.flatnonzero(where & (keys.index >= 0))
-        if (p := patterns.get(keys.values[keys.index[row]])) and not p.fullmatch(members.values[members.index[row]])
-    ]  # fmt: skip
-    if bad:
-        yield Hits("member_id", np.array(bad))
+    keys = batch.column("claims", "payer_key")
+    for field, mine in _member_fields(batch):
+        members = batch.column("claims", field)
+        bad = [
+            row for row in np.flatnonzero(where & mine & (keys.index >= 0))
+            if (p := patterns.get(keys.values[keys.index[row]])) and not p.fullmatch(members.values[members.index[row]])
+        ]  # fmt: skip
+        if bad:
+            yield Hits(field, np.array(bad))
+
+
+def _member_fields(batch: Batch) -> Iterator[tuple[str, Mask]]:
+    """The column whose number goes on the claim, and the claims of which that is so: a dependent with a number of the own is built
+    as subscriber (2010BA NM109), and the subscriber's number is not sent."""
+    numbered = batch.column("claims", "patient_member_id").where(lambda v: v != "")
+    yield "patient_member_id", numbered
+    yield "member_id", ~numbered & batch.column("claims", "member_id").where(lambda v: v != "")
 
 
 @check
@@ -163,8 +192,9 @@ def medicare_id(batch: Batch, edit: Edit) -> Iterator[Hits]:
         [p is not None and p.claims.filing_indicator in ("MA", "MB") for p in batch.profile_of], dtype=bool
     )
     real = batch.column("claims", "synthetic").where(lambda v: not v)
-    bad = batch.column("claims", "member_id").where(lambda v: not codes.mbi(v))
-    yield from _hit("member_id", applies(batch, edit) & medicare & real & bad)
+    where = applies(batch, edit) & medicare & real
+    for field, mine in _member_fields(batch):
+        yield from _hit(field, where & mine & batch.column("claims", field).where(lambda v: not codes.mbi(v)))
 
 
 @check
@@ -179,6 +209,7 @@ def dependents(batch: Batch, edit: Edit) -> Iterator[Hits]:
     """The patient is the subscriber where the payer knows no dependents."""
     only_self = np.array([p is not None and not p.claims.accepts_dependents for p in batch.profile_of], dtype=bool)
     other = batch.column("claims", "relationship").where(lambda v: v != "18")
+    other &= ~batch.column("claims", "patient_member_id").where(lambda v: v != "")  # is built as subscriber
     yield from _hit("relationship", applies(batch, edit) & only_self & other)
 
 

@@ -25,7 +25,7 @@ from pipeline.payers import PayerProfile
 
 class Edit(BaseModel):
     """One rule. `fields` are columns of the table that the check looks at; `when` limits it to claims whose columns have
-    one of the listed values ("*" any value, "" none)."""
+    one of the listed values ("*" any value, "" none), and to lines whose column `line.NAME` has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

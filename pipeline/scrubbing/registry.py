@@ -22,8 +22,11 @@ def faults(edit: Edit) -> list[str]:
     claims, own = set(shapes.schema("coded_claims").names), set(shapes.schema(f"coded_{edit.table}").names)
     if unknown := sorted({f for f in edit.fields if f not in own}):
         found.append(f"{edit.table} have no column {', '.join(unknown)}")
-    if unknown := sorted({f for f in edit.when if f not in claims}):
+    lines = {f"{checks.OF_LINE}{name}" for name in own} if edit.table == "lines" else set()
+    if unknown := sorted({f for f in edit.when if f not in claims | lines}):
         found.append(f"`when`: claims have no column {', '.join(unknown)}")
+    if edit.check == "beside" and edit.parameters.get("other") not in own:
+        found.append(f"its parameter other is no column of {edit.table}")
     try:
         places = {
             name for text in (edit.message,) for _, name, _, _ in string.Formatter().parse(text) if name is not None

@@ -329,6 +329,11 @@ def _check_lines(report: _Report) -> None:
         if drug.any():
             add(lines, drug, "required", "A line with an NDC has no ndc_units (2410 CTP04).",
                 "Complete the drug's quantity in the source.", snip=4, loop="2410", segment_id="CTP", element=4, column="ndc_units")  # fmt: skip
+    coded = x.present(lines.column("procedure"))
+    for column in ("modifier1", "modifier2", "modifier3", "modifier4", "description"):
+        if (alone := x.present(lines.column(column)) & ~coded).any() and form.kind == "837I":
+            add(lines, alone, "required", f"A line has a {column} and no procedure that it speaks of (SV202-2).",
+                "Add the procedure, or take it away.", snip=4, element=2, column=column, **place)  # fmt: skip
     _check_equipment(report)
     if form.kind != "837I":
         _check_pointers(report, place)

@@ -447,6 +447,9 @@ class Reader:
         specialty = np.where(billing & (specialty < 0), by_hl[np.searchsorted(self.hl_at, lay.hl[at])], specialty)
         claim, line = lay.claim[at], lay.line[at]
         numbers_of = np.append(self.claim_number, 0)
+        number = child("REF", 1, "0B", "1G", "G2", "LU")
+        payers = at[(entity == key_of("PR")) & (lay.place[at] == OTHER)]
+        payer = np.append(first_of(lay.other[payers], payers, len(lay.other_at)), -1)[lay.other[at]]
         columns = {
             **chunk.place(at),
             "claim_number": pa.array(numbers_of[claim], mask=claim < 0),
@@ -470,6 +473,9 @@ class Reader:
             "zip": chunk.text(city, 3),
             "tax_id": chunk.text(tax, 2),
             "taxonomy": chunk.text(specialty, 3),
+            "other_id_qualifier": chunk.text(number, 1),
+            "other_id": chunk.text(number, 2),
+            "other_payer_id": chunk.text(payer, 9),
         }
         return table("837.parties", columns)
 

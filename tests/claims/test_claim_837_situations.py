@@ -11,7 +11,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from claims.situations import claim_loop
+import pytest
+from claims.situations import claim_loop, findings, tables, written
 
 from pipeline.transactions.claim_837_route import Route
 
@@ -486,3 +487,286 @@ def test_a_room_and_a_tooth_that_another_payer_decided(way: Route) -> None:
     assert "SVD*ACME1*60*AD:D2150**1~\nCAS*CO*45*40~\n" in claim_loop(
         way, "837D", claim, [{"adjudications": [decided]}]
     )
+
+
+def other_payer(**cells: Any) -> Row:
+    return {
+        "responsibility": "P", "payer_name": "Acme Health", "payer_id": "ACME1", "filing_indicator": "CI", "member_id": "W9",
+        "paid": Decimal("90.00"), "paid_date": date(2024, 2, 20),
+        "adjustments": [{"group": "CO", "reason": "45", "amount": Decimal("10.00")}],
+    } | cells  # fmt: skip
+
+
+def number_of(role: str, value: str, qualifier: str = "G2", **cells: str) -> Row:
+    return {"role": role, "id_qualifier": qualifier, "id": value} | cells
+
+
+def test_numbers_of_providers_here_and_at_another_payer(way: Route) -> None:
+    """2330C to 2330G of a professional claim; REF of its own providers; numbers that the other payer gave."""
+    there = {"payer_id": "ACME1"}
+    claim = {
+        "payer_responsibility": "S", "other_payers": [other_payer()],
+        "rendering_npi": "1000010003", "rendering_last": "Oak", "rendering_first": "Ola",
+        "referring_npi": "1000020002", "referring_last": "Ash", "referring_first": "Al",
+        "parties": [person("supervising", "1000030001", id_qualifier="1G", id="B12345")],
+        "identifiers": [
+            number_of("facility", "F8", "LU", **there), number_of("billing", "BP1", **there), number_of("rendering", "RP1", **there),
+            number_of("rendering", "RP2", "0B", **there), number_of("primary_care", "PC1", **there), number_of("referring", "RF1", **there),
+            number_of("supervising", "SP1", **there), number_of("billing", "PRV7"), number_of("billing", "L77", "0B"),
+            number_of("rendering", "R7"), number_of("referring", "X9", "0B"), number_of("supervising", "S7"),
+        ],
+        "references": [{"qualifier": "9F", "value": "RFR1"}, {"qualifier": "9F", "value": "RFR2", **there}, {"qualifier": "2U", "value": "ALT1", **there},
+                       {"qualifier": "T4", "value": "Y", **there}],
+    }  # fmt: skip
+    line = {"parties": [person("ordering", "1000030001")], "identifiers": [
+        number_of("ordering", "B12345", "1G"), number_of("ordering", "O1", **there)]}  # fmt: skip
+    text = written(way, "837P", tables("837P", claim, [line])).decode()
+    assert (
+        "NM1*85*2*ELM CLINIC*****XX*1234567893~N3*1 ELM ST~N4*BOSTON*MA*021100001~REF*EI*041234567~REF*0B*L77~" in text
+    )
+    assert "PI*HARBOR1~N3*27 LONG WHARF~N4*BOSTON*MA*021100000~REF*G2*PRV7~CLM*" in text
+    assert text[text.index("CLM*") : text.index("SE*")].replace("~", "~\n") == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+REF*9F*RFR1~
+HI*ABK:E119~
+NM1*DN*1*ASH*AL****XX*1000020002~
+REF*0B*X9~
+NM1*82*1*OAK*OLA****XX*1000010003~
+REF*G2*R7~
+NM1*DQ*1*YEW*UNA****XX*1000030001~
+REF*1G*B12345~
+REF*G2*S7~
+SBR*P*18*******CI~
+CAS*CO*45*10~
+AMT*D*90~
+OI***Y***Y~
+NM1*IL*1*FIR*ADA****MI*W9~
+N3*2 OAK ST~
+N4*BOSTON*MA*02111~
+NM1*PR*2*ACME HEALTH*****PI*ACME1~
+DTP*573*D8*20240220~
+REF*2U*ALT1~
+REF*9F*RFR2~
+REF*T4*Y~
+NM1*DN*1~
+REF*G2*RF1~
+NM1*P3*1~
+REF*G2*PC1~
+NM1*82*1~
+REF*G2*RP1~
+REF*0B*RP2~
+NM1*77*2~
+REF*LU*F8~
+NM1*DQ*1~
+REF*G2*SP1~
+NM1*85*2~
+REF*G2*BP1~
+LX*1~
+SV1*HC:99213*100*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+NM1*DK*1*YEW*UNA****XX*1000030001~
+REF*1G*B12345~
+REF*G2*O1**2U:ACME1~
+"""  # fmt: skip
+
+
+def test_numbers_of_physicians_of_a_stay_at_another_payer(way: Route) -> None:
+    """2330C to 2330I of an institutional claim, of the second of two other payers."""
+    roles = ["billing", "referring", "rendering", "facility", "other_operating", "operating", "attending"]
+    claim = {
+        "payer_responsibility": "T", "other_payers": [other_payer(), other_payer(responsibility="S", payer_id="ZED2", payer_name="Zed")],
+        "identifiers": [number_of(role, f"N{n}", payer_id="ZED2") for n, role in enumerate(roles, 1)],
+    }  # fmt: skip
+    text = claim_loop(way, "837I", claim)
+    assert text.count("NM1*85*") == 1
+    assert text[text.index("NM1*PR*2*ZED") : text.index("LX*")] == """\
+NM1*PR*2*ZED*****PI*ZED2~
+DTP*573*D8*20240220~
+NM1*71*1~
+REF*G2*N7~
+NM1*72*1~
+REF*G2*N6~
+NM1*ZZ*1~
+REF*G2*N5~
+NM1*77*2~
+REF*G2*N4~
+NM1*82*1~
+REF*G2*N3~
+NM1*DN*1~
+REF*G2*N2~
+NM1*85*2~
+REF*G2*N1~
+"""  # fmt: skip
+
+
+def test_numbers_of_dental_providers_at_another_payer(way: Route) -> None:
+    """2330C to 2330H; a person bills; the referring dentist's speciality; the other payer's estimate number."""
+    roles = ["assistant_surgeon", "facility", "billing", "supervising", "rendering", "primary_care", "referring"]
+    claim = {
+        "billing_first": "Sam", "billing_tin_kind": "SY", "payer_responsibility": "S", "other_payers": [other_payer()],
+        "referring_npi": "1000020002", "referring_last": "Ash", "referring_first": "Al", "referring_taxonomy": "1223G0001X",
+        "identifiers": [number_of(role, f"N{n}", payer_id="ACME1") for n, role in enumerate(roles, 1)],
+        "references": [{"qualifier": "G3", "value": "PRE1", "payer_id": "ACME1"}],
+    }  # fmt: skip
+    text = claim_loop(way, "837D", claim)
+    assert "NM1*DN*1*ASH*AL****XX*1000020002~\nPRV*RF*PXC*1223G0001X~\n" in text
+    assert text[text.index("NM1*PR*2*ACME") : text.index("LX*")] == """\
+NM1*PR*2*ACME HEALTH*****PI*ACME1~
+DTP*573*D8*20240220~
+REF*G3*PRE1~
+NM1*DN*1~
+REF*G2*N7~
+NM1*P3*1~
+REF*G2*N6~
+NM1*82*1~
+REF*G2*N5~
+NM1*DQ*1~
+REF*G2*N4~
+NM1*85*1~
+REF*G2*N3~
+NM1*77*2~
+REF*G2*N2~
+NM1*DD*1~
+REF*G2*N1~
+"""  # fmt: skip
+
+
+def test_spinal_manipulation(way: Route) -> None:
+    claim = {"spinal": [{"condition": "M", "description": "Low back", "description2": "Since 2019"}],
+             "dates": [{"qualifier": "454", "from_date": date(2024, 2, 1)}]}  # fmt: skip
+    assert claim_loop(way, "837P", claim, [{"procedure": "98940", "modifier1": "AT"}], [{"code": "M9903"}]) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+DTP*454*D8*20240201~
+CR2********M**LOW BACK*SINCE 2019~
+HI*ABK:M9903~
+LX*1~
+SV1*HC:98940:AT*100*UN*1***1~
+DTP*472*D8*20240301~
+REF*6R*A1-1~
+"""  # fmt: skip
+
+
+def test_contract_and_file_information(way: Route) -> None:
+    """CN1 and K3 of a claim and of a line."""
+    contract = {"kind": "09", "amount": Decimal("80.00"), "percent": Decimal("80"), "code": "C7", "discount_percent": Decimal("2.5"),
+                "version": "2024A"}  # fmt: skip
+    claim = {"contracts": [contract], "file_information": [{"text": "State data 1"}, {"text": "State data 2"}],
+             "notes": [{"kind": "ADD", "text": "See the contract"}]}  # fmt: skip
+    line = {"contracts": [{"kind": "02", "amount": Decimal("75.50")}], "file_information": [{"text": "Line data"}]}
+    assert claim_loop(way, "837P", claim, [line]) == """\
+CLM*A1*100***11:B:1*Y*A*Y*Y~
+CN1*09*80*80*C7*2.5*2024A~
+K3*STATE DATA 1~
+K3*STATE DATA 2~
+NTE*ADD*SEE THE CONTRACT~
+HI*ABK:E119~
+LX*1~
+SV1*HC:99213*100*UN*1***1~
+DTP*472*D8*20240301~
+CN1*02*75.5~
+REF*6R*A1-1~
+K3*LINE DATA~
+"""  # fmt: skip
+
+
+def test_what_a_remittance_said_of_the_claim_as_a_whole(way: Route) -> None:
+    """MOA beside a professional claim's other payer, MIA and MOA beside a stay's."""
+    outpatient = {"rate": Decimal("0.5"), "hcpcs_payable": Decimal("12.00"), "remark1": "MA01", "remark5": "N381",
+                  "esrd_paid": Decimal("1.10"), "nonpayable_professional": Decimal("2.00")}  # fmt: skip
+    inpatient = {"covered_days": Decimal(3), "lifetime_psychiatric_days": Decimal(1), "drg_amount": Decimal("900.10"), "remark1": "MA02",
+                 "cost_report_days": Decimal(2), "remark2": "N1", "remark3": "N2", "remark4": "N3", "remark5": "N4",
+                 "capital_exception": Decimal("7.00")}  # fmt: skip
+    payer = other_payer(outpatient_decision=[outpatient])
+    claim = {"payer_responsibility": "S", "other_payers": [payer]}
+    moa = "OI***Y***Y~\nMOA*0.5*12*MA01****N381*1.1*2~\nNM1*IL*"
+    assert moa in claim_loop(way, "837P", claim)
+    assert moa in claim_loop(way, "837D", claim)
+    claim["other_payers"] = [payer | {"inpatient_decision": [inpatient]}]
+    assert (
+        "OI***Y***Y~\nMIA*3**1*900.1*MA02**********2*****N1*N2*N3*N4*7~\nMOA*0.5*12*MA01****N381*1.1*2~\nNM1*IL*"
+    ) in claim_loop(way, "837I", claim)
+    assert [f.rule for f in findings("837P", claim)] == ["837P.no_place"]  # a professional claim is no stay
+
+
+def test_taxes_and_estimates_of_a_stay(way: Route) -> None:
+    text = claim_loop(way, "837I", {"patient_estimate": Decimal("12.50")}, [
+        {"service_tax": Decimal("1.10"), "facility_tax": Decimal("2.00"), "notes": [{"kind": "TPO", "text": "Third party"}]}])  # fmt: skip
+    assert "CL1*3*1*01~\nAMT*F3*12.5~\nHI*" in text
+    assert "REF*6R*A1-1~\nAMT*GT*1.1~\nAMT*N8*2~\nNTE*TPO*THIRD PARTY~\n" in text
+
+
+def test_whom_an_insurer_calls_on_property_and_casualty_claims(way: Route) -> None:
+    claim = {"casualty_claim_number": "PC1", "casualty_phone": "6175550199", "accident_kind": "EM", "facility_name": "General",
+             "facility_address1": "900 Hospital Dr", "facility_city": "Boston", "facility_state": "MA", "facility_zip": "021180001",
+             "facility_phone": "6175550188"}  # fmt: skip
+    own = written(way, "837P", tables("837P", claim)).decode()
+    assert "DMG*D8*19800229*F~REF*Y4*PC1~PER*IC**TE*6175550199~NM1*PR*" in own
+    assert "NM1*77*2*GENERAL~N3*900 HOSPITAL DR~N4*BOSTON*MA*021180001~PER*IC*GENERAL*TE*6175550188~LX*" in own
+    dependent = claim | {"relationship": "19", "subscriber_last": "Fir", "subscriber_first": "Ben"}
+    assert "REF*Y4*PC1~PER*IC**TE*6175550199~CLM*" in written(way, "837P", tables("837P", dependent)).decode()
+
+
+WRONG: list[tuple[str, str, Row, list[Row], list[str]]] = [
+    ("a payer who is none of the claim's", "837P", {"identifiers": [number_of("rendering", "R1", payer_id="NOBODY")]}, [{}], ["other_payer"]),
+    ("a reference of such a payer", "837P", {"references": [{"qualifier": "9F", "value": "R", "payer_id": "NOBODY"}]}, [{}], ["other_payer"]),
+    ("a kind that the loop does not take", "837P",
+     {"payer_responsibility": "S", "other_payers": [other_payer()], "identifiers": [number_of("billing", "B1", "0B", payer_id="ACME1")]}, [{}], ["no_place"]),
+    ("more than the loop takes", "837P",
+     {"payer_responsibility": "S", "other_payers": [other_payer()],
+      "identifiers": [number_of("billing", f"B{n}", payer_id="ACME1") for n in range(3)]}, [{}], ["count"]),
+    ("a provider in no role", "837P", {"identifiers": [number_of("rendering", "R1")]}, [{}], ["identifier"]),
+    ("a provider of a role that the claim lacks", "837I", {"identifiers": [number_of("supervising", "R1")]}, [{}], ["no_place"]),
+    ("a hospital's licence has no loop", "837I", {"identifiers": [number_of("billing", "L1", "0B")]}, [{}], ["no_place"]),
+    ("a line's provider in no role", "837P", {}, [{"identifiers": [number_of("ordering", "O1")]}], ["identifier"]),
+    ("a referral that another payer gave twice", "837P",
+     {"payer_responsibility": "S", "other_payers": [other_payer()],
+      "references": [{"qualifier": "9F", "value": v, "payer_id": "ACME1"} for v in ("A", "B")]}, [{}], ["count"]),
+    ("a claim number beside the payer's own column", "837P",
+     {"payer_responsibility": "S", "other_payers": [other_payer(payer_claim_number="I1")],
+      "references": [{"qualifier": "F8", "value": "I2", "payer_id": "ACME1"}]}, [{}], ["count"]),
+    ("two contracts", "837P", {"contracts": [{"kind": "05"}, {"kind": "02"}]}, [{}], ["count"]),
+    ("a contract of no kind", "837P", {"contracts": [{"kind": "77"}]}, [{}], ["no_place"]),
+    ("the spine of a stay", "837I", {"spinal": [{"condition": "A"}]}, [{}], ["no_place"]),
+    ("a condition that the guide does not know", "837P", {"spinal": [{"condition": "B"}]}, [{}], ["value"]),
+    ("eleven times what regulators ask for", "837P", {"file_information": [{"text": "A"}] * 11}, [{}], ["count"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "claim", "lines", "rules"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
+def test_what_has_no_place_stops_the_claim(kind: str, claim: Row, lines: list[Row], rules: list[str]) -> None:
+    assert [f.rule.split(".")[1] for f in findings(kind, claim, lines)] == rules
+
+
+def test_rate_codes_of_a_nursing_facility(way: Route) -> None:
+    """A HIPPS code under revenue code 0022: qualifier HP, no charge of its own, days of the assessment as units; and rooms beside it."""
+    claim = {
+        "bill_type": "21",
+        "service_from": date(2024, 2, 17),
+        "admission_date": date(2024, 2, 17),
+        "patient_status": "01",
+    }
+    lines = [
+        {"revenue_code": "0022", "qualifier": "HP", "procedure": "KAGD1", "charge": Decimal(0), "units": Decimal(14), "service_date": date(2024, 2, 17)},
+        {"revenue_code": "0120", "procedure": None, "qualifier": None, "charge": Decimal("7000.00"), "unit_basis": "DA", "units": Decimal(14)},
+    ]  # fmt: skip
+    codes = [{"code": "M1711"}, {"kind": "admitting", "code": "M1711", "rank": 1}]
+    text = claim_loop(way, "837I", claim, lines, codes)
+    assert text[text.index("LX*1") :] == """\
+LX*1~
+SV2*0022*HP:KAGD1*0*UN*14~
+DTP*472*D8*20240217~
+REF*6R*A1-1~
+LX*2~
+SV2*0120**7000*DA*14~
+DTP*472*D8*20240301~
+REF*6R*A1-2~
+"""  # fmt: skip
+
+
+def test_a_modifier_of_nothing_stops_a_stay(way: Route) -> None:
+    line = {"revenue_code": "0120", "procedure": None, "qualifier": None, "unit_basis": "DA", "modifier1": "25"}
+    [found] = findings("837I", {}, [line])
+    assert (found.rule, found.segment_id, found.element, found.source) == (
+        "837I.required", "SV2", 2, "lines.csv row 1 line 1 column modifier1",
+    )  # fmt: skip

@@ -305,6 +305,14 @@ def test_a_stay_is_coded_as_the_source_states_it():
     assert (outcome.billed, outcome.unbilled) == (20_000, 0)
 
 
+def test_a_rate_code_of_a_stay_keeps_its_qualifier_and_its_nought():
+    """HIPPS under revenue codes 0022 to 0024: the grouper's code, which has no charge of its own."""
+    rate = service(1, "kagd1", "other", "HIPPS", revenue_code="0022", units=Decimal(14), charge=0)
+    outcome = coded(stay(rate, service(2, "0120", "other", "REVENUE", units=Decimal(14))))
+    assert [(x.procedure, x.qualifier, x.revenue_code, x.unit_basis, x.units, x.charge) for x in outcome.lines] == [
+        ("KAGD1", "HP", "0022", "UN", Decimal(14), 0), ("", "", "0120", "DA", Decimal(14), 10_000)]  # fmt: skip
+
+
 def test_a_dental_visit_is_coded_as_the_source_states_it():
     outcome = coded(visit([service(1, "d2150", system="CDT")], [], claim_type="dental"))
     assert [(x.procedure, x.qualifier, x.pointers) for x in outcome.lines] == [("D2150", "AD", [])]

@@ -285,3 +285,34 @@ def test_a_claim_below_no_subscriber_is_an_error() -> None:
     result = read(interchange(body, kind="837", version="005010X222A1", functional="HC"))
     assert [f.rule for f in result.findings] == ["structure.no_subscriber"]
     assert result.tables["837.claims"]["subscriber_id"].to_pylist() == [None]
+
+
+OTHERS = """
+BHT*0019*00*B1*20260105*0830*CH~
+NM1*41*2*GOOD*****46*SUB1~NM1*40*2*PAYER*****46*REC1~
+HL*1**20*1~NM1*85*2*GOOD*****XX*1234567893~REF*EI*123456789~REF*0B*LIC1~
+HL*2*1*22*0~SBR*T*18*******CI~NM1*IL*1*DOE*JO****MI*M1~NM1*PR*2*PAYER*****PI*P1~REF*G2*PRV7~
+CLM*C1*100***11:B:1*Y*A*Y*Y~HI*ABK:I10~NM1*82*1*DOC*DEE****XX*1999999984~REF*G2*R7~
+SBR*P*18*******CI~OI***Y***Y~NM1*IL*1*DOE*JO****MI*M8~NM1*PR*2*FIRST*****PI*F1~
+SBR*S*18*******CI~OI***Y***Y~NM1*IL*1*DOE*JO****MI*M9~NM1*PR*2*SECOND*****PI*S2~REF*F8*ICN~NM1*DN*1~REF*1G*B12~NM1*85*2~REF*LU*L5~REF*G2*L6~
+LX*1~SV1*HC:99213*100*UN*1***1~DTP*472*D8*20251101~REF*6R*L1~NM1*DK*1*ORD*ER****XX*1888888882~REF*G2*O1**2U:F1~
+"""
+
+
+def test_numbers_of_providers_and_the_payer_who_gave_them() -> None:
+    result = read(interchange(OTHERS, kind="837", version="005010X222A1", functional="HC"), file="f", mode="strict")
+    assert result.findings == []
+    columns = ("loop", "entity", "tax_id", "other_id_qualifier", "other_id", "other_payer_id")
+    assert [only(r, *columns) for r in result.tables["837.parties"].to_pylist()[2:]] == [
+        ("2010AA", "85", "123456789", "0B", "LIC1", None),
+        ("2010BA", "IL", None, None, None, None),
+        ("2010BB", "PR", None, "G2", "PRV7", None),
+        ("2310B", "82", None, "G2", "R7", None),
+        ("2330A", "IL", None, None, None, "F1"),
+        ("2330B", "PR", None, None, None, "F1"),
+        ("2330A", "IL", None, None, None, "S2"),
+        ("2330B", "PR", None, None, None, "S2"),
+        ("2330C", "DN", None, "1G", "B12", "S2"),
+        ("2330G", "85", None, "LU", "L5", "S2"),
+        ("2420E", "DK", None, "G2", "O1", None),
+    ]
