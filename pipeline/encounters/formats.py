@@ -38,7 +38,7 @@ READERS: dict[str, Reader] = {
         ending: Reader(
             (*(f"{table}.{ending}" for table in layout.SHAPES), layout.MANIFEST),
             layout.read,
-            tuple(f"{table}.{ending}" for table in EXTRAS),
+            tuple(f"{table}.{ending}" for table in (*EXTRAS, layout.AUTHORIZATIONS)),
         )
         for ending in ("csv", "parquet")
     },

@@ -226,6 +226,8 @@ class Intake:
     lines: pa.Table
     set_aside: list[SetAside] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    #: what payers have authorized, where the extract has a list of it
+    authorizations: pa.Table | None = None
     rows_read: int = 0
     charge_cents: int = 0
 

@@ -39,6 +39,9 @@ VERSION = 1
 KEY = ("practice_id", "encounter_id")
 #: table of the layout → shape of schemas/tables
 SHAPES = {"encounters": "encounters", "diagnoses": "encounter_diagnoses", "services": "encounter_lines"}
+#: what payers have authorized: a list beside the visits, which scrubbing judges; its columns are those of the home's own list
+AUTHORIZATIONS = "authorizations"
+AUTHORIZATION_COLUMNS = ("payer", "member_id", "number", "procedures", "from", "to", "units", "visits")
 _WORKED_OUT = frozenset({
     "encounter_key", "content_hash", "source_format", "source_file", "source_row", "source_column", "synthetic",
     "payer_key", "payer_source",
@@ -144,7 +147,9 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
             f"{visits.source.file} holds no visit.", fix="Check the export; an empty extract is not taken in silently."
         )
     fmt = visits.source.file.rpartition(".")[2]
-    return _Assembly(read, fmt, bool(manifest.get("synthetic", False)), context, findings).result()
+    authorized = _authorizations(sources, manifest, context, findings)
+    taken = _Assembly(read, fmt, bool(manifest.get("synthetic", False)), context, findings).result()
+    return replace(taken, authorizations=authorized)
 
 
 def assemble(
@@ -178,6 +183,34 @@ def _further(sources: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[
     stated = totals if isinstance(totals, dict) else {}
     there = {name.rpartition(".")[0] for name in sources}
     return {table: _source(sources, table) for table in extras.EXTRAS if table in there or table in stated}
+
+
+def _authorizations(
+    sources: Mapping[str, bytes], manifest: Mapping[str, Any], context: Context, findings: list[Finding]
+) -> pa.Table | None:
+    """The list of authorizations, its rows as they are written; None where the extract has none."""
+    totals = manifest.get("tables")
+    stated = isinstance(totals, dict) and AUTHORIZATIONS in totals
+    if not stated and not {name.rpartition(".")[0] for name in sources} & {AUTHORIZATIONS}:
+        return None
+    source = _source(sources, AUTHORIZATIONS)
+    source.require(AUTHORIZATION_COLUMNS)
+    _check_rows(manifest, AUTHORIZATIONS, source)
+    findings += [
+        finding("intake.column.unknown", source.file, None, name, severity="warning")
+        for name in source.columns
+        if name not in AUTHORIZATION_COLUMNS
+    ]
+    findings += [finding("intake.row.width", source.file, row, "", severity="warning") for row, _ in source.ragged]
+    values = {name: source.text(name) for name in AUTHORIZATION_COLUMNS}
+    payers = values["payer"].dictionary_encode()
+    keys = [context.payers.get(name.casefold()) for name in payers.dictionary.to_pylist()]
+    columns = {
+        **values, "payer_source": values["payer"], "payer": pa.array(keys, pa.string()).take(payers.indices),
+        "source_file": _files(source), "source_row": pa.array(source.numbers, pa.int64()),
+    }  # fmt: skip
+    shape = shapes.schema(AUTHORIZATIONS)
+    return pa.Table.from_arrays([columns[f.name] for f in shape], schema=shape)
 
 
 def _typed(table: str, source: tables.TextTable) -> _Read:
@@ -259,14 +292,7 @@ def _total(manifest: Mapping[str, Any], table: str, name: str) -> Any:
 def _check_totals(manifest: Mapping[str, Any], tables_read: Mapping[str, _Read], findings: list[Finding]) -> None:
     """Terminal, naming both totals, where they differ. Rows set aside count, for they came."""
     for table, read in tables_read.items():
-        stated, counted = _total(manifest, table, "rows"), read.source.rows + len(read.source.ragged)
-        if isinstance(stated, bool) or not isinstance(stated, int):
-            raise Terminal(f"{MANIFEST}: tables.{table}.rows is not a whole number.", fix="See docs/extracts.md.")
-        if stated != counted:
-            raise Terminal(
-                f"{read.source.file} holds {counted} rows, but the manifest says {stated}.",
-                fix="Rows were lost or added on the way: export again. Nothing of the extract was taken in.",
-            )
+        _check_rows(manifest, table, read.source)
     for table in ("encounters", "services"):
         read = tables_read[table]
         text = str(_total(manifest, table, "charge"))
@@ -294,6 +320,17 @@ def _check_totals(manifest: Mapping[str, Any], tables_read: Mapping[str, _Read],
                 f"{shown(stated_cents)}.",
                 fix="Rows were lost or altered on the way: export again. Nothing of the extract was taken in.",
             )
+
+
+def _check_rows(manifest: Mapping[str, Any], table: str, source: tables.TextTable) -> None:
+    stated, counted = _total(manifest, table, "rows"), source.rows + len(source.ragged)
+    if isinstance(stated, bool) or not isinstance(stated, int):
+        raise Terminal(f"{MANIFEST}: tables.{table}.rows is not a whole number.", fix="See docs/extracts.md.")
+    if stated != counted:
+        raise Terminal(
+            f"{source.file} holds {counted} rows, but the manifest says {stated}.",
+            fix="Rows were lost or added on the way: export again. Nothing of the extract was taken in.",
+        )
 
 
 def _sum_cents(amounts: pa.Array) -> int:

@@ -81,6 +81,9 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = ""
             ("encounters", taken.encounters), ("encounter_diagnoses", taken.diagnoses), ("encounter_lines", taken.lines),
         ):  # fmt: skip
             store.lake.write(shape, on, part, rows.filter(pc.is_in(rows.column("encounter_key"), keys)))
+    listed = taken.authorizations
+    if listed is not None and listed.num_rows and (news.writes or not earlier):
+        store.lake.write("authorizations", on, part, listed)
     counts = {
         "files": len(hashes),
         "rows_read": taken.rows_read,

@@ -1,6 +1,6 @@
 """Authorizations: how much of a service a payer has agreed to pay, for whom and when, and whether a claim stays within it.
 
-They are the practice's data: `HOME/authorizations.csv` (docs/edits.md). What of one is used is never stored. It is counted anew
+They are the practice's data: `HOME/authorizations.csv`, and lists that come with extracts (docs/edits.md). What of one is used is never stored. It is counted anew
 each night, from the claims of the register in the order of their services, each visit by its newest version, and then over
 the claims that are being scrubbed: the same night again counts the same, and a list that comes late counts what went before.
 
@@ -90,8 +90,47 @@ def in_ranges(procedure: str, wanted: Iterable[tuple[str, str]]) -> bool:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def load(home: Path) -> tuple[list[Authorization], list[Finding]]:
-    """What the home's file says; a row that cannot be used is left out and told. No file: nothing."""
+def load(store: Store) -> tuple[list[Authorization], list[Finding]]:
+    """What the home's file and the extracts say; a row that cannot be used is left out and told.
+
+    An authorization is known by payer, member and number. The home's file speaks before the extracts, of these the one of the latest
+    night.
+    """
+    found, told = _of_home(store.settings.home)
+    known = {(a.payer, a.member, a.number) for a in found}
+    for listed in _of_extracts(store):
+        mine, wrong = _usable(listed)
+        found += [a for a in mine if (a.payer, a.member, a.number) not in known]
+        known |= {(a.payer, a.member, a.number) for a in mine}
+        told += wrong
+    return found, told
+
+
+def _of_extracts(store: Store) -> Iterator[pa.Table]:
+    """The lists of the extracts that were taken in, the latest first."""
+    i = r.imports.c
+    with store.read() as connection:
+        query = sa.select(i.import_id, i.logical_date).order_by(i.logical_date.desc(), i.import_id.desc())
+        imports = connection.execute(query).all()
+    for import_id, on in imports:
+        part = import_id[:16]
+        if store.lake.path("authorizations", on, part).is_file():
+            yield store.lake.read("authorizations", on, part)
+
+
+def _usable(listed: pa.Table) -> tuple[list[Authorization], list[Finding]]:
+    found, told = [], []
+    for row in listed.to_pylist():
+        one = "no payer profile belongs to its payer" if row["payer_source"] and not row["payer"] else read_row(row)
+        if isinstance(one, str):
+            where = f"{row['source_file']} row {row['source_row']}"
+            told.append(_told("", f"The row cannot be used: {one}.", "Correct it; the others are used.", where))
+        else:
+            found.append(one)
+    return found, told
+
+
+def _of_home(home: Path) -> tuple[list[Authorization], list[Finding]]:
     try:
         text = (home / FILE).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -126,10 +165,9 @@ def load(home: Path) -> tuple[list[Authorization], list[Finding]]:
     return found, told
 
 
-def _told(where: str, message: str, fix: str) -> Finding:
-    return Finding(
-        rule="authorization-list", severity="warning", message=message, fix=fix, source=f"{FILE}{where}", subject=FILE
-    )
+def _told(where: str, message: str, fix: str, source: str = "") -> Finding:
+    source = source or f"{FILE}{where}"
+    return Finding(rule="authorization-list", severity="warning", message=message, fix=fix, source=source, subject=FILE)
 
 
 def read_row(row: Mapping[str, str | None]) -> Authorization | str:

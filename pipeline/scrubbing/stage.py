@@ -71,7 +71,7 @@ def run(store: Store, on: date) -> dict[str, int]:
         tables = versions.applied(tables, plans, versions.as_sent(store, bases))
     claims, made = repairs.make(tables["claims"], book.repairs, profiles)
     tables["claims"] = claims
-    authorized, unread = authorizations.load(store.settings.home)
+    authorized, unread = authorizations.load(store)
     batch = Batch(
         tables["claims"], tables["diagnoses"], tables["lines"], on=on, icd10cm=open_icd10cm(store.settings.home),
         profiles=profiles, usage=store.settings.submitter.usage,

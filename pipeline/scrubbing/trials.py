@@ -207,7 +207,7 @@ def _add(
 ) -> None:  # fmt: skip
     """One part of the lake: its claims are held against the rules, then let go."""
     ids = pa.array([row.claim_id for row in rows], pa.string())
-    authorized, _ = authorizations.load(store.settings.home)
+    authorized, _ = authorizations.load(store)
     tables = {
         name: store.lake.read(f"scrubbed_{name}", day, part, ("claim_id", ids.to_pylist()), required=True)
         for name in ("claims", "diagnoses", "lines")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.transactions.claim_837_forms import DECISIONS, Coding, Form, Role
 from pipeline.transactions.claim_837_levels import address, beside, date, default, entity_kind, number, yes
-from pipeline.transactions.claim_837_parts import Column, Parts, Sheet, gather
+from pipeline.transactions.claim_837_parts import Column, Parts, Sheet, gather, gathered
 from pipeline.transactions.claim_837_route import Route
 from pipeline.transactions.claim_837_tables import OWN_COLUMNS, Tables
 from pipeline.x12 import columns as x
@@ -344,7 +344,7 @@ def identifiers(c: Columns, tables: Tables, role: Role, rows: Parts | None) -> p
         place = tables.form.place(role.loop, "REF", qualifier)
         text = _ref(c, place, mine.column("id_qualifier"), mine.column("id"), mine.column("payer_id"))
         texts = pc.if_else(x.flat(here), x.spread(text, x.as_mask(here)), texts)
-    return gather(texts, rows.owner, rows.owners, c.end)
+    return gathered(texts, rows.owner, rows.owners, c.end)
 
 
 def party(
@@ -461,7 +461,7 @@ def _other_providers(inner: Sheet, tables: Tables, rows: Parts) -> None:
         kind = entity_kind(tables, role.loop, role.entity, rows.of(first))
         name = inner.c.segment("NM1", role.entity, kind if isinstance(kind, pa.Array) else pa.repeat(kind, len(rows)))
         few = inner.c.body(name.filter(pa.array(here)), numbers.filter(pa.array(here)))
-        inner.put(role.loop, "NM1", role.entity, x.spread(few, here))
+        inner.put(role.loop, "NM1", role.entity, x.Every.spread(few, here))
 
 
 def _or_claims(rows: Parts, tables: Tables, name: str, agreed: str) -> pa.Array:

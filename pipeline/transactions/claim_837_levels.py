@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.transactions.claim_837_forms import BILLING_NUMBERS
-from pipeline.transactions.claim_837_parts import Column, gather
+from pipeline.transactions.claim_837_parts import Column, gathered
 from pipeline.transactions.claim_837_route import Route
 from pipeline.transactions.claim_837_tables import Tables
 from pipeline.x12 import columns as x
@@ -96,7 +96,7 @@ def _billing_numbers(c: Columns, tables: Tables, loop: str) -> pa.Array | None:
     if not here.any():
         return None
     rows = rows.where(here)
-    return gather(c.segment("REF", rows.column("id_qualifier"), rows.column("id")), rows.owner, rows.owners, c.end)
+    return gathered(c.segment("REF", rows.column("id_qualifier"), rows.column("id")), rows.owner, rows.owners, c.end)
 
 
 def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:

@@ -75,7 +75,16 @@ def parts(table: pa.Table, column: str) -> Parts | None:
 
 
 def gather(texts: pa.Array, owner: Integers, owners: int, separator: str) -> x.Every:
-    """Texts of the same owner joined, in order; nothing where an owner has none. Null texts are left out."""
+    """Texts of the same owner joined, in order; absent where an owner has none. Null texts are left out."""
+    return x.Every.spread(*_gathered(texts, owner, owners, separator))
+
+
+def gathered(texts: pa.Array, owner: Integers, owners: int, separator: str) -> pa.Array:
+    """As `gather`, as a column: null where an owner has none."""
+    return x.spread(*_gathered(texts, owner, owners, separator))
+
+
+def _gathered(texts: pa.Array, owner: Integers, owners: int, separator: str) -> tuple[pa.Array, Mask]:
     if texts.null_count:
         stand = x.as_mask(texts.is_valid())
         texts, owner = texts.filter(pa.array(stand)), owner[stand]
@@ -84,7 +93,7 @@ def gather(texts: pa.Array, owner: Integers, owners: int, separator: str) -> x.E
     if counts.max(initial=0) > 1:
         offsets = pa.array(np.r_[0, np.cumsum(counts[here])].astype(np.int32))
         texts = pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator)
-    return x.Every.spread(texts, here)
+    return texts, here
 
 
 class Sheet:

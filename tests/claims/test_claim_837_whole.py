@@ -210,7 +210,7 @@ def test_no_change_of_a_claim_passes_the_readback(way: Route, kind: str, claim: 
 
 @pytest.mark.parametrize(
     ("kind", "claims", "which", "least"),
-    [("837P", "A2", FRAME, 120), ("837P", "A1 A2", ("CLM", "SBR", "LX"), 30), ("837I", "A2", FRAME, 120), ("837D", "A2", FRAME, 120)],
+    [("837P", "A2", FRAME, 120), ("837P", "A1 A2", ("CLM", "SBR", "LX"), 20), ("837I", "A2", FRAME, 120), ("837D", "A2", FRAME, 120)],
 )  # fmt: skip
 def test_no_change_of_the_frame_passes_the_readback(
     way: Route, kind: str, claims: str, which: tuple[str, ...], least: int

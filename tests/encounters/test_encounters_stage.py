@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from encounters.extracts import Extract
 
 from pipeline import sample
-from pipeline.encounters import formats, stage
+from pipeline.encounters import formats, layout, stage
 from pipeline.errors import Terminal, Transient
 from pipeline.store import Store
 from pipeline.store import register as r
@@ -485,3 +485,58 @@ def test_real_exports_are_registered_whole(store: Store, home: Path, samples: Pa
     before = snapshot(home)
     assert stage.run(store, ON, folder, "synthea") == counts
     assert snapshot(home) == before
+
+
+# --- authorizations beside the visits -----------------------------------------------------------------------------------
+
+
+def authorized(*rows: dict[str, str]) -> Extract:
+    made = extract(1)
+    blank = dict.fromkeys(("payer", "member_id", "number", "procedures", "from", "to", "units", "visits"), "")
+    made.further["authorizations"] = [blank | row for row in rows]
+    return made
+
+
+A1 = {"payer": "Medicaid", "member_id": "M1", "number": "A1", "from": "2026-11-01", "to": "2026-12-31", "units": "2"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_list_of_authorizations_is_kept_with_its_import(store: Store, tmp_path: Path, ending: str):
+    made = authorized(A1, {**A1, "payer": "Nobody Mutual", "procedures": "97110-97164 97530"})
+    write = made.write if ending == "csv" else made.write_parquet
+    assert stage.run(store, ON, write(tmp_path / "x"))["rows_new"] == 1
+    [taken] = rows(store, r.imports)
+    listed = store.lake.read("authorizations", ON, taken.import_id[:16]).to_pylist()
+    assert [(a["payer_source"], a["payer"], a["number"], a["units"], a["procedures"], a["source_row"]) for a in listed] == [
+        ("Medicaid", "medicaid", "A1", "2", "", 1), ("Nobody Mutual", None, "A1", "2", "97110-97164 97530", 2),
+    ]  # fmt: skip
+    before = snapshot(store.settings.home)
+    stage.run(store, ON, tmp_path / "x")
+    stage.run(store, NEXT, tmp_path / "x")
+    assert snapshot(store.settings.home) == before
+    # the same visits with another list are another extract
+    stage.run(store, NEXT, authorized({**A1, "units": "3"}).write(tmp_path / "y"))
+    assert store.lake.read("authorizations", NEXT).column("units").to_pylist() == ["3"]
+    assert states(store) == {"P01:V1": ("extracted", 1)}
+
+
+def test_a_list_that_lost_rows_or_a_column_refuses_the_extract(store: Store, tmp_path: Path):
+    made = authorized(A1)
+    made.totals["authorizations.rows"] = 2
+    with pytest.raises(Terminal, match=r"authorizations.csv holds 1 rows, but the manifest says 2"):
+        stage.run(store, ON, made.write(tmp_path / "x"))
+    made = authorized(A1)
+    del made.further["authorizations"][0]["to"]
+    with pytest.raises(Terminal, match="to"):
+        stage.run(store, ON, made.write(tmp_path / "y"))
+    folder = authorized(A1).write(tmp_path / "z")
+    (folder / "authorizations.csv").unlink()
+    with pytest.raises(Terminal, match=r"no authorizations.csv"):
+        stage.run(store, ON, folder)
+    assert rows(store, r.imports) == []
+
+
+def test_the_documented_list_is_one_that_is_read(tmp_path: Path):
+    text = (Path(__file__).parents[2] / "docs" / "extracts.md").read_text(encoding="utf-8")
+    shown = text.split("\n### authorizations\n")[1].split("```csv\n")[1].split("```")[0]
+    assert shown.splitlines()[0].split(",") == list(layout.AUTHORIZATION_COLUMNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -145,9 +146,9 @@ def test_a_profile_says_which_procedures_need_one(store: Store, tmp_path: Path):
         ("aetna,SECRET,A1,,2026-05-01,2026-05-31,0,", "no number above 0"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_told_and_the_others_are_used(tmp_path: Path, row: str, words: str):
-    (tmp_path / "authorizations.csv").write_text(f"{HEAD}{row}\n{MAY},2,\n", encoding="utf-8")
-    found, [told] = authorizations.load(tmp_path)
+def test_a_row_that_cannot_be_used_is_told_and_the_others_are_used(store: Store, row: str, words: str):
+    write(store, row, f"{MAY},2,")
+    found, [told] = authorizations.load(store)
     assert [a.number for a in found] == ["A1"]
     assert words in told.message
     assert told.source == "authorizations.csv row 2"
@@ -161,3 +162,64 @@ def test_a_file_of_another_form_is_told_in_the_night(store: Store):
     with store.read() as c:
         [told] = c.execute(sa.select(r.findings).where(r.findings.c.rule == "authorization-list")).fetchall()
     assert "no column member_id, procedures, from, to, units, visits" in told.message
+
+
+# --- lists that come with extracts --------------------------------------------------------------------------------------
+
+
+def came(store: Store, number: int, *rows: str, known: bool = True) -> None:
+    """The extract of that night had a list beside its visits. `known`: the register has the import."""
+    names = HEAD.strip().split(",")
+    listed = [
+        {k: v or None for k, v in zip(names, row.split(","), strict=True)} | {"source_file": "authorizations.csv", "source_row": n}
+        for n, row in enumerate(rows, 1)
+    ]  # fmt: skip
+    import_id = hashlib.sha256(f"x{number}".encode()).hexdigest()
+    made = [row | {"payer_source": row["payer"] and row["payer"].title()} for row in listed]
+    when = ON + timedelta(days=number)
+    store.lake.write("authorizations", when, import_id[:16], shapes.from_rows("authorizations", made))
+    if known:
+        counts = dict.fromkeys(
+            ("rows_read", "charge_cents", "rows_new", "rows_changed", "rows_known", "rows_quarantined"), 0
+        )
+        row = {"import_id": import_id, "logical_date": when, "format": "csv", "name": "x", "files_id": import_id}
+        with store.begin() as c:
+            c.execute(sa.insert(r.imports), [row | counts])
+
+
+def test_a_list_of_an_extract_counts_like_the_homes(any_store: Store):
+    store = any_store
+    came(store, 0, f"{MAY},1,")
+    night(store, 0, {"A": on(4), "B": on(5)})
+    assert states(store) == {"A": ("claimed", ""), "B": ("held", "authorization-used")}
+    before = everything(store)
+    assert night(store, 1) == {}
+    assert everything(store) == before
+    came(store, 2, f"{MAY},2,")  # a later extract says more
+    assert night(store, 2, {"C": on(6)})["released"] == 1
+    assert states(store) == {"A": ("claimed", ""), "B": ("claimed", ""), "C": ("held", "authorization-used")}
+    write(store, f"{MAY},3,")  # the home's own list comes before both
+    assert night(store, 3)["released"] == 1
+
+
+def test_a_list_of_an_extract_that_was_not_taken_in_is_none(store: Store):
+    came(store, 0, f"{MAY},1,", known=False)  # the power went before the register knew of it
+    night(store, 0, {"A": on(4), "B": on(5)})
+    assert states(store) == {"A": ("claimed", ""), "B": ("claimed", "")}
+
+
+def test_rows_of_an_extracts_list_that_cannot_be_used_are_told_with_their_place(store: Store):
+    came(store, 0, "aetna,SECRET,A1,,2026-05-31,2026-05-01,2,", f"{MAY},1,")
+    night(store, 0, {"A": on(4), "B": on(5)})
+    assert states(store)["B"] == ("held", "authorization-used")
+    with store.read() as c:
+        [told] = c.execute(sa.select(r.findings).where(r.findings.c.rule == "authorization-list")).fetchall()
+    assert (told.severity, told.source) == ("warning", "authorizations.csv row 1")
+    assert "SECRET" not in told.message
+
+
+def test_a_dependents_own_number_is_the_one_that_is_authorized(store: Store):
+    write(store, "aetna,W555555555,A1,,2026-05-01,2026-05-31,1,")
+    mine = {"patient_member_id": "w555555555", "member_id": "W123456789", "relationship": "19"}
+    night(store, 0, {"A": on(4, **mine), "B": on(5, **mine), "C": on(6)})
+    assert states(store) == {"A": ("claimed", ""), "B": ("held", "authorization-used"), "C": ("claimed", "")}
