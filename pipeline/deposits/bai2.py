@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from pipeline.deposits import trn
-from pipeline.findings import Finding
+from pipeline.findings import Finding, has_errors
 from pipeline.money import LARGEST_CENTS
 
 #: how many fields follow a funds type before the next field: D is counted by its own number
 _FUNDS = {"S": 3, "V": 2}
 #: line ends of any system; nothing else that Python takes for one ends a record
 _LINE_END = re.compile(r"\r\n|\n|\r")
+#: blanks between two records of one line
+_NEXT_RECORD = re.compile(r"(?<=/)[ \t]+(?=(?:02|03|16|88|49|98|99),)")
 #: days over which the funds of one amount become available: no bank names more
 _MOST_DISTRIBUTIONS = 99
 _TYPE = re.compile(r"\d{1,3}", re.ASCII)
@@ -95,14 +97,27 @@ class _Record:
 
 
 def read(data: bytes, *, file: str = "") -> Bai2File:
-    """Read one file. Findings of severity error say what was rejected; nothing raises."""
-    result = Bai2File()
-    _Reader(file, result).run(_records(data))
+    """Read one file. Findings of severity error say what was rejected; nothing raises.
+
+    Where several records stand on a line, as in files of fixed blocks, they are told by the slash, the blanks and the code of
+    the next one. Text may hold these too, so this reading counts only where its controls agree and those of the plain one do not.
+    """
+    text = data.decode("utf-8-sig", errors="replace")
+    result = _read(text, file)
+    if has_errors(result.findings) and _NEXT_RECORD.search(text):
+        blocks = _read(_NEXT_RECORD.sub("\n", text), file)
+        if not has_errors(blocks.findings):
+            return blocks
     return result
 
 
-def _records(data: bytes) -> list[_Record]:
-    text = data.decode("utf-8-sig", errors="replace")
+def _read(text: str, file: str) -> Bai2File:
+    result = Bai2File()
+    _Reader(file, result).run(_records(text))
+    return result
+
+
+def _records(text: str) -> list[_Record]:
     records: list[_Record] = []
     for number, line in enumerate(_LINE_END.split(text), start=1):
         if not line.strip():

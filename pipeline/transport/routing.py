@@ -22,6 +22,7 @@ _BLANK = b"\r\n\t \x1a\x00"
 _BOM = b"\xef\xbb\xbf"
 _FILLED = re.compile(rb"[" + re.escape(_BLANK) + rb"]*")
 _LINE_END = re.compile(rb"[\r\n]")
+_NEXT_TRAILER = re.compile(rb"/[ \t]+(?=99,)")
 _WINDOW = 1 << 16
 _LINE = 1_000  # bytes: a trailer, a record or an IEA is never longer
 _RECORD = 94  # bytes of a NACHA record
@@ -55,7 +56,7 @@ def incomplete(data: Bytes) -> str:
         record = _last_record(data, begin, end)
         return "" if record.startswith(b"9") and len(record) >= _CONTROL else "no_file_control"
     if kind == "BAI2":
-        last = data[_line_before(data, begin, end) : end][:_LINE]
+        last = _NEXT_TRAILER.split(data[_line_before(data, begin, end) : end])[-1][:_LINE]
         # some banks end a record with the line and not with a slash
         ended = last.endswith(b"/") or data[end : end + 1] in (b"\r", b"\n")
         return "" if last.startswith(b"99,") and ended else "no_trailer"
