@@ -400,14 +400,22 @@ def sample(
     visits: Annotated[int, typer.Option("--visits", min=1, help="How many visits.")],
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be new or empty.")],
+    kinds: Annotated[
+        str,
+        typer.Option("--kinds", help="Kinds of visits, with commas; each may have a share: professional=80,dental=20."),
+    ] = "professional,institutional,dental",
     day: Day = None,
 ) -> None:
     """Make a lifelike extract of any size, with the errors that real extracts have."""
     from pipeline import sample as maker
 
+    try:
+        shares = maker.read_kinds(kinds)
+    except ValueError as error:
+        raise Terminal(f"--kinds cannot be read. {error}", fix="For example professional,institutional=20.") from None
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Terminal(f"{out} is not an empty folder.", fix="Name a new folder after --out.")
-    maker.make(visits=visits, seed=seed, out=out, on=day_of(day) if day else SAMPLE_DATE)
+    maker.make(visits=visits, seed=seed, out=out, on=day_of(day) if day else SAMPLE_DATE, kinds=shares)
     print(f"{visits:,} visits in {out}")
 
 

@@ -25,7 +25,7 @@ from pipeline.errors import Terminal
 from pipeline.payer_simulator.books import Books, Held, content, repeats_on_purpose
 from pipeline.payer_simulator.submissions import SubmittedClaim
 from pipeline.payers import PayerProfile
-from pipeline.transactions.remittance_835_writer import Adjustment, ClaimPayment, ServicePayment
+from pipeline.transactions.remittance_835_writer import Adjustment, ClaimPayment, Person, ServicePayment
 
 #: SBR09 of the claim → CLP06 of the remittance, where the 835 has no such code
 FILING_INDICATORS = {
@@ -34,8 +34,14 @@ FILING_INDICATORS = {
 }  # fmt: skip
 #: SBR01 → CLP02 of a claim that was processed
 PROCESSED = {"P": "1", "S": "2", "T": "3"}
+#: the same, and sent on to the patient's next payer
+SENT_ON = {"P": "19", "S": "20", "T": "21"}
 Range = tuple[int, int]
 Group = Literal["CO", "OA", "PI", "PR"]
+
+
+#: what earlier payers have paid and reduced: it comes off before this payer's own steps
+EARLIER_PAYER: tuple[Group, str] = ("OA", "23")
 
 
 class _Section(BaseModel):
@@ -109,6 +115,13 @@ class Reversals(_Section):
     recoup_permille: int
 
 
+class Crossover(_Section):
+    """Which claims the payer sends on to the next payer that they name: a share of those with these SBR09."""
+
+    permille: int = 0
+    filing_indicators: tuple[str, ...] = ()
+
+
 class ProviderStep(_Section):
     name: str
     permille: int
@@ -125,6 +138,7 @@ class Table(_Section):
     rules: Rules
     bank: Bank
     reversals: Reversals
+    crossover: Crossover = Crossover()
     provider_adjustments: tuple[ProviderStep, ...] = ()
     outcomes: tuple[Outcome, ...]
 
@@ -232,12 +246,28 @@ def adjudicated(
         outcome = _drawn(claim, table, seed)
     if outcome.reject:
         return Decision(claim, outcome.name, number, outcome.reject)
-    payment = _pay(claim, outcome, outcome.adjust, seed, number, on, "adjust")
+    payment = _sent_on(_pay(claim, outcome, outcome.adjust, seed, number, on, "adjust"), claim, table.crossover, seed)
     correction = None
     if outcome.correct:
         again = _pay(claim, outcome, outcome.correct, seed, f"{number}C", on, "correct")
+        again = _sent_on(again, claim, table.crossover, seed)
         correction = replace(again, original_reference=number)
     return Decision(claim, outcome.name, number, None, payment, correction)
+
+
+def _sent_on(payment: ClaimPayment, claim: SubmittedClaim, crossover: Crossover, seed: int) -> ClaimPayment:
+    """The payment of a claim that goes on to the patient's next payer: where something is left to the patient, who has one."""
+    to = claim.next_payer
+    if (
+        to is None
+        or not payment.patient_cents
+        or claim.filing_indicator not in crossover.filing_indicators
+        or payment.status != PROCESSED.get(claim.responsibility)
+        or draw(seed, claim.claim_id, "crossover") % 1000 >= crossover.permille
+    ):
+        return payment
+    next_payer = Person(entity_type="2", last=to.name, id_qualifier="PI", id=to.id)
+    return replace(payment, status=SENT_ON[claim.responsibility], next_payer=next_payer)
 
 
 def reversal(payment: ClaimPayment) -> ClaimPayment:
@@ -245,6 +275,7 @@ def reversal(payment: ClaimPayment) -> ClaimPayment:
     return replace(
         payment,
         status="22",
+        next_payer=None,
         charge_cents=-payment.charge_cents,
         paid_cents=-payment.paid_cents,
         patient_cents=0,
@@ -306,6 +337,10 @@ def _pay(
     left = [line.charge_cents or 0 for line in claim.lines]
     taken: list[dict[tuple[Group, str], int]] = [{} for _ in left]
     remarks: list[list[str]] = [[] for _ in left]
+    for i, cents in enumerate(claim.settled):
+        if cents:
+            taken[i][EARLIER_PAYER] = cents
+            left[i] -= cents
     for order, step in enumerate(steps):
         places = {"all": range(len(left)), "first": range(1), "last": range(len(left) - 1, len(left))}[step.lines]
         budget = None
@@ -373,7 +408,10 @@ def _pay(
 
 
 def _allowed(charge: int, adjustments: Sequence[Adjustment], paid: int) -> int | None:
-    """What the plan allows for the line: what it pays, the patient's share and sequestration; None where denied."""
+    """What the plan allows for the line: what it pays, the patient's share and sequestration; None where denied, and where
+    another payer has allowed something before."""
+    if any((a.group, a.reason) == EARLIER_PAYER for a in adjustments):
+        return None
     if not paid and not any(a.reason in ("1", "2", "3") for a in adjustments):
         return None
     return charge - sum(a.cents for a in adjustments if a.reason == "45")

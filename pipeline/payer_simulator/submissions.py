@@ -14,6 +14,11 @@ from pipeline.money import parse_cents
 from pipeline.transactions.remittance_835_writer import Person
 from pipeline.x12.segments import DEFAULT_DELIMITERS, Delimiters, Segment, iter_segments
 
+#: SBR01, the payers' order
+ORDER = "PSTABCDEFGH"
+#: what an earlier payer has left to the patient is what the next one looks at
+PATIENTS_SHARE = "PR"
+
 
 @dataclass(slots=True)
 class Provider:
@@ -29,8 +34,20 @@ class Provider:
 
 
 @dataclass(slots=True)
+class OtherPayer:
+    """Loops 2320 and 2330B. `settled_cents`: what it has paid, and reduced otherwise than to the patient's share, on the
+    claim as a whole."""
+
+    responsibility: str
+    name: str = ""
+    id: str = ""
+    settled_cents: int = 0
+
+
+@dataclass(slots=True)
 class Line:
-    """Loop 2400. `procedure` is (qualifier, code, modifier …); empty where only a revenue code stands."""
+    """Loop 2400. `procedure` is (qualifier, code, modifier …); empty where only a revenue code stands. `settled_cents`: what
+    other payers have paid and reduced on it (2430)."""
 
     procedure: tuple[str, ...] = ()
     revenue_code: str = ""
@@ -39,6 +56,7 @@ class Line:
     service_from: date | None = None
     service_to: date | None = None
     control_number: str = ""
+    settled_cents: int = 0
 
 
 @dataclass(slots=True)
@@ -65,6 +83,26 @@ class SubmittedClaim:
     statement_from: date | None = None
     statement_to: date | None = None
     lines: list[Line] = field(default_factory=list)
+    other_payers: list[OtherPayer] = field(default_factory=list)
+
+    @property
+    def next_payer(self) -> OtherPayer | None:
+        """The payer to whom the claim goes after this one, where the claim names it."""
+        after = ORDER.find(self.responsibility) + 1
+        later = [p for p in self.other_payers if p.id and ORDER.find(p.responsibility) >= after > 0]
+        return min(later, key=lambda p: ORDER.find(p.responsibility), default=None)
+
+    @property
+    def settled(self) -> list[int]:
+        """Of each line the cents that earlier payers have paid or reduced; what they settled by claim is taken from the first
+        lines on."""
+        found = [min(line.settled_cents, line.charge_cents or 0) for line in self.lines]
+        rest = 0 if any(found) else sum(p.settled_cents for p in self.other_payers)
+        for place, line in enumerate(self.lines):
+            more = min(rest, (line.charge_cents or 0) - found[place])
+            found[place] += more
+            rest -= more
+        return found
 
     @property
     def first_service(self) -> date | None:
@@ -174,11 +212,14 @@ class _Reader:
     def sbr_segment(self, s: Segment) -> None:
         if self.claim:
             self.in_other_payer = True
+            self.claim.other_payers.append(OtherPayer(s.element(1)))
         else:
             self.sbr = (s.element(1), s.element(9))
 
     def nm1(self, s: Segment) -> None:
         self.party = entity = s.element(1)
+        if self.claim and self.line is None and self.in_other_payer and entity == "PR":
+            self.claim.other_payers[-1].name, self.claim.other_payers[-1].id = s.element(3), s.element(9)
         if self.line is not None or (self.claim and self.in_other_payer):
             self.party = ""
         elif self.claim:
@@ -257,6 +298,24 @@ class _Reader:
         if s.id == "SV2":
             self.line.revenue_code = s.element(1)
 
+    def amt(self, s: Segment) -> None:
+        if self.claim and self.line is None and self.in_other_payer and s.element(1) == "D":
+            self._settle(_cents(s.element(2)) or 0)
+
+    def svd(self, s: Segment) -> None:
+        self._settle(_cents(s.element(2)) or 0)
+
+    def cas(self, s: Segment) -> None:
+        """Groups of a reason, an amount and a quantity from CAS02 on."""
+        if s.element(1) != PATIENTS_SHARE:
+            self._settle(sum(_cents(s.element(place)) or 0 for place in range(3, 19, 3) if s.element(place)))
+
+    def _settle(self, cents: int) -> None:
+        if self.line is not None:
+            self.line.settled_cents += cents
+        elif self.claim and self.claim.other_payers:
+            self.claim.other_payers[-1].settled_cents += cents
+
     def dtp(self, s: Segment) -> None:
         qualifier, first, _, last = s.element(1), *s.element(3).partition("-")
         start, end = _date(first), _date(last or first)
@@ -271,6 +330,7 @@ _ACTIONS = {
     "ISA": _Reader.isa, "GS": _Reader.gs, "ST": _Reader.st, "BHT": _Reader.bht, "HL": _Reader.hl, "SBR": _Reader.sbr_segment,
     "NM1": _Reader.nm1, "N3": _Reader.n3, "N4": _Reader.n4, "REF": _Reader.ref, "CLM": _Reader.clm, "LX": _Reader.lx,
     "SV1": _Reader.service, "SV2": _Reader.service, "SV3": _Reader.service, "DTP": _Reader.dtp,
+    "AMT": _Reader.amt, "SVD": _Reader.svd, "CAS": _Reader.cas,
 }  # fmt: skip
 
 

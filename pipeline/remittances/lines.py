@@ -15,6 +15,8 @@ from pipeline.remittances.reading import Line
 
 @dataclass(frozen=True, slots=True)
 class OurLine:
+    """`procedure`: the revenue code where the line has no other, as the payer names it (NU)."""
+
     control: str
     procedure: str
     modifiers: tuple[str, ...]

@@ -785,15 +785,15 @@ class Posting:
         for claim in claims:
             parts[claim.scrubbed_date, claim.scrubbed_part].append(claim.claim_id)
         found: dict[str, list[lines.OurLine]] = defaultdict(list)
-        names = ["claim_id", "line_control_number", "procedure", "modifier1", "modifier2", "modifier3", "modifier4",
-                 "service_date"]  # fmt: skip
+        names = ["claim_id", "line_control_number", "procedure", "revenue_code", "modifier1", "modifier2", "modifier3",
+                 "modifier4", "service_date"]  # fmt: skip
         for (day, part), ids in sorted(parts.items()):
             table = self.store.lake.read("scrubbed_lines", day, part, where=("claim_id", sorted(set(ids))))
-            for claim_id, control, procedure, m1, m2, m3, m4, served in zip(
+            for claim_id, control, procedure, revenue, m1, m2, m3, m4, served in zip(
                 *(table.column(name).to_pylist() for name in names), strict=True
             ):
                 modifiers = tuple(m for m in (m1, m2, m3, m4) if m)
-                found[claim_id].append(lines.OurLine(control, procedure, modifiers, served))
+                found[claim_id].append(lines.OurLine(control, procedure or revenue, modifiers, served))
         return found
 
     def _overposted(self, changed: Sequence[_Payment], known: Mapping[str, Any]) -> None:

@@ -164,12 +164,12 @@ def _sent(store: Store, claims: Sequence[Any]) -> dict[str, list[_Ours]]:
             zip(heads.column("claim_id").to_pylist(), heads.column("place_of_service").to_pylist(), strict=True)
         )
         table = store.lake.read("scrubbed_lines", day, part, where)
-        names = ("claim_id", "line", "line_control_number", "procedure", "service_date", "place_of_service", "units", "charge",
-                 *_MODIFIERS)  # fmt: skip
-        for claim_id, number, control, procedure, served, place, quantity, charge, *modifiers in zip(
+        names = ("claim_id", "line", "line_control_number", "procedure", "revenue_code", "service_date", "place_of_service",
+                 "units", "charge", *_MODIFIERS)  # fmt: skip
+        for claim_id, number, control, procedure, revenue, served, place, quantity, charge, *modifiers in zip(
             *(table.column(name).to_pylist() for name in names), strict=True
         ):
-            line = matching.OurLine(control, procedure, tuple(m for m in modifiers if m), served)
+            line = matching.OurLine(control, procedure or revenue, tuple(m for m in modifiers if m), served)
             found[claim_id].append(_Ours(line, number, place or places.get(claim_id) or "", quantity, cents(charge)))
     for listed in found.values():
         listed.sort(key=lambda line: line.number)

@@ -1,13 +1,14 @@
-"""What the made-up visits are about: codes that belong together, as data.
+"""What the made-up visits to a practice are about: codes that belong together, as data.
 
 Codes only, with the project's own words; prices are this practice's own. A case has an age range, a sex (empty: any), the
-kinds of payer that it may meet, a weight, diagnoses (one list is drawn, then some of the extras) and services. A service names
-its kind, system, code, modifiers, units and the ranks of the diagnoses that it was for.
+kinds of payer that it may meet, a weight, diagnoses (one list is drawn) and services. A service names its kind, system, code,
+modifiers, units and the ranks of the diagnoses that it was for. What hospitals, dentists, anaesthetists and ambulances do stands
+in `further`, in the same two shapes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: the practice's prices in whole dollars
 PRICES = {
@@ -41,12 +42,22 @@ LINE_WORDS = {"visit": "visit", "procedure": "service", "immunization": "vaccine
 
 @dataclass(frozen=True, slots=True)
 class Service:
+    """`price`: whole dollars a unit where it is not the one of PRICES."""
+
     kind: str
     code: str
     system: str = "HCPCS"
     modifier: str = ""
     units: int = 1
     pointers: str = "1"
+    price: int = 0
+    #: other cells of the table `services`
+    cells: dict[str, str] = field(default_factory=dict)
+    #: a tooth is drawn from the first, its surfaces from the second
+    teeth: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
+    #: what the units are instead: `nights` of the stay, `miles` driven; `minutes`: they stand in a cell of their own
+    counted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,20 @@ class Case:
     accident: bool = False
     #: the SNOMED code of the visit where the source states one
     visit: str = ""
+    #: the plan has authorised it, where it is one that wants to
+    authorized: bool = False
+    #: other cells of the table `encounters`
+    cells: dict[str, str] = field(default_factory=dict)
+    #: nights of a stay, least and most
+    nights: tuple[int, int] = (0, 0)
+    #: diagnoses of other kinds (admitting, reason, external), by kind
+    further_diagnoses: dict[str, str] = field(default_factory=dict)
+    #: rows of the table `codes` as kind and code; of some kinds the day or the amount follows from the visit
+    codes: tuple[tuple[str, str], ...] = ()
+    #: an operation: there is an operating provider
+    operation: bool = False
+    #: codes of the table `conditions`, the category first
+    conditions: tuple[str, ...] = ()
 
 
 def _s(kind: str, code: str, **more: object) -> Service:
@@ -122,7 +147,7 @@ CASES: tuple[Case, ...] = (
     Case(12, (("F331", "F411"),), (_s(_P, "90837", pointers="1,2"),), (18, 75), minutes=(55, 60)),
     Case(5, (("F411",),), (_s(_P, "90791"),), (16, 75), minutes=(50, 60)),
     Case(25, (("M25561",), ("M5450",), ("M25511",)), (_s(_P, "97110", modifier="GP", units=2), _s(_P, "97140", modifier="GP")),
-         (16, 90), minutes=(40, 45)),
+         (16, 90), minutes=(40, 45), authorized=True),
     # as an electronic record without billing codes states it: coding has to find the codes
     Case(30, (("195662009",), ("10509002",), ("444814009",)), (_s(_V, "185345009", system="SNOMED"),), (2, 90),
          system="SNOMED", visit="185345009"),

@@ -60,6 +60,13 @@ _PRACTICES = [
     ("Harbor View Behavioral Health", 108, 3, "group"),
     ("Whitlock", 95, 1, "solo"),
 ]
+#: what further groups of visits name as their practice → (id, name, taxonomy, clinicians, their taxonomy)
+FURTHER = {
+    "hospital": ("P07", "Tidewater Community Hospital", "282N00000X", 8, "208M00000X"),
+    "dental": ("P08", "Juniper Dental", "1223G0001X", 4, "1223G0001X"),
+    "anaesthesia": ("P09", "Eastlake Anesthesia", "207L00000X", 4, "207L00000X"),
+    "ambulance": ("P10", "Old Mill Ambulance", "341600000X", 0, ""),
+}  # fmt: skip
 _TAXONOMIES = ["207Q00000X", "207R00000X", "208D00000X", "363L00000X", "363A00000X"]
 
 
@@ -84,9 +91,10 @@ class Practice:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """`cells`: the patient, subscriber and payer columns of each of the patient's visits."""
+    """`age`: years on the extract's date. `cells`: the patient, subscriber and payer columns of each of the patient's visits."""
 
     birth: date
+    age: int
     sex: str
     payer: str
     practice: int
@@ -135,7 +143,43 @@ def practices(rng: random.Random) -> list[Practice]:
     return made
 
 
-def _member(rng: random.Random, payer: str) -> str:
+def further_practices(rng: random.Random) -> dict[str, Practice]:
+    """Hospital, dentists, anaesthetists (who work in the hospital) and ambulance, by the keys of FURTHER."""
+    made: dict[str, Practice] = {}
+    for number, (kind, (practice_id, name, taxonomy, count, of_clinicians)) in enumerate(FURTHER.items(), 7):
+        city, state, postal = PLACES[number % len(PLACES)]
+        clinicians = tuple(
+            Clinician(
+                npi=synthetic_npi(f"sample:{practice_id}:{place}"),
+                last=rng.choice(LAST),
+                first=rng.choice(FIRST[rng.choice("FM")]),
+                taxonomy=of_clinicians,
+            )
+            for place in range(count)
+        )
+        cells = {
+            "billing_name": name,
+            "billing_npi": synthetic_npi(f"sample:{practice_id}"),
+            "billing_tin": synthetic_ein(f"sample:{practice_id}"),
+            "billing_tin_kind": "EI",
+            "billing_taxonomy": taxonomy,
+            "billing_address1": f"{100 + 17 * number} {STREETS[number % len(STREETS)]} {WAYS[number % len(WAYS)]}",
+            "billing_city": city,
+            "billing_state": state,
+            "billing_zip": f"{postal}{1000 + number}",
+            "billing_phone": f"617555{100 + number:04d}",
+        }
+        hospital = made["hospital"].cells if kind == "anaesthesia" else {}
+        facility = {f"facility_{name}": hospital[f"billing_{name}"] for name in _OF_A_PLACE if hospital}
+        made[kind] = Practice(practice_id, 100, clinicians, cells, facility)
+    return made
+
+
+_OF_A_PLACE = ("npi", "name", "address1", "city", "state", "zip")
+
+
+def member(rng: random.Random, payer: str) -> str:
+    """A member number of the form that the payer's have."""
     if payer == "medicare":
         letter = [rng.choice(_MBI) for _ in range(5)]
         digit = [str(rng.randrange(10)) for _ in range(5)]
@@ -154,11 +198,12 @@ def _born(rng: random.Random, on: date, payer: str) -> date:
     return on - timedelta(days=int(365.25 * (low + (high - low + 0.9) * rng.random())) + 40)
 
 
-def patients(rng: random.Random, count: int, on: date, practice_count: int) -> list[Patient]:
+def patients(rng: random.Random, count: int, on: date, practice_count: int, first: int = 1) -> list[Patient]:
+    """`count` patients, numbered from `first` on."""
     kinds = list(PAYERS)
     shares = [PAYERS[kind][1] for kind in kinds]
     made: list[Patient] = []
-    for number in range(1, count + 1):
+    for number in range(first, first + count):
         payer = rng.choices(kinds, shares)[0]
         sex = rng.choice("FFFMM")
         born = _born(rng, on, payer)
@@ -183,7 +228,7 @@ def patients(rng: random.Random, count: int, on: date, practice_count: int) -> l
         }
         if payer != "self":
             cells["relationship"] = "18"
-            cells["member_id"] = _member(rng, payer)
+            cells["member_id"] = member(rng, payer)
         if payer in ("meridian", "harbor"):
             cells["group_number"] = f"G{rng.randrange(100, 400)}"
             if age < 18 or rng.random() < 0.12:  # covered by a parent's or a spouse's policy
@@ -199,7 +244,7 @@ def patients(rng: random.Random, count: int, on: date, practice_count: int) -> l
                     "subscriber_state": state,
                     "subscriber_zip": postal,
                 }
-        made.append(Patient(born, sex, payer, _practice(rng, age, practice_count), cells))
+        made.append(Patient(born, age, sex, payer, _practice(rng, age, practice_count), cells))
     return made
 
 

@@ -96,6 +96,7 @@ class ClaimPayment:
     patient_cents: int = 0  # CLP05; left out where 0 and on reversals
     subscriber: Person | None = None  # only where it is not the patient
     rendering: Person | None = None
+    next_payer: Person | None = None  # to whom the claim was sent on (NM1*TT)
     facility_code: str = ""
     frequency: str = ""
     adjustments: tuple[Adjustment, ...] = ()
@@ -260,6 +261,8 @@ def _claim(out: list[Segment], c: ClaimPayment) -> None:
         out.append(_name("IL", c.subscriber))
     if c.rendering:
         out.append(_name("82", c.rendering))
+    if c.next_payer:
+        out.append(_name("TT", c.next_payer))
     if c.remarks:
         out.append(["MOA", "", "", *c.remarks[:5]])
     if c.original_reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,6 +214,22 @@ def test_sample_gives_the_same_bytes_for_the_same_seed(tmp_path):
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert manifest["tables"]["encounters"]["rows"] == 25
     assert manifest["synthetic"] is True
+
+
+def test_sample_makes_the_kinds_that_are_asked_for(tmp_path):
+    ran = claimpipe(
+        "sample", "--visits", 20, "--seed", 1, "--kinds", "dental=3,institutional=1", "--out", tmp_path / "x"
+    )
+    assert ran.code == 0
+    with (tmp_path / "x" / "encounters.csv").open(encoding="utf-8", newline="") as file:
+        assert Counter(row["claim_type"] for row in csv.DictReader(file)) == {"dental": 15, "institutional": 5}
+    ran = claimpipe("sample", "--visits", 20, "--seed", 1, "--kinds", "dentist", "--out", tmp_path / "y")
+    assert ran.code == 2
+    assert ran.sentence == (
+        "--kinds cannot be read. There is no kind of visit 'dentist': they are professional, institutional, dental. "
+        "For example professional,institutional=20."
+    )
+    assert not (tmp_path / "y").exists()
 
 
 def test_sample_writes_into_nobodys_folder(tmp_path):

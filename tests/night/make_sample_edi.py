@@ -1,7 +1,8 @@
 """Makes `sample_edi/night/`: the files that the night of the sample extract sends and receives. `python -m night.make_sample_edi`
 in `tests/`, or the test beside this file says that they are stale.
 
-Names: <payer>_<kind>_<n>.edi|ach|bai, in the order of the payer's answers; bank files by what they pay.
+Names: <payer>_<kind>_<n>.edi|ach|bai, in the order of the payer's answers; bank files by what they pay. The kind of a claim file says
+which guide it follows: 837P, 837I, 837D.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pipeline.store import register as r
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "sample_edi" / "night"
 SUFFIX = {"NACHA": "ach", "BAI2": "bai"}
+GUIDES = {b"005010X222A1": "837P", b"005010X223A2": "837I", b"005010X224A2": "837D"}
 
 
 def files_of_the_night(home: Path) -> dict[str, bytes]:
@@ -43,10 +45,11 @@ def files_of_the_night(home: Path) -> dict[str, bytes]:
             ).all()
         counts: dict[tuple[str, str], int] = {}
         for row in rows:
-            key = (row.payer_key, row.kind)
+            data = store.archive.get(row.file_id)
+            kind = next(kind for guide, kind in GUIDES.items() if guide in data) if row.kind == "837" else row.kind
+            key = (row.payer_key, kind)
             counts[key] = counts.get(key, 0) + 1
-            name = f"{row.payer_key}_{row.kind}_{counts[key]}.{SUFFIX.get(row.kind, 'edi')}"
-            found[name] = store.archive.get(row.file_id)
+            found[f"{row.payer_key}_{kind}_{counts[key]}.{SUFFIX.get(kind, 'edi')}"] = data
         store.close()
     return found
 

@@ -13,6 +13,7 @@ from payer_simulator.claims_837 import file_837, many
 from pipeline.bank_days import bank_days_between, is_bank_day
 from pipeline.errors import Terminal
 from pipeline.payer_simulator.adjudication import (
+    Crossover,
     Decision,
     Outcome,
     Rejection,
@@ -26,7 +27,7 @@ from pipeline.payer_simulator.payments import pay, payment_dates
 from pipeline.payer_simulator.submissions import Submission, SubmittedClaim, read_submission
 from pipeline.payers import PayerProfile, load_profiles
 from pipeline.shapes import schemas_dir
-from pipeline.transactions.remittance_835_writer import imbalances
+from pipeline.transactions.remittance_835_writer import ClaimPayment, imbalances
 
 TABLE = load_table()
 ON = date(2026, 11, 20)
@@ -81,6 +82,74 @@ def test_what_stands_in_another_payers_loop_is_not_taken_for_the_claims() -> Non
         "MEDICARE1",
         "",
     )
+
+
+_MEDIGAP = "SBR*S*18*******CI~OI***Y***Y~NM1*IL*1*ROE*RICHARD****MI*H1~NM1*PR*2*NEXT PLAN*****PI*NEXT1~"
+
+
+def with_other_payer(other: str, *, lines: dict[str, str] | None = None, responsibility: str = "P") -> bytes:
+    """One claim of 100 and 45 with another payer's loop, and what stands behind some of its lines."""
+    text = file_837([("C1", [100, 45])]).decode().replace("SBR*P*18", f"SBR*{responsibility}*18", 1)
+    text = text.replace("LX*1~", other + "LX*1~")
+    for control, decided in (lines or {}).items():
+        text = text.replace(f"REF*6R*{control}~", f"REF*6R*{control}~{decided}")
+    return text.encode()
+
+
+def test_what_earlier_payers_settled_is_read_by_line_or_by_claim() -> None:
+    first = "SBR*P*18*******MB~{}OI***Y***Y~NM1*IL*1*ROE*RICHARD****MI*M1~NM1*PR*2*FIRST PLAN*****PI*FIRST1~"
+    by_line = with_other_payer(
+        first.format("AMT*D*70~"), responsibility="S",
+        lines={"C1L1": "SVD*FIRST1*60*HC:99213**1~CAS*CO*45*20*1*253*1.5~CAS*PR*2*18.5~", "C1L2": "SVD*FIRST1*10*HC:99214**1~CAS*PR*2*35~"},
+    )  # fmt: skip
+    assert read_submission(by_line).claims[0].settled == [8150, 1000]
+    by_claim = with_other_payer(first.format("CAS*CO*45*30~CAS*PR*2*10~AMT*D*105~"), responsibility="S")
+    assert read_submission(by_claim).claims[0].settled == [10000, 3500]
+    assert claim().settled == [0, 0]
+
+
+def test_a_later_payer_looks_at_what_is_left(medicare: PayerProfile) -> None:
+    other = "SBR*P*18*******CI~AMT*D*80~OI***Y***Y~NM1*IL*1*ROE*RICHARD****MI*M1~NM1*PR*2*FIRST PLAN*****PI*FIRST1~"
+    data = with_other_payer(
+        other, responsibility="S", lines={"C1L1": "SVD*FIRST1*80*HC:99213**1~CAS*PR*2*20~", "C1L2": "SVD*FIRST1*0*HC:99214**1~CAS*PR*1*45~"}
+    )  # fmt: skip
+    steps = (Step(group="PR", reason="2", percent=(10, 10)),)
+    payment = decisions(read_submission(data), only(Outcome(name="x", weight=1, adjust=steps)), medicare)[0].payment
+    assert payment is not None
+    assert (payment.status, payment.paid_cents, payment.patient_cents) == ("2", 1800 + 4050, 200 + 450)
+    assert [[(a.group, a.reason, a.cents) for a in line.adjustments] for line in payment.lines] == [
+        [("OA", "23", 8000), ("PR", "2", 200)],
+        [("PR", "2", 450)],
+    ]
+    assert [line.allowed_cents for line in payment.lines] == [None, 4500]
+
+
+def test_a_claim_goes_on_to_the_next_payer(medicare: PayerProfile) -> None:
+    shared, whole = (
+        (Step(group="PR", reason="2", percent=(20, 20)),),
+        (Step(group="CO", reason="45", percent=(20, 20)),),
+    )
+    always = Crossover(permille=1000, filing_indicators=("MB",))
+
+    def paid(data: bytes, steps: tuple[Step, ...], crossover: Crossover = always) -> ClaimPayment:
+        table = only(Outcome(name="x", weight=1, adjust=steps, correct=whole), crossover=crossover)
+        payment = decisions(read_submission(data), table, medicare)[0].payment
+        assert payment is not None
+        return payment
+
+    sent_on = paid(with_other_payer(_MEDIGAP), shared)
+    assert sent_on.status == "19"
+    assert sent_on.next_payer is not None
+    assert (sent_on.next_payer.last, sent_on.next_payer.id) == ("NEXT PLAN", "NEXT1")
+    taken_back = reversal(sent_on)
+    assert (taken_back.status, taken_back.next_payer) == ("22", None)
+    for stays in (
+        paid(with_other_payer(_MEDIGAP), whole),  # nothing is left to the patient
+        paid(file_837([("C1", [100, 45])]), shared),  # no next payer
+        paid(with_other_payer(_MEDIGAP), shared, Crossover(permille=0, filing_indicators=("MB",))),
+        paid(with_other_payer(_MEDIGAP), shared, Crossover(permille=1000, filing_indicators=("MA",))),
+    ):
+        assert (stays.status, stays.next_payer) == ("1", None)
 
 
 def test_the_shipped_table_draws_every_outcome_in_its_share(medicare: PayerProfile) -> None:

@@ -111,6 +111,14 @@ def test_it_passes_the_validator() -> None:
     assert validate(write(ENVELOPE, [REMITTANCE])) == []
 
 
+def test_the_next_payer_is_named_where_the_claim_goes_on() -> None:
+    to = Person(entity_type="2", last="NEXT PLAN", id_qualifier="PI", id="NEXT1")
+    remittance = replace(REMITTANCE, claims=(replace(CLAIM, status="19", next_payer=to),))
+    data = write(ENVELOPE, [remittance])
+    assert lines(data)[14:16] == ["NM1*QC*1*DOE*JANE****MI*1EG4TE5MK73", "NM1*TT*2*NEXT PLAN*****PI*NEXT1"]
+    assert validate(data) == []
+
+
 def test_no_money_no_bank() -> None:
     denied = replace(
         LINE, paid_cents=0, adjustments=(Adjustment(group="CO", reason="197", cents=12000),), allowed_cents=None
