@@ -264,19 +264,24 @@ def _work_the_mail(
 
 
 def collect(store: Store, on: date, report: Report, step: Callable[[str, str, Callable[[], Counts]], Counts]) -> None:
-    """Fetch and work what payers and bank have sent. The payer in a box is waited for; real payers answer when they do."""
+    """Fetch and work what payers and bank have sent. The payer in a box is waited for, as long as it goes on answering; real
+    payers answer when they do."""
     mail = payers_with_mail(store)
-    deadline = time.monotonic() + store.settings.inbox.wait_seconds
+    patience = store.settings.inbox.wait_seconds
+    deadline = time.monotonic() + patience
     reachable = set(mail)
     while True:
+        came = 0
         for key in mail:
             if key in reachable:
                 with _noting(report, key) as noted:
-                    step("sweep", key, partial(sweep, store, on, key))
+                    came += step("sweep", key, partial(sweep, store, on, key))["files"]
                 if noted:
                     reachable.discard(key)
         with _noting(report, "acknowledgments"):
             step("acknowledge", "", partial(acknowledge, store, on))
+        if came:
+            deadline = time.monotonic() + patience
         waiting = awaiting_box(store) & reachable
         if not waiting or time.monotonic() > deadline:
             break

@@ -90,7 +90,7 @@ class CodingSettings(_Section):
 class InboxSettings(_Section):
     wait_seconds: float = Field(
         120.0,
-        description="How long the night waits for the payer in a box to answer; real payers are never waited for",
+        description="How long the night waits for the next answer of the payer in a box; real payers are never waited for",
     )
     stable_seconds: float = Field(0.0, description="A remote file is taken when its size has not changed for so long")
     max_file_bytes: int = Field(
