@@ -90,6 +90,8 @@ def _stated(store: Store, visit: Any) -> set[answers.Key]:
     ).to_pylist():
         if row["system"] not in HCPCS:
             found.add(("visit" if row["kind"] == "visit" else "service", row["system"], row["code"]))
+        if row["system"] == "CVX":
+            found.add(rules.giving_of(row["code"]))
     return found
 
 

@@ -150,6 +150,11 @@ def _span(row: dict[str, str], place: str) -> tuple[date, date]:
         raise Terminal(f"{place}: a date of rule {row.get('rule_id', '')} is not YYYY-MM-DD.") from None
 
 
+def giving_of(cvx: str) -> tuple[str, str, str]:
+    """The giving of a vaccine, which no source writes and which is billed beside it, as answers speak of it."""
+    return "service", "administration", f"CVX {cvx.zfill(2)}"
+
+
 def own_file(home: Path) -> Path:
     return home / "coding" / "own_rules.csv"
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.codes import FIRST_DAY, normal
-from pipeline.coding.rules import CERTAIN, Facts, Rule, Rules, chosen
+from pipeline.coding.rules import CERTAIN, Facts, Rule, Rules, chosen, giving_of
 
 #: names that extracts give to the systems that claims themselves use
 ICD10CM = frozenset({"ICD10CM", "ICD-10-CM", "ICD10", "ICD-10"})
@@ -370,9 +370,10 @@ class _Coding:
     def _answer(self, service: Service) -> Rule | None:
         """What a coder answered for the service in this visit, else the practice's own rule for it."""
         self.facts.charge = "some" if service.charge else "none"
-        key = ("service", service.system, service.code)
-        answer = self.visit.answers.get(key)
-        return answer or chosen(self.rules.own.get(key, []), service.service_date, self.facts)[0]
+        return self._said(("service", service.system, service.code), service.service_date)
+
+    def _said(self, key: tuple[str, str, str], on: date) -> Rule | None:
+        return self.visit.answers.get(key) or chosen(self.rules.own.get(key, []), on, self.facts)[0]
 
     def _answered(self, service: Service) -> bool:
         """Bill the service as a person said; false where nobody did. The first code has the charge of the source."""
@@ -439,13 +440,25 @@ class _Coding:
         first = True
         order = sorted(self.vaccines, key=lambda pair: pair[1].row["route"] != "injected")
         for line, vaccine in order:
+            said = self._said(giving_of(line.service.code), line.service.service_date)
+            if said is not None:
+                first = False
+                for code in said.codes:
+                    procedure, *modifiers = code.split("-")
+                    self.lines.append(
+                        CodedLine(
+                            line.service, procedure, said.rule_id, said.version, list(modifiers), Decimal(1), None,
+                            vaccine=True, separate=True,
+                        )
+                    )  # fmt: skip
+                continue
             rule = self.rules.administer(
                 self.visit.payer_kind, vaccine.row["family"], vaccine.row["route"], "first" if first else "further"
             )
             first = False
             if rule is None:
                 self._cause(
-                    f"administration:CVX {vaccine.row['cvx']}",
+                    ":".join(giving_of(line.service.code)[1:]),
                     f"Giving of a vaccine that no rule codes (CVX {vaccine.row['cvx']})",
                     f"No rule says how this payer pays the giving of CVX {vaccine.row['cvx']}.",
                     "Ask the payer whether this vaccine is covered here, and code its administration.",

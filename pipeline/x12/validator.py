@@ -107,13 +107,14 @@ class _Engine(Envelopes):
                 or any(mark + blank in batch for blank in "\t \x00\x1a")
             ):
                 segments = self._trimmed(segments, ragged=tokens.ragged)
-            if not whole and self.interchange is None and not segments[0].startswith("ISA"):
+            iea = not whole and tokens.last and is_whole_iea(batch.encode("latin-1"), ord(self.delimiters.element))
+            if not whole and not iea and self.interchange is None and not segments[0].startswith("ISA"):
                 self.report(
                     "x12.trailing-bytes", "Bytes stand outside any interchange.", "Ask the sender for a whole file.",
                     number=max(self.number, 1),
                 )  # fmt: skip
                 continue
-            if not whole and tokens.last and is_whole_iea(batch.encode("latin-1"), ord(self.delimiters.element)):
+            if iea:
                 self.report(
                     "x12.iea-unterminated", "IEA, the last segment, has no terminator; the segment is whole.",
                     "End the file with the terminator.", number=self.number + 1, segment_id="IEA",

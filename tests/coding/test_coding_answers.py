@@ -289,3 +289,40 @@ def test_on_the_command_line(store: Store) -> None:
     assert (
         claimpipe("work", "resolve", found, "--action", "code", "--code", "1", "--note", "x", "--home", home).code == 2
     )
+
+
+#: Medicare pays the giving of this vaccine under Part D: no rule codes it
+GIVEN = {
+    "payer_key": "medicare", "payer_source": "Medicare", "member_id": "1EG4TE5MK73",
+    "diagnoses": [("ICD10CM", "S61.411A")],
+    "lines": [{"system": "HCPCS", "code": "99213", "charge": "90.00"}, {"system": "CVX", "code": "113", "kind": "immunization", "charge": "35.00"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "billed"),
+    [("90471", ["99213", "90714", "90471"]), ("none", ["99213", "90714"]), ("90471-59", ["99213", "90714", "90471"])],
+)
+def test_a_coder_chooses_the_code_of_giving_a_vaccine(store: Store, code: str, billed: list[str]) -> None:
+    put(store, {"O": GIVEN})
+    stage.run(store, ON)
+    assert states(store)["O"] == ("coder_list", "administration:CVX 113")
+    done = answer(store, code, reason="Part B: a wound")
+    stage.run(store, NEXT)
+    assert states(store)["O"] == ("coded", "")
+    _, lines = coded(store)
+    assert [line[0] for line in lines] == billed
+    [row] = decisions(store)
+    if code != "none":
+        assert lines[2][3] == f"coder-{row.decision_id[:12]}"
+        assert lines[2][1] == ("59" if code.endswith("59") else None)
+    assert done
+
+
+def test_the_code_of_giving_a_vaccine_can_be_a_rule_of_the_practice(store: Store) -> None:
+    put(store, {"O": GIVEN, "P": GIVEN})
+    stage.run(store, ON)
+    answer(store, "administration:CVX 113=90471", as_rule=True)
+    stage.run(store, NEXT)
+    assert states(store) == {"O": ("coded", ""), "P": ("coded", "")}
+    assert [row["code"] for row in answers.read_own(rules.own_file(store.settings.home))] == ["CVX 113"]

@@ -79,6 +79,7 @@ def agree(data: bytes) -> int:
         remittance().replace(b"~", b"\r\n~"),
         remittance().replace(b"~SE*", b"~BIN*9*a~SE*1~bc~SE*"),
         remittance().replace(b"SENDER         ", b"SENDER", 1),
+        remittance() + b"1*1~IEA*1*000000001",  # a whole IEA at the end, outside any interchange
     ],
 )  # fmt: skip
 def test_all_readers_cut_alike(data: bytes) -> None:
