@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -63,8 +64,7 @@ class Chunk:
         """A value of each set → a column for rows that stand at `segments`."""
         kind = kind or pa.string()
         if len(self.sets) == 1 or len(set(values)) == 1:
-            scalar = pa.scalar(values[0], type=kind)
-            return pa.repeat(scalar, len(segments))
+            return _alike(values[0], kind, 1 << len(segments).bit_length()).slice(0, len(segments))
         return pa.array(values, type=kind).take(pa.array(self.set_of[segments]))
 
     def place(self, segments: Ints) -> dict[str, pa.Array]:
@@ -260,6 +260,11 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
     """Columns by name → a table of the shape, in its order."""
     shape = shapes.schema(name)
     return pa.Table.from_arrays([columns[f.name] for f in shape], schema=shape)
+
+
+@lru_cache(maxsize=16)  # chunk after chunk says the same of its file
+def _alike(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, type=kind), rows)
 
 
 def _plain(segments: Ints | Picked) -> Ints:

@@ -303,6 +303,7 @@ class Engine:
         numbers[:first] = self._preamble_numbers[:first]
         offsets[:first] = self._preamble_offsets[:first]
         at_envelope = scan.of(*ENVELOPE_IDS)
+        envelopes = scan.all_elements(at_envelope)
         for j, piece in enumerate(pieces):
             low, high = int(tops[j]), int(tops[j + 1])
             if piece.opens:
@@ -315,9 +316,9 @@ class Engine:
             for event in piece.events:
                 say = self.findings.tolerated if event.tolerated else self.findings.error
                 say(event.rule, event.message, _TELL if event.tolerated else _AGAIN, offset=event.offset)
-            inside = at_envelope[np.searchsorted(at_envelope, low) : np.searchsorted(at_envelope, high)]
-            for i in inside.tolist():
-                self._envelope_segment(chunk, i)
+            inside = slice(*np.searchsorted(at_envelope, (low, high)).tolist())
+            for i, elements in zip(at_envelope[inside].tolist(), envelopes[inside], strict=True):
+                self._envelope_segment(chunk, i, elements)
             self._check_text(chunk, low, high)
             if piece.whole:
                 self._after(chunk, piece, len(bodies[j + 1]), high)
@@ -372,9 +373,8 @@ class Engine:
             return scan.text_at(int(sets[-1]), 1) in BULK
         return self.envelope.set is not None and self.envelope.set.kind in BULK
 
-    def _envelope_segment(self, chunk: Chunk, i: int) -> None:
+    def _envelope_segment(self, chunk: Chunk, i: int, elements: list[str]) -> None:
         before = self.envelope.set
-        elements = chunk.scan.elements(i)
         self.envelope.segment(elements, int(chunk.numbers[i]), int(chunk.offsets[i]))
         after = self.envelope.set
         if after is not before:

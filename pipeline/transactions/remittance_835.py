@@ -325,24 +325,24 @@ def provider_adjustments(chunk: Chunk, here: Bools) -> pa.Table:
 def payments(chunk: Chunk, here: Bools) -> pa.Table:
     """One row a set, from its header: plain Python, a few dozen segments a remittance."""
     rows = []
+    ends = chunk.scan.of(*_HEADER_ENDS)
     for index, context in enumerate(chunk.sets):
-        begin = chunk.begins[index]
+        begin, stop = chunk.begins[index], chunk.stops[index]
         if context.kind == "835" and chunk.numbers[begin] == context.segment and begin >= chunk.first:
-            rows.append(_payment(chunk, context, begin, chunk.stops[index]))
+            end = int(np.searchsorted(ends, begin, side="right"))
+            rows.append(_payment(chunk, context, begin, min(stop, int(ends[end])) if end < len(ends) else stop))
     return rows_table("835.payments", rows)
 
 
 def _payment(chunk: Chunk, context: SetContext, begin: int, stop: int) -> dict[str, Any]:
+    """The row of a set whose header is the segments from `begin` to before `stop`."""
     row: dict[str, Any] = {
         "file": context.file, "set_number": context.number, "segment": context.segment,
         "interchange_control": context.interchange_control or None, "group_control": context.group_control or None,
         "set_control": context.control or None, "version": context.version or None,
     }  # fmt: skip
     party = ""
-    for at in range(begin + 1, stop):
-        e = chunk.scan.elements(at)
-        if e[0] in _HEADER_ENDS:
-            break
+    for at, e in enumerate(chunk.scan.all_elements(np.arange(begin + 1, stop)), start=begin + 1):
         e += [""] * 18
         match e[0], e[1]:
             case "BPR", _:

@@ -389,7 +389,7 @@ static inline int date(const uint8_t *at, const uint8_t *stop, int32_t *days) {
 }
 
 /* rows of a block: what they read is still near when the next column reads it again */
-#define BLOCK 64
+#define BLOCK 32
 
 static inline __attribute__((always_inline)) void texts(const Scan *given_scan, Column *result, int64_t low, int64_t high, const int how) {
     const Scan scan = *given_scan;
@@ -457,6 +457,21 @@ static inline __attribute__((always_inline)) void column_by(const Scan *scan, Co
     }
 }
 
+/* Ask for what the rows of the next blocks will read: marks two blocks ahead, bytes one. */
+static void ahead(const Scan *scan, const Column *column, int64_t low) {
+    for (int64_t row = low + 2 * BLOCK; row < low + 3 * BLOCK && row < column->n; row++) {
+        int64_t segment = column->segments[row];
+        if ((uint64_t)segment < (uint64_t)scan->n) __builtin_prefetch(&scan->marks[scan->base[segment]]);
+    }
+    for (int64_t row = low + BLOCK; row < low + 2 * BLOCK && row < column->n; row++) {
+        int64_t segment = column->segments[row];
+        if ((uint64_t)segment >= (uint64_t)scan->n) continue;
+        int64_t first = scan->base[segment];
+        __builtin_prefetch(scan->buffer + scan->marks[first]);
+        __builtin_prefetch(scan->buffer + scan->marks[first + scan->counts[segment] - 1]);
+    }
+}
+
 static int64_t most_rows(const Column *columns, int64_t many) {
     int64_t most = 0;
     for (int64_t i = 0; i < many; i++) most = columns[i].n > most ? columns[i].n : most;
@@ -473,6 +488,7 @@ void x12_columns(const Scan *scan, Column *columns, int64_t many) {
             Column *column = &columns[i];
             int64_t high = low + BLOCK < column->n ? low + BLOCK : column->n;
             if (low >= high) continue;
+            if (column->segments && (!i || column->segments != columns[i - 1].segments)) ahead(scan, column, low);
             if (column->starts) column_by(scan, column, low, high, BY_SPANS);
             else if (column->component) column_by(scan, column, low, high, BY_COMPONENT);
             else if (column->elements) column_by(scan, column, low, high, BY_ELEMENTS);

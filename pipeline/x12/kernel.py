@@ -168,54 +168,69 @@ class Kernel:
     def columns(self, scan: Any, asked: Sequence[Ask]) -> list[tuple[pa.Array, int]] | None:
         """The columns, each with how many of its values could not be read and are null; None where texts are too long for
         one column. Texts are taken as they stand: they must be valid UTF-8."""
-        held: list[Any] = [scan.buffer, *_places(scan)]
+        held = _places(scan)  # until the last look at them
         source = np.array(
-            [scan.buffer.ctypes.data, len(scan.buffer), *(a.ctypes.data for a in held[1:]), scan.n, scan.wire.component],
+            [scan.buffer.ctypes.data, len(scan.buffer), *(a.ctypes.data for a in held), scan.n, scan.wire.component],
             dtype=np.int64,
         )  # fmt: skip
-        rows, made = [], []
-        for ask in asked:
-            n = len(ask.segments) if ask.spans is None else len(ask.spans[0])
-            form, scale, values, start = _room(ask.kind, n)
-            valid = np.empty((n + 7) // 8, dtype=np.uint8)
-            made.append((n, form, values, valid))
-            spans = (None, None) if ask.spans is None else ask.spans
-            several = ask.element if isinstance(ask.element, np.ndarray) else None
-            arrays = [None if a is None else np.ascontiguousarray(a, dtype=np.int64) for a in
-                      (ask.segments if ask.spans is None else None, several, *spans)]  # fmt: skip
-            held += [*arrays, start]
-            segments, elements, starts, stops = (0 if a is None else a.ctypes.data for a in arrays)
+        forms = [_form(ask.kind) for ask in asked]
+        sizes = [len(ask.segments if ask.spans is None else ask.spans[0]) for ask in asked]
+        addresses = _Addresses()
+        begins = np.empty(sum(sizes), dtype=np.int32)  # where texts start
+        rows: list[list[int]] = []
+        made: list[tuple[pa.Buffer, pa.Buffer]] = []
+        begin = begins.ctypes.data
+        for ask, (form, scale, width), n in zip(asked, forms, sizes, strict=True):
+            values = pa.py_buffer(np.empty(width * (n + (form == _TEXT)), dtype=np.uint8))
+            valid = pa.py_buffer(np.empty((n + 7) // 8, dtype=np.uint8))
+            made.append((values, valid))
+            element, elements = (
+                (0, addresses.of(ask.element)) if isinstance(ask.element, np.ndarray) else (ask.element, 0)
+            )
+            starts, stops = (0, 0) if ask.spans is None else map(addresses.of, ask.spans)
             rows.append([
-                form, scale, n, segments, 0 if several is not None else ask.element, elements, ask.component, starts, stops,
-                values.ctypes.data, valid.ctypes.data, 0 if start is None else start.ctypes.data, 0, 0, 0, 0, 0,
+                form, scale, n, addresses.of(ask.segments) if ask.spans is None else 0, element, elements, ask.component,
+                starts, stops, values.address, valid.address, begin,
+                0, 0, 0, 0, 0,
             ])  # fmt: skip
+            begin += 4 * n
         table = np.array(rows, dtype=np.int64)
-        self._library.x12_columns(source.ctypes.data, table.ctypes.data, len(rows))
-        data: list[Bytes | None] = []
-        for row, (given, _, _, size) in zip(rows, table[:, _RESULTS:].tolist(), strict=True):
-            if row[0] == _TEXT and size > MOST_BYTES:
-                return None
-            data.append(np.empty(size + _SPARE, dtype=np.uint8) if row[0] == _TEXT and given else None)
-        table[:, _DATA] = [0 if d is None else d.ctypes.data for d in data]
-        self._library.x12_gather(source.ctypes.data, table.ctypes.data, len(rows))
-        out = []
+        place = table.ctypes.data
+        self._library.x12_columns(source.ctypes.data, place, len(rows))
         results = table[:, _RESULTS:].tolist()
-        for ask, (n, form, values, valid), (given, nulls, wrong, size), texts in zip(
-            asked, made, results, data, strict=True
-        ):
-            if not given:
-                out.append((pa.nulls(n, ask.kind), 0))
-                continue
-            flags = pa.py_buffer(valid) if nulls else None
-            buffers = [flags, pa.py_buffer(values)]
-            if form == _TEXT:
-                buffers.append(pa.py_buffer(texts)[:size])
-            out.append((pa.Array.from_buffers(ask.kind, n, buffers, nulls), wrong))
-        return out
+        texts: list[pa.Buffer | None] = [None] * len(rows)
+        for i, ((form, _, _), (given, _, _, size)) in enumerate(zip(forms, results, strict=True)):
+            if form == _TEXT and given:
+                if size > MOST_BYTES:
+                    return None
+                texts[i] = pa.py_buffer(np.empty(size + _SPARE, dtype=np.uint8))
+        table[:, _DATA] = [0 if data is None else data.address for data in texts]
+        self._library.x12_gather(source.ctypes.data, place, len(rows))
+        del held
+        return [
+            (_array(ask.kind, n, buffers, text, given, nulls, size), wrong)
+            for ask, n, buffers, text, (given, nulls, wrong, size) in zip(
+                asked, sizes, made, texts, results, strict=True
+            )
+        ]
 
 
 _DATA, _RESULTS = 12, 13
 _IDS = 256
+
+
+class _Addresses:
+    """Where arrays lie, as whole numbers of 64 bits one after another. Keeps what it made until it is gone itself."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, Any, Any]] = {}
+
+    def of(self, array: Any) -> int:
+        known = self._known.get(id(array))
+        if known is None:
+            plain = np.ascontiguousarray(array, dtype=np.int64)
+            known = self._known[id(array)] = plain.ctypes.data, plain, array
+        return known[0]
 
 
 def _places(scan: Any) -> list[npt.NDArray[Any]]:
@@ -227,15 +242,32 @@ def _places(scan: Any) -> list[npt.NDArray[Any]]:
     ]
 
 
-def _room(kind: pa.DataType, n: int) -> tuple[int, int, npt.NDArray[Any], npt.NDArray[np.int32] | None]:
-    """Form and scale of a kind of column, memory for its values, and for where texts start."""
+@cache
+def _form(kind: pa.DataType) -> tuple[int, int, int]:
+    """Form, scale and bytes of a value of a kind of column (of texts: of an offset)."""
     if pa.types.is_string(kind):
-        return _TEXT, 0, np.empty(n + 1, dtype=np.int32), np.empty(n, dtype=np.int32)
+        return _TEXT, 0, 4
     if pa.types.is_decimal(kind):
-        return _DECIMAL, kind.scale, np.empty(2 * n, dtype=np.int64), None
-    if pa.types.is_date(kind):
-        return _DATE, 0, np.empty(n, dtype=np.int32), None
-    return _INTEGER, 0, np.empty(n, dtype=np.int64), None
+        return _DECIMAL, kind.scale, 16
+    return (_DATE, 0, 4) if pa.types.is_date(kind) else (_INTEGER, 0, 8)
+
+
+def _array(
+    kind: pa.DataType,
+    n: int,
+    made: tuple[pa.Buffer, pa.Buffer],
+    text: pa.Buffer | None,
+    given: int,
+    nulls: int,
+    size: int,
+) -> pa.Array:
+    if not given:
+        return pa.nulls(n, kind)
+    values, valid = made
+    buffers = [valid if nulls else None, values]
+    if text is not None:
+        buffers.append(text.slice(0, size))
+    return pa.Array.from_buffers(kind, n, buffers, nulls)
 
 
 @cache

@@ -310,11 +310,22 @@ class Scan:
 
     def elements(self, segment: int) -> list[str]:
         """All elements of one segment as text, with the id at 0: for envelopes and headers."""
-        last = int(self.base[segment] + self.counts[segment]) - 1
-        raw = self.buffer[self.starts[segment] : self.ends[last]].tobytes()
-        if self.counts[segment] - 1 == raw.count(self.wire.element):
-            return _decode(raw).split(chr(self.wire.element))
-        return [self.id_at(segment)] + [self.text_at(segment, k) for k in range(1, int(self.counts[segment]))]
+        return self.all_elements(np.array([segment]))[0]
+
+    def all_elements(self, segments: Ints) -> list[list[str]]:
+        """The elements of each of these segments."""
+        counts = self.counts.take(segments)
+        stops = self.ends.take(self.base.take(segments) + counts - 1).tolist()
+        memory, separator, out = self.buffer.data, self.wire.element, []
+        for i, start, stop, count in zip(
+            segments.tolist(), self.starts.take(segments).tolist(), stops, counts.tolist(), strict=True
+        ):
+            raw = bytes(memory[start:stop])
+            if count - 1 == raw.count(separator):
+                out.append(_decode(raw).split(chr(separator)))
+            else:  # raw bytes that hold separators
+                out.append([self.id_at(i)] + [self.text_at(i, k) for k in range(1, count)])
+        return out
 
     def id_at(self, segment: int) -> str:
         return _decode(self.buffer[self.starts[segment] : self.ends[self.base[segment]]].tobytes())

@@ -27,6 +27,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from benchmarks.large_835 import Remittance  # noqa: E402 - tests/ is no package: badx12 brings one of that name
 
+from pipeline.x12.kernel import kernel  # noqa: E402
+
 POLARS = "polars==1.44.2"
 _CORES = 2
 PARTS = ("reading", "files", "validating", "building", "codes", "scrubbing")
@@ -67,14 +69,15 @@ class Bench:
 
     # ---- one measure -------------------------------------------------------------------------------------------------
 
-    def task(self, name: str, sources: list[Path], to: Path) -> Took:
-        """A task in its own process."""
+    def task(self, name: str, sources: list[Path], to: Path, compiled: bool = True) -> Took:
+        """A task in its own process, with the compiled kernel (if there is one) or without it."""
         script = ROOT / "tests" / "benchmarks" / "tasks.py"
-        return self.watched([sys.executable, str(script), name, *map(str, sources), str(to)])
+        chosen = {"CLAIMPIPE_KERNEL": "" if compiled else "off"}
+        return self.watched([sys.executable, str(script), name, *map(str, sources), str(to)], chosen)
 
-    def watched(self, command: list[str]) -> Took:
+    def watched(self, command: list[str], variables: dict[str, str] | None = None) -> Took:
         """What a command says of its seconds, and what is seen of it from outside."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
         with tempfile.TemporaryFile("w+") as answer:
             busy, begin, own = _busy(), time.perf_counter(), _children()
             process = subprocess.Popen(command, stdout=answer, cwd=ROOT, env=environment)
@@ -132,6 +135,8 @@ class Bench:
                 took = self.task("export", [path], to)
                 memory[size] = max(memory.get(size, 0), took.memory)
                 note("ours", took, whole)
+                if kernel() is not None and size <= 200:
+                    note("ours, numpy alone", self.task("export", [path], to / "numpy", compiled=False), whole)
                 note("encoding alone", self.task("encode", [path], to), whole)
                 if size <= 200:  # the others hold the whole file many times over
                     note("split loop", self.task("loop", [path], to), whole)
@@ -140,13 +145,16 @@ class Bench:
                         note("Polars", self.watched([str(python), script, str(path), str(to)]), whole)
             for who, found in rates.items():
                 self.say(f"835, {size} MB: {who}", statistics.median(found), "MB/s")
-            for who, target in (("badx12", 300), ("Polars", 3), ("encoding alone", 0.5)):
+            for who, target in (("badx12", 300), ("Polars", 3), ("encoding alone", 0.5), ("ours, numpy alone", None)):
                 if who in rates:
                     ratios = [a / b for a, b in zip(rates["ours"], rates[who], strict=True)]
                     self.say(f"835, {size} MB: ours ÷ {who}", statistics.median(ratios), "×", at_least=target)
                     # what two cores that nothing else uses would give if all work were spread over both
                     spread = [_CORES * a / b for a, b in zip(work["ours"], work[who], strict=True)]
-                    if who != "Polars":  # it uses all cores itself
+                    if who == "ours, numpy alone":
+                        by_processor = [value / _CORES for value in spread]
+                        self.say(f"835, {size} MB: the same by processor time", statistics.median(by_processor), "×")
+                    elif who != "Polars":  # it uses all cores itself
                         self.say(
                             f"835, {size} MB: the same by processor time, two cores", statistics.median(spread), "×"
                         )
@@ -165,16 +173,15 @@ class Bench:
             paths.append(folder / f"{n:04d}.835")
             Remittance(40, seed=n).write(paths[-1], 1, control=n + 1)
         each = statistics.mean(p.stat().st_size for p in paths)
-        found = [self.task("export", paths, self.room / "many-out") for _ in range(self.rounds)]
-        self.say(
-            f"{count} files of {each / 1000:.0f} KB",
-            1000 * statistics.median(t.seconds for t in found) / count,
-            "ms a file",
-            at_most=0.5,
-        )
-        self.say(
-            "the same by processor time", 1000 * statistics.median(t.processor for t in found) / count, "ms a file"
-        )
+        what = f"{count} files of {each / 1000:.0f} KB"
+        for compiled in (True, False) if kernel() is not None else (False,):
+            found = [self.task("export", paths, self.room / "many-out", compiled) for _ in range(self.rounds)]
+            name = what if compiled else f"{what}, numpy alone"
+            wall, processor = (
+                statistics.median(times) for times in zip(*((t.seconds, t.processor) for t in found), strict=True)
+            )
+            self.say(name, 1000 * wall / count, "ms a file", at_most=0.5 if compiled or kernel() is None else None)
+            self.say(f"{name}: by processor time", 1000 * processor / count, "ms a file")
 
     # ---- the other rooms ---------------------------------------------------------------------------------------------
 
