@@ -83,6 +83,11 @@ def _run() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its help has been shown
             return CANNOT_RUN
         command = error.ctx.command_path if error.ctx else "claimpipe"
+        if (option := _of_a_command_below(error)) is not None:
+            _say(
+                f"{option} stands behind the command that it is for: `{command} COMMAND {option} …`. See `{command} --help`."
+            )
+            return CANNOT_RUN
         text = error.format_message().replace(": Value error, ", ": ").rstrip(".")
         _say(f"{text}. See `{command} --help`.")
         return CANNOT_RUN
@@ -100,6 +105,18 @@ def _run() -> int:
     if code == INTERRUPTED:
         _say("stopped. Nothing was lost; run the same command again.")
     return code if isinstance(code, int) else OK
+
+
+def _of_a_command_below(error: Any) -> str | None:
+    """The option that is unknown where it stands and known to a command further down."""
+    option = getattr(error, "option_name", None) if type(error).__name__ == "NoSuchOption" else None
+    waiting = list(getattr(error.ctx.command, "commands", {}).values()) if option and error.ctx else []
+    while waiting:
+        command = waiting.pop()
+        if any(option in (*given.opts, *given.secondary_opts) for given in command.params):
+            return str(option)
+        waiting += getattr(command, "commands", {}).values()
+    return None
 
 
 def _say(text: str) -> None:

@@ -63,6 +63,10 @@ def _rows(store: Store, query: sa.Select[Any], queue: str | None) -> list[dict[s
 
 def find(connection: sa.Connection, item: str) -> dict[str, Any]:
     """The item whose id begins so. Terminal where there is none, or more than one."""
+    if not item.strip():
+        raise Terminal(
+            "No work item is named.", fix="Give the beginning of its id: `claimpipe work list --each` shows them."
+        )
     rows = connection.execute(
         sa.select(r.work_items).where(_W.item_id.startswith(item, autoescape=True)).limit(2)
     ).mappings().all()  # fmt: skip

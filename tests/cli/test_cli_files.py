@@ -319,6 +319,12 @@ def test_edits_list_and_show(tmp_path):
         (["validate", "--limit", "0", "x"], "--limit"),
         (["acknowledge", "x", "--out", "y", "--date", "tomorrow"], "a date is written YYYY-MM-DD"),
         (["edits", "try"], "Missing argument 'rule'. See `claimpipe edits try --help`."),
+        (["--home", "x", "prove"], "--home stands behind the command that it is for: `claimpipe COMMAND --home …`."),
+        (
+            ["work", "--note", "x", "resolve"],
+            "--note stands behind the command that it is for: `claimpipe work COMMAND --note …`.",
+        ),
+        (["--loud", "prove"], "No such option: --loud. See `claimpipe --help`."),
     ],
 )
 def test_bad_arguments_end_in_one_sentence(arguments, words):

@@ -195,7 +195,8 @@ def test_work_is_given_and_closed(tmp_path, extract):
         ran = claimpipe("work", *command, "--home", home)
         assert ran.code == 2
         assert ran.sentence == "No work item begins with nothing. See `claimpipe work list --each` for the ids."
-    assert claimpipe("work", "show", "", "--home", home).code == 2  # begins every item
+    ran = claimpipe("work", "show", "", "--home", home)
+    assert (ran.code, ran.sentence[:27]) == (2, "No work item is named. Give")
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------

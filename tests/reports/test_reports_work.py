@@ -84,10 +84,18 @@ def test_an_item_is_found_by_the_beginning_of_its_id_with_its_findings_alone(que
         assert words in text
 
 
-@pytest.mark.parametrize("beginning", ["zz", "", "%", "_"])
-def test_an_id_that_names_no_item_or_several_is_told(queues, beginning):
-    with pytest.raises(Terminal, match="Several work items begin" if not beginning else "No work item begins"):
+@pytest.mark.parametrize("beginning", ["zz", "", " ", "%", "_"])
+def test_an_id_that_names_no_item_is_told(queues, beginning):
+    with pytest.raises(Terminal, match="No work item begins" if beginning.strip() else "No work item is named"):
         work.one(queues, beginning)
+
+
+def test_an_id_that_names_several_items_is_told(queues):
+    with queues.read() as connection:
+        ids = [row.item_id for row in connection.execute(sa.select(r.work_items.c.item_id))]
+    shared = next(a for a in {i[:1] for i in ids} if sum(i.startswith(a) for i in ids) > 1)
+    with pytest.raises(Terminal, match="Several work items begin"):
+        work.one(queues, shared)
 
 
 def test_assign_gives_one_item_to_a_person_and_leaves_the_others(queues):
