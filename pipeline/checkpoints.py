@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from pipeline import transactions
+from pipeline import shapes, transactions
 from pipeline.errors import ClaimpipeError
 from pipeline.quality import engine
 from pipeline.store import Store, received
@@ -91,7 +91,9 @@ def _check_files(store: Store, on: date, point: Checkpoint) -> tuple[engine.Resu
     if not frames:
         return None, refused
     try:
-        result = engine.check(point.suite, pd.concat([frame for _, frame in frames], ignore_index=True), point.key)
+        result = engine.check_in_slices(
+            point.suite, pd.concat([frame for _, frame in frames], ignore_index=True), point.key
+        )
         if not result.broken:
             return result, refused
     except ClaimpipeError:
@@ -101,13 +103,13 @@ def _check_files(store: Store, on: date, point: Checkpoint) -> tuple[engine.Resu
     of_id = {row.file_id: frame for row, frame in frames}
     each = received.read_each(
         store, on, stage, [row for row, _ in frames],
-        lambda row: (row.file_id, engine.check(point.suite, of_id[row.file_id], point.key)),
+        lambda row: (row.file_id, engine.check_in_slices(point.suite, of_id[row.file_id], point.key)),
     )  # fmt: skip
     refused += len(frames) - len(each)
     bad = {file_id: one.broken[0].reason for file_id, one in each if one.broken}
     good = [of_id[file_id] for file_id, one in each if not one.broken]
     if good:
-        told = engine.check(point.suite, pd.concat(good, ignore_index=True), point.key)
+        told = engine.check_in_slices(point.suite, pd.concat(good, ignore_index=True), point.key)
     elif each:
         told = each[0][1]
     else:
@@ -217,11 +219,21 @@ def _acknowledgment(store: Store, row: Any) -> pd.DataFrame:
 
 def _remittance(store: Store, row: Any) -> pd.DataFrame | None:
     """One row a claim payment, with what its transaction set says; a set without claims is one row as well."""
-    tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
-    if "835.payments" not in tables:
+    wanted = {
+        "835.payments": ["set_number", "amount", "method", "payment_date", "trace", "origin"],
+        "835.claims": ["set_number", "claim_id", "status", "charge", "paid"],
+    }  # fmt: skip
+    kept: dict[str, list[pa.Table]] = {name: [shapes.empty(name).select(columns)] for name, columns in wanted.items()}
+
+    def keep(tables: dict[str, pa.Table]) -> None:
+        for name in wanted.keys() & tables.keys():
+            kept[name].append(tables[name].select(wanted[name]))
+
+    with store.archive.opened(row.file_id) as data:
+        transactions.read_in_parts(data, keep, file=row.file_id)
+    payments, claims = (pa.concat_tables(kept[name]) for name in wanted)
+    if not payments.num_rows:
         return None
-    payments = tables["835.payments"].select(["set_number", "amount", "method", "payment_date", "trace", "origin"])
-    claims = tables["835.claims"].select(["set_number", "claim_id", "status", "charge", "paid"])
     return (
         payments.to_pandas(types_mapper=pd.ArrowDtype)
         .merge(claims.to_pandas(types_mapper=pd.ArrowDtype), on="set_number", how="left")

@@ -94,8 +94,8 @@ class InboxSettings(_Section):
     )
     stable_seconds: float = Field(0.0, description="A remote file is taken when its size has not changed for so long")
     max_file_bytes: int = Field(
-        250_000_000,
-        description="Larger files are left at the sender and reported: a file is fetched in bounded memory, but worked as a whole",
+        2_000_000_000,
+        description="Larger files are left at the sender and reported. Files are fetched, and remittances worked, in bounded memory",
     )
 
 

@@ -95,7 +95,8 @@ def adopt_mail(store: Store, on: date) -> list[Received]:
     """
     found = missing_mail(store)
     for one in found:
-        store.archive.get(one.file_id)
+        with store.archive.opened(one.file_id):
+            pass
     with store.begin() as c:
         one_at_a_time(c, "recovery")
         insert_new(c, r.files, [

@@ -9,6 +9,7 @@ visit in no state) is told apart and keeps the proof open too.
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -476,9 +477,11 @@ def _archived(store: Store, connection: sa.Connection, broken: list[str]) -> Ite
     for taken in connection.execute(sa.select(m.file_id, m.set_number)):
         posted[taken.file_id].add(taken.set_number)
     for file_id, sets in sorted(posted.items()):
-        data = _bytes(store, file_id, broken)
-        if data is not None:
-            amounts += sum(cents for number, cents in payments_in(data) if number in sets)
+        try:
+            with store.archive.opened(file_id) as received:  # of any size
+                amounts += sum(cents for number, cents in payments_in(received) if number in sets)
+        except ClaimpipeError as error:
+            broken.append(error.message)
     yield Line("BPR02 of the archived 835 files = amounts of remittances", amounts, _sum(connection, m.amount_cents))
     yield from _statements(store, connection, broken)
 
@@ -539,7 +542,7 @@ def _bytes(store: Store, file_id: str, broken: list[str]) -> bytes | None:
         return None
 
 
-def _segments(data: bytes, *wanted: bytes) -> Iterator[list[bytes]]:
+def _segments(data: bytes | mmap.mmap, *wanted: bytes) -> Iterator[list[bytes]]:
     """Segments of some kinds, cut out of the bytes by the delimiters of their interchange; nothing else of the reader is used."""
     start = data.find(b"ISA")
     while start >= 0 and len(data) - start > 105:
@@ -548,11 +551,10 @@ def _segments(data: bytes, *wanted: bytes) -> Iterator[list[bytes]]:
         header = re.compile(re.escape(terminator) + rb"\s*(ISA)" + re.escape(element))
         following = header.search(data, start + 106)
         end = following.start(1) if following else len(data)
-        names = tuple(name + element for name in wanted)
-        for segment in data[start:end].split(terminator):
-            segment = segment.strip()
-            if segment.startswith(names):
-                yield segment.split(element)
+        t = re.escape(terminator)
+        found = re.compile(t + rb"\s*((?:" + b"|".join(wanted) + rb")" + re.escape(element) + rb"[^" + t + rb"]*)")
+        for match in found.finditer(data, start, end):
+            yield match[1].rstrip().split(element)
         start = end if following else -1
 
 
@@ -567,7 +569,7 @@ def claims_in(data: bytes) -> Iterator[tuple[str, int]]:
         yield elements[1].decode("latin-1"), _cents(elements, 2)
 
 
-def payments_in(data: bytes) -> Iterator[tuple[int, int]]:
+def payments_in(data: bytes | mmap.mmap) -> Iterator[tuple[int, int]]:
     """(number of the set in the file, BPR02 in cents) of the 835s of a file, read apart from the project's reader."""
     number, is_835 = 0, False
     for elements in _segments(data, b"ST", b"BPR"):

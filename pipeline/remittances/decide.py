@@ -12,10 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline import payers, transactions
+from pipeline import payers
 from pipeline.errors import Terminal
 from pipeline.ledger import accounts
-from pipeline.remittances import balance, reading
+from pipeline.remittances import balance, parts
+from pipeline.remittances.reading import Remittance
 from pipeline.remittances.stage import STAGE, Posting
 from pipeline.store import Store
 from pipeline.store import register as r
@@ -26,8 +27,9 @@ def release(store: Store, connection: sa.Connection, on: date, remittance_id: st
     """Post a held remittance. Terminal where it is not held, its payer is unknown, or an amount of it cannot be posted."""
     row = _held(connection, remittance_id)
     file = connection.execute(sa.select(r.files).where(r.files.c.file_id == row.file_id)).one()
-    tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
-    remittance = next(m for m in reading.read(tables, row.file_id) if m.set_number == row.set_number)
+    found: list[Remittance] = []
+    parts.read(store, row.file_id, found.extend, sets={row.set_number})
+    (remittance,) = found
     remittance.known_as = row.remittance_id
     if any(finding.rule == "835.amount" for finding in balance.check(remittance)):
         raise Terminal(

@@ -25,7 +25,7 @@ from pipeline.findings import Finding, has_errors
 from pipeline.ledger import accounts, posting
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
-from pipeline.remittances import balance, lines, policy, reading, underpayment
+from pipeline.remittances import balance, lines, parts, policy, reading, underpayment
 from pipeline.remittances.addressee import Addressee
 from pipeline.remittances.reading import Claim, Remittance
 from pipeline.store import Store, received
@@ -43,10 +43,12 @@ _ACKNOWLEDGMENTS = ("TA1.interchanges", "999.sets", "277CA.statuses")
 NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN, CHARGE_TOO_HIGH = (
     "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong", "charge-too-high",
 )  # fmt: skip
-CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST, DATE = (
-    "835.conflict", "835.payer", "835.key", "835.test", "835.date",
+CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST, DATE, GONE = (
+    "835.conflict", "835.payer", "835.key", "835.test", "835.date", "835.payer_gone",
 )  # fmt: skip
 OVERPOSTED = "overposted"
+#: bytes of a file above which it is read part by part, and of files that are in memory together
+LARGE, AT_ONCE = 1 << 24, 1 << 26
 #: payers date a payment days ahead at the most
 FARTHEST_DAYS = 366
 #: exceptions that a later file can settle
@@ -66,6 +68,9 @@ class _File:
     remittances: list[Remittance]
     findings: list[Finding]
     balances: dict[int, list[Finding]] = field(default_factory=dict)
+    large: bool = False  # its remittances are read again, part by part, when they are recorded
+    part: bool = False  # some remittances of a large file; the file itself comes after its parts
+    worked: bool = False  # its parts are recorded
 
 
 @dataclass(slots=True)
@@ -120,9 +125,21 @@ def run(store: Store, on: date) -> dict[str, int]:
     profiles = payers.load_profiles(store.settings.payers_dir)
 
     def record(connection: sa.Connection, files: list[_File], counts: dict[str, int]) -> None:
+        for file in files:
+            if file.large and not has_errors(file.findings):
+
+                def post(remittances: list[Remittance], of: _File = file) -> None:
+                    checked = {m.set_number: balance.check(m) for m in remittances}
+                    some = replace(of, remittances=remittances, findings=[], balances=checked, part=True)
+                    Posting(store, connection, on, profiles, counts).run([some])
+
+                parts.read(store, file.file_id, post)
+                file.worked = True
         Posting(store, connection, on, profiles, counts).run(files)
 
-    return received.work(store, on, STAGE, KINDS, lambda row: _read(store, row), record, unless=READ_MARK)
+    return received.work(
+        store, on, STAGE, KINDS, lambda row: _read(store, row), record, unless=READ_MARK, at_once=AT_ONCE
+    )
 
 
 #: what a mixed file's `reason` says when its remittances are posted but its acknowledgments are not read yet
@@ -130,6 +147,8 @@ READ_MARK = "remittances read"
 
 
 def _read(store: Store, row: Any) -> _File:
+    if row.size > LARGE:
+        return _read_large(store, row)
     result = transactions.read(store.archive.get(row.file_id), file=row.file_id)
     bad = has_errors(result.findings)
     file = _File(
@@ -139,6 +158,18 @@ def _read(store: Store, row: Any) -> _File:
     )  # fmt: skip
     file.balances = {m.set_number: balance.check(m) for m in file.remittances}
     return file
+
+
+def _read_large(store: Store, row: Any) -> _File:
+    """Look through the whole file for what forbids to post any of it; keep nothing of it but that."""
+    tables: set[str] = set()
+    findings = parts.read(store, row.file_id, lambda remittances: None, sets=(), seen=tables.add)
+    acknowledges = (
+        row.kind == "mixed" and row.reason != ACKNOWLEDGMENTS_READ and any(t in tables for t in _ACKNOWLEDGMENTS)
+    )
+    return _File(
+        row.file_id, row.payer_key or "", row.logical_date, acknowledges, [], findings, large="835.payments" in tables
+    )
 
 
 class Posting:
@@ -151,6 +182,8 @@ class Posting:
         self.store, self.connection, self.on, self.profiles, self.counts = store, connection, on, profiles, counts
         self.origins = {origin: key for key, p in profiles.items() for origin in p.remittance_origins}
         self.addressee = Addressee(store, connection, profiles)
+        billed = connection.execute(sa.select(r.claims.c.payer_key).distinct()).scalars()
+        self.gone = sorted(set(billed) - set(profiles))  # payers of claims whose profile is no more
         self.items: list[WorkItem] = []
         self.replaced: list[str] = []  # remittances that gave way in this run
         self.transactions: list[Transaction] = []
@@ -198,11 +231,12 @@ class Posting:
         rows: list[dict[str, Any]] = []
         findings: list[Finding] = []
         for file in files:
-            self.counts["files"] += 1
-            findings += file.findings
-            if has_errors(file.findings) or not file.remittances:
-                marks.append(self._quarantine(file))
-                continue
+            if not file.part:
+                self.counts["files"] += 1
+                findings += file.findings
+                if has_errors(file.findings) or not (file.remittances or file.worked):
+                    marks.append(self._quarantine(file))
+                    continue
             for remittance in file.remittances:
                 findings += file.balances[remittance.set_number]
                 key = self.payer_of(remittance, file.payer_key)
@@ -211,6 +245,8 @@ class Posting:
                 if outcome == "posted":
                     accepted.append((remittance, key))
                     self.counts["paid_cents"] += remittance.amount or 0
+            if file.part:
+                continue
             if file.waits_for_acknowledgments:
                 marks.append({"file_id": file.file_id, "state": "archived", "reason": READ_MARK})
             else:
@@ -305,7 +341,13 @@ class Posting:
                        "Add the origin to `remittance_origins` of the payer's profile, then release the remittance.",
                        remittance.amount or 0, key)  # fmt: skip
             return UNKNOWN_PAYER
+        gone = self._gone(remittance)
         doubts = (
+            (GONE, bool(gone), "A remittance pays claims of a payer that has no profile any more",
+             f"It pays claims that were sent to {', '.join(gone)}, and no payer profile has that key: a payment of another payer would "
+             "be booked as such, and this one may be theirs under a new key.",
+             "Give the profile its old key (its file's name) back, then release the remittance. If another payer paid these claims, "
+             "release it as it is."),
             (TEST, remittance.usage == "T" and payers.usage(self.profiles[key], self.store.settings.submitter.usage) == "P",
              "A test remittance from a payer in production",
              "The payer marked the remittance as a test (ISA15), and claims go to it for good: no money came with it.",
@@ -322,6 +364,17 @@ class Posting:
                            remittance.amount or 0, key)  # fmt: skip
                 return rule
         return ""
+
+    def _gone(self, remittance: Remittance) -> list[str]:
+        """The payers without a profile to which claims of the remittance were sent."""
+        if not self.gone:
+            return []
+        k = r.claims.c
+        found: set[str] = set()
+        for part in _chunks(sorted({claim.stated_id for claim in remittance.claims if claim.stated_id})):
+            query = sa.select(k.payer_key).where(k.claim_id.in_(part), k.payer_key.in_(self.gone)).distinct()
+            found.update(self.connection.execute(query).scalars())
+        return sorted(found)
 
     def _replace(self, held: Sequence[_Known]) -> None:
         """Held contents give way to a newer one; nothing of them was ever posted."""
@@ -477,8 +530,18 @@ class Posting:
             if payment.claim is None:
                 wanted[payment.file_id].append(payment)
         for file_id, of_file in sorted(wanted.items()):
-            tables = transactions.read(self.store.archive.get(file_id), file=file_id).tables
-            claims = {(m.set_number, claim.number): claim for m in reading.read(tables, file_id) for claim in m.claims}
+            claims: dict[tuple[int, int], Claim] = {}
+            asked = {(payment.set_number, payment.number) for payment in of_file}
+
+            def keep(
+                remittances: list[Remittance],
+                asked: set[tuple[int, int]] = asked,
+                claims: dict[tuple[int, int], Claim] = claims,
+            ) -> None:
+                for m in remittances:
+                    claims.update({(m.set_number, c.number): c for c in m.claims if (m.set_number, c.number) in asked})
+
+            parts.read(self.store, file_id, keep, sets={number for number, _ in asked})
             for payment in of_file:
                 payment.claim = claims[payment.set_number, payment.number]
 
@@ -710,11 +773,11 @@ class Posting:
         for payment in payments:
             if policy.STATUSES[payment.status] == "processed":
                 decided[payment.remittance_id, payment.claim_id or ""].append(payment)
-        for (_, claim_id), parts in decided.items():
+        for (_, claim_id), pieces in decided.items():
             ours = known[claim_id]
-            missing = ours.charge_cents - sum(p.charge for p in parts)
+            missing = ours.charge_cents - sum(p.charge for p in pieces)
             if missing > 0:
-                first = min(parts, key=lambda p: p.number)
+                first = min(pieces, key=lambda p: p.number)
                 self._item(first.key, "charge-too-low", "The payer decided a smaller charge than we billed",
                            f"Claim {first.number} of remittance {first.remittance_id}: the payer's charge (CLP03) is "
                            f"{shown(missing)} less than the claim's. Its money is posted; the rest stays in the receivable.",

@@ -141,12 +141,42 @@ class Archive:
 
     def get(self, file_id: str) -> bytes:
         """The bytes, hashed again: Terminal where they are missing or no longer what their name says."""
-        try:
+        with self._readable(file_id):
             if self._local is None:
                 with fsspec.open(self._url(file_id), "rb") as file:
                     data: bytes = file.read()
             else:
                 data = self._path(self._local, file_id).read_bytes()
+        if sha256(data) != file_id:
+            raise _altered(file_id)
+        return data
+
+    @contextmanager
+    def opened(self, file_id: str) -> Iterator[bytes | mmap.mmap]:
+        """The bytes, read from the disk where they are looked at, so that their size takes no memory. Hashed first; errors as of `get`."""
+        with contextlib.ExitStack() as open_files:
+            with self._readable(file_id):
+                if self._local is not None:
+                    file: IO[bytes] = open_files.enter_context(self._path(self._local, file_id).open("rb"))
+                else:
+                    file = open_files.enter_context(tempfile.TemporaryFile())
+                    with fsspec.open(self._url(file_id), "rb") as source:
+                        while piece := source.read(_COPIED):
+                            file.write(piece)
+                    file.flush()
+                size = file.seek(0, os.SEEK_END)
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+                digest = hashlib.sha256()
+                for at in range(0, size, _COPIED):
+                    digest.update(data[at : at + _COPIED])
+            if digest.hexdigest() != file_id:
+                raise _altered(file_id)
+            yield data
+
+    @contextmanager
+    def _readable(self, file_id: str) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError as error:
             raise Terminal(f"The archive has no file {file_id}.", fix="Restore the archive from its backup.") from error
         except OSError as error:
@@ -154,9 +184,6 @@ class Archive:
                 f"The archive at {self.place} cannot be read ({error.strerror or type(error).__name__}).",
                 fix="Check the disk or the link to it, then run again.",
             ) from error
-        if sha256(data) != file_id:
-            raise Terminal(f"The archived file {file_id} was altered.", fix="Restore the archive from its backup.")
-        return data
 
     def has(self, file_id: str) -> bool:
         if self._local is None:
@@ -181,6 +208,10 @@ class Archive:
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(root)  # else a power cut may take the new folder and the file in it
         return path
+
+
+def _altered(file_id: str) -> Terminal:
+    return Terminal(f"The archived file {file_id} was altered.", fix="Restore the archive from its backup.")
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ blame at all, and then for one file after the other: the stages' results do not 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, Protocol, TypeVar
 
@@ -58,13 +58,39 @@ def work(
     record: Callable[[sa.Connection, list[R], Counts], None],
     *,
     unless: str = "",
+    at_once: int = 0,
 ) -> Counts:
     """Work the files that wait: `read` each one's row, `record` them in one transaction; returns and keeps the counts.
 
-    `record` is called even where no file waits: a stage has other work in it. `unless`: see `files_waiting`.
+    `record` is called even where no file waits: a stage has other work in it. `unless`: see `files_waiting`. `at_once`: so many bytes
+    of files are in memory together and in one transaction (0: all that wait); for stages to which the order of files is nothing.
     """
     with store.read() as connection:
         arrived = files_waiting(connection, kinds, unless=unless)
+    total: Counts = defaultdict(int)
+    for some in _together(arrived, at_once):
+        for name, count in _work(store, on, stage, kinds, some, read, record, unless).items():
+            total[name] += count
+    return dict(total)
+
+
+def _together(arrived: Sequence[Any], at_once: int) -> Iterator[Sequence[Any]]:
+    """The files in groups; one group, if an empty one, where nothing waits."""
+    group: list[Any] = []
+    size = 0
+    for row in arrived:
+        if at_once and group and size + row.size > at_once:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += row.size
+    yield group
+
+
+def _work(
+    store: Store, on: date, stage: str, kinds: Sequence[str], arrived: Sequence[Any], read: Callable[[Any], R],
+    record: Callable[[sa.Connection, list[R], Counts], None], unless: str,
+) -> Counts:  # fmt: skip
     files = read_each(store, on, stage, arrived, read)
     refused = len(arrived) - len(files)
     failpoint(f"{stage}.before_record")

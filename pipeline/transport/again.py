@@ -69,7 +69,7 @@ def retry(store: Store, on: date, file: str, *, by: str, reason: str) -> Asked:
         raise Terminal("A file is read again for a reason.", fix="Say it with --note.")
     with store.read() as connection:
         wanted = _named(connection, file) if file else _aside(connection)
-    kinds = {one.file_id: routing.identify(store.archive.get(one.file_id)) for one in wanted}
+    kinds = {one.file_id: _kind(store, one.file_id) for one in wanted}
     left = [one for one in wanted if kinds[one.file_id] not in routing.EXPECTED]
     if file and left:
         raise Terminal(
@@ -88,6 +88,11 @@ def retry(store: Store, on: date, file: str, *, by: str, reason: str) -> Asked:
         for one in waiting:
             _record(connection, one, on, by, reason)
     return Asked(waiting, left)
+
+
+def _kind(store: Store, file_id: str) -> str:
+    with store.archive.opened(file_id) as data:
+        return routing.identify(data)
 
 
 def _record(connection: sa.Connection, one: Aside, on: date, by: str, reason: str) -> None:

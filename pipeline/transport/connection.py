@@ -44,7 +44,10 @@ def route(settings: Settings, key: str) -> Route:
         return BankRoute(settings.bank)
     profiles = payers.load_profiles(settings.payers_dir)
     if key not in profiles:
-        raise Terminal(f"There is no payer profile {key}.", fix=f"Known are: {', '.join(sorted(profiles)) or 'none'}.")
+        raise Terminal(
+            f"There is no payer profile {key}.",
+            fix=f"Known are: {', '.join(sorted(profiles)) or 'none'}. Where claims went to it, give the profile back, under this key.",
+        )
     return profiles[key]
 
 

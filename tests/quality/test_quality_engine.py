@@ -93,3 +93,16 @@ def test_what_is_kept_are_counts_and_the_same_counts_write_nothing(store):
         engine.record(connection, ON, result)
         assert connection.execute(sa.text("select total_changes()")).scalar() == before
     assert canary not in str(result.findings())
+
+
+def test_a_long_frame_in_slices_is_told_as_the_frame_at_once(monkeypatch: pytest.MonkeyPatch):
+    rows = [
+        good(deposit_id=f"d{n}", amount_cents=int(n % 3 > 0), type_code="16" if n in (0, 6) else "165")
+        for n in range(8)
+    ]
+    whole = engine.check("deposits", pd.DataFrame(rows), "deposit_id")
+    monkeypatch.setattr(engine, "_SLICE", 3)
+    sliced = engine.check_in_slices("deposits", pd.DataFrame(rows), "deposit_id")
+    assert sliced == whole
+    assert len(sliced.failed) == 3
+    assert engine.check_in_slices("deposits", pd.DataFrame(rows[:2]), "deposit_id").rows == 2
