@@ -2,8 +2,9 @@
 
 The sources hold claims as a payer keeps them, so some of what a provider knows is not in them. It is made up here, always the same
 for the same source: addresses, names and numbers of providers (theirs fail the check digit), and, for carrier lines that have no
-procedure, a procedure by the number of the line. What they do hold stays: diagnoses, procedures, revenue codes, charges, units,
-dates (moved by whole years, to where their diagnosis codes are in force).
+procedure, a procedure by the number of the line; for nursing facilities and home health the rate code (HIPPS) that their claims
+bear. What they do hold stays: diagnoses, procedures, revenue codes,
+charges, units, dates (moved by whole years, to where their diagnosis codes are in force).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from encounters.extracts import Extract
 
+from pipeline.codes import procedure_shaped
 from pipeline.encounters.identifiers import synthetic_ein, synthetic_npi
 
 #: carrier lines without a procedure get one, by their number
@@ -29,6 +31,8 @@ PLACE = {"address1": "1 Elm Street", "city": "Boston", "state": "MA", "zip": "02
 HOME = {"address1": "2 Oak Street", "city": "Boston", "state": "MA", "zip": "02111"}
 #: total lines (0001) stand where the source has one line a claim: the revenue code of the care itself
 REVENUE = {"outpatient": "0510", "inpatient": "0450", "snf": "0550", "hha": "0551", "hospice": "0651"}
+#: revenue code and rate code
+RATE = {"snf": ("0022", "KAGD1"), "hha": ("0023", "1FC11")}
 BILL_TYPE = {"outpatient": "13", "inpatient": "11", "snf": "21", "hha": "32", "hospice": "81"}
 
 
@@ -79,6 +83,8 @@ def rif(kind: str, claims: Path, beneficiaries: Iterable[Path]) -> Extract:
 def _rif_claim(
     extract: Extract, kind: str, identity: str, lines: list[dict[str, str]], person: Mapping[str, str]
 ) -> None:
+    if kind == "snf":
+        lines = _merged(lines)
     head = lines[0]
     years = years_on(_day(head["CLM_FROM_DT"], 0))
     key = {"practice_id": f"cms-{kind}", "encounter_id": identity}
@@ -125,6 +131,12 @@ def _rif_claim(
     extract.encounters.append(row)
     _rif_diagnoses(extract, key, head, stay=not professional)
     ranks = {d["code"]: d["rank"] for d in extract.diagnoses if key.items() <= d.items() and not d["kind"]}
+    if kind in RATE and not any(line["REV_CNTR"].zfill(4) in ("0022", "0023") for line in lines):
+        revenue, rate = RATE[kind]
+        extract.services.append(key | {
+            "line": "99", "kind": "other", "system": "HIPPS", "code": rate, "units": "1", "charge": "0.00", "service_date": first,
+            "pointers": "", "revenue_code": revenue,
+        })  # fmt: skip
     for number, line in enumerate(lines, 1):
         revenue = ""
         if not professional:
@@ -132,9 +144,10 @@ def _rif_claim(
             revenue = REVENUE[kind] if revenue == "0001" else revenue
         code = line["HCPCS_CD"] or ("" if not professional else PROCEDURES[(number - 1) % len(PROCEDURES)])
         modifiers = [line.get(f"HCPCS_{n}_MDFR_CD") or "" for n in ("1ST", "2ND")]
+        rated = revenue in ("0022", "0023", "0024") and len(code) == 5 and not procedure_shaped(code)
         units = line.get("LINE_SRVC_CNT") or line.get("REV_CNTR_UNIT_CNT") or "1"
         extract.services.append(key | {
-            "line": str(number), "kind": "procedure", "system": "HCPCS" if code else "REVENUE", "code": code or revenue,
+            "line": str(number), "kind": "procedure", "system": "HIPPS" if rated else "HCPCS" if code else "REVENUE", "code": code or revenue,
             "units": units if Decimal(units) > 0 else "1", "charge": f"{charges[number - 1]:.2f}",
             "service_date": _day(line.get("LINE_1ST_EXPNS_DT") or line.get("REV_CNTR_DT") or head["CLM_FROM_DT"], years),
             "pointers": ranks.get(line.get("LINE_ICD_DGNS_CD", ""), ""), "revenue_code": revenue,
@@ -145,6 +158,21 @@ def _rif_claim(
             "line": str(len(lines) + 1), "kind": "other", "system": "REVENUE", "code": "0250", "units": "1", "charge": f"{rest:.2f}",
             "service_date": first, "pointers": "", "revenue_code": "0250",
         })  # fmt: skip
+
+
+def _merged(lines: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Lines of one day that say the same as one line with their units and charges: as a biller writes them."""
+    made: dict[tuple[str, ...], dict[str, str]] = {}
+    for line in lines:
+        same = tuple(
+            line.get(n) or "" for n in ("REV_CNTR", "HCPCS_CD", "HCPCS_1ST_MDFR_CD", "HCPCS_2ND_MDFR_CD", "REV_CNTR_DT")
+        )
+        if (known := made.get(same)) is None:
+            made[same] = dict(line) | {"REV_CNTR_UNIT_CNT": line.get("REV_CNTR_UNIT_CNT") or "1"}
+            continue
+        for name in ("REV_CNTR_UNIT_CNT", "REV_CNTR_TOT_CHRG_AMT"):
+            known[name] = str(Decimal(known[name]) + Decimal(line.get(name) or ("1" if "UNIT" in name else "0")))
+    return list(made.values())
 
 
 def _rif_diagnoses(extract: Extract, key: Mapping[str, str], head: Mapping[str, str], *, stay: bool) -> None:
@@ -318,3 +346,140 @@ def explanations(path: Path) -> list[dict[str, Any]]:
     text = path.read_text()
     found = [json.loads(line) for line in text.splitlines()] if path.suffix == ".ndjson" else [json.loads(text)]
     return [e for e in found if e.get("resourceType") == "ExplanationOfBenefit" and e.get("use", "claim") == "claim"]
+
+
+# --- CMS, from the Integrated Data Repository -------------------------------------------------------------------------------
+
+#: claim types whose claims a practice or a hospital files; others are of pharmacies (1 to 4) or only partly adjudicated (1011 …)
+IDR_PROFESSIONAL = frozenset({"71", "72", "81", "82"})
+IDR_BILL_TYPE = {"10": "32", "20": "21", "30": "18", "40": "13", "50": "81", "60": "11"}
+_POA = frozenset("YNUW1")
+
+
+def _idr_rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / f"SYNTHETIC_{name}.csv").open(encoding="utf-8-sig", newline="") as file:
+        return [{k: v.strip() for k, v in row.items() if k and v} for row in csv.DictReader(file)]
+
+
+def _idr_key(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row.get(n, "") for n in ("GEO_BENE_SK", "CLM_DT_SGNTR_SK", "CLM_TYPE_CD", "CLM_NUM_SK"))
+
+
+def idr(folder: Path) -> Extract:
+    """The claims of the repository that a provider files: 104 of 150. What its claims charge as a whole is drawn apart from what their lines
+    charge: the lines count."""
+    below: dict[str, dict[tuple[str, ...], list[dict[str, str]]]] = {"CLM_PROD": {}, "CLM_LINE": {}, "CLM_INSTNL": {}}
+    for name, found in below.items():
+        for row in _idr_rows(folder, name):
+            found.setdefault(_idr_key(row), []).append(row)
+    people = {row["BENE_SK"]: row for row in _idr_rows(folder, "BENE_HSTRY")}
+    extract = Extract()
+    for claim in _idr_rows(folder, "CLM"):
+        if claim["CLM_TYPE_CD"] in IDR_PROFESSIONAL or claim["CLM_TYPE_CD"] in IDR_BILL_TYPE:
+            parts = {name: found.get(_idr_key(claim), []) for name, found in below.items()}
+            _idr_claim(extract, claim, parts, people.get(claim.get("BENE_SK", ""), {}))
+    return extract
+
+
+def _idr_claim(
+    extract: Extract, claim: Mapping[str, str], parts: Mapping[str, list[dict[str, str]]], person: Mapping[str, str]
+) -> None:
+    kind, years = claim["CLM_TYPE_CD"], years_on(claim["CLM_FROM_DT"])
+    professional = kind in IDR_PROFESSIONAL
+    key = {"practice_id": f"idr-{kind}", "encounter_id": f"{claim['CLM_UNIQ_ID']}-{claim['CLM_NUM_SK']}"}
+    lines = parts["CLM_LINE"]
+    charges = [Decimal(line.get("CLM_LINE_SBMT_CHRG_AMT") or "0").quantize(Decimal("0.01")) for line in lines]
+    doctor = claim.get("CLM_ATNDG_PRVDR_NPI_NUM") or claim.get("PRVDR_RFRG_PRVDR_NPI_NUM") or "doctor"
+    first, last = (_moved(claim[name], years) for name in ("CLM_FROM_DT", "CLM_THRU_DT"))
+    row = key | {
+        "claim_type": "professional" if professional else "institutional", "service_from": first, "service_to": last,
+        "charge": f"{sum(charges, Decimal(0)):.2f}", "payer": "Medicare", "member_id": person.get("BENE_MBI_ID") or "1EG4TE5MK73",
+        "patient_id": claim.get("BENE_SK", ""), "patient_last": person.get("BENE_LAST_NAME") or "Doe",
+        "patient_first": person.get("BENE_1ST_NAME") or "Alex", "patient_birth_date": person.get("BENE_BRTH_DT") or "1942-01-17",
+        "patient_sex": {"1": "M", "2": "F"}.get(person.get("BENE_SEX_CD", ""), "U"), "relationship": "18",
+        **prefixed("patient", HOME), **billing(claim.get("CLM_BLG_PRVDR_NPI_NUM") or claim.get("PRVDR_BLG_PRVDR_NPI_NUM") or kind),
+    }  # fmt: skip
+    if professional:
+        row |= {"rendering_npi": synthetic_npi(doctor), "rendering_last": "Ash", "rendering_first": "Al",
+                "place_of_service": lines[0].get("CLM_POS_CD", "11") if lines else "11"}  # fmt: skip
+    else:
+        stay = parts["CLM_INSTNL"][0] if parts["CLM_INSTNL"] else {}
+        row |= {"bill_type": IDR_BILL_TYPE[kind], "patient_status": stay.get("BENE_PTNT_STUS_CD", "01").zfill(2),
+                "admission_type": stay.get("CLM_ADMSN_TYPE_CD", "9"), "admission_source": stay.get("CLM_ADMSN_SRC_CD", "9")}  # fmt: skip
+        if kind in ("20", "30", "60"):
+            row |= {"admission_date": first, "admission_hour": "0900", "discharge_hour": "1000"}
+        number = len(extract.encounters)
+        extract.add("parties", number, role="attending", last="Yew", first="Una", npi=synthetic_npi(doctor))
+        extract.further["parties"][-1] |= key
+    extract.encounters.append(row)
+    listed = [p for kind_of in ("P", "D") for p in parts["CLM_PROD"] if p["CLM_PROD_TYPE_CD"] == kind_of]
+    codes = {p["CLM_DGNS_CD"]: p for p in reversed(listed)}
+    ordered = list(dict.fromkeys(p["CLM_DGNS_CD"] for p in listed))[: 12 if professional else 25]
+    for rank, code in enumerate(ordered, 1):
+        poa = codes[code].get("CLM_POA_IND", "")
+        extract.diagnoses.append(key | {
+            "rank": str(rank), "system": "ICD9CM" if codes[code].get("CLM_DGNS_PRCDR_ICD_IND") == "9" else "ICD10CM", "code": code, "text": "",
+            "kind": "", "poa": poa if kind == "60" and poa in _POA else "",
+        })  # fmt: skip
+    for number, line in enumerate(lines, 1):
+        revenue = "" if professional else line.get("CLM_LINE_REV_CTR_CD", "0510")
+        code = line.get("CLM_LINE_HCPCS_CD", "") or ("99213" if professional else "")
+        modifiers = [line.get(f"HCPCS_{n}_MDFR_CD", "") if code else "" for n in (1, 2, 3, 4)]
+        drug = line.get("CLM_LINE_NDC_CD", "") if line.get("CLM_LINE_NDC_QTY") else ""
+        extract.services.append(key | {
+            "line": str(number), "kind": "procedure", "system": "HCPCS" if code else "REVENUE", "code": code or revenue,
+            "units": line.get("CLM_LINE_SRVC_UNIT_QTY") or "1", "charge": f"{charges[number - 1]:.2f}",
+            "service_date": _moved(line.get("CLM_LINE_FROM_DT") or claim["CLM_FROM_DT"], years), "revenue_code": revenue,
+            "pointers": str(ordered.index(line["CLM_LINE_DGNS_CD"]) + 1) if line.get("CLM_LINE_DGNS_CD") in ordered else "1",
+            **{f"modifier{n}": m for n, m in enumerate(modifiers, 1)},
+            "ndc": drug, "ndc_units": line["CLM_LINE_NDC_QTY"] if drug else "", "ndc_unit_basis": line.get("CLM_LINE_NDC_QTY_QLFYR_CD", "UN") if drug else "",
+        })  # fmt: skip
+
+
+# --- CMS, as the shared systems FISS and MCS hold claims that are being worked ------------------------------------------------
+
+
+def shared_system(path: Path, *, professional: bool) -> Extract:
+    """Claims of `SAMPLE-FISS` or `SAMPLE-MCS`. Their texts are random letters; what few dates and amounts are there stay. FISS keeps no lines:
+    its total is one."""
+    extract = Extract()
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        claim = json.loads(text)["claim"]
+        identity = claim["idrClmHdIcn"] if professional else claim["dcn"]
+        key = {"practice_id": "mcs" if professional else "fiss", "encounter_id": f"{identity}-{number}"}
+        first = claim.get("idrHdrFromDos" if professional else "stmtCovFromCymd") or "2021-06-01"
+        years = years_on(first)
+        first = _moved(first, years)
+        details = claim.get("mcsDetails", []) if professional else [{}]
+        total = Decimal(claim.get("idrTotBilledAmt" if professional else "totalChargeAmount") or "100.00")
+        charges = [total - 10 * (len(details) - 1), *[Decimal(10)] * (len(details) - 1)]
+        if charges[0] <= 0:
+            total, charges = Decimal(10 * len(details)), [Decimal(10)] * len(details)
+        extract.encounters.append(key | billing(str(number)) | prefixed("patient", HOME) | {
+            "claim_type": "professional" if professional else "institutional", "service_from": first, "service_to": first, "charge": f"{total:.2f}",
+            "payer": "Medicare", "member_id": claim.get("idrClaimMbi" if professional else "mbi") or "1EG4TE5MK73", "patient_id": key["encounter_id"],
+            "patient_last": "Doe", "patient_first": "Alex", "patient_birth_date": "1942-01-17", "patient_sex": "U", "relationship": "18",
+            **({"place_of_service": "11"} if professional else {"bill_type": "13", "patient_status": "01", "admission_type": "9", "admission_source": "9"}),
+        })  # fmt: skip
+        if professional:
+            codes = [
+                (d.get("idrDiagCode", ""), d.get("idrDiagIcdTypeEnum", "")) for d in claim.get("mcsDiagnosisCodes", [])
+            ]
+        else:
+            extract.add("parties", number, role="attending", last="Yew", first="Una", npi=synthetic_npi(str(number)))
+            extract.further["parties"][-1] |= key
+            codes = [
+                (code, "")
+                for code in (claim.get("principleDiag", ""), *(d["diagCd2"] for d in claim.get("fissDiagCodes", [])))
+            ]
+        listed = dict.fromkeys((c, "ICD9CM" if kind.endswith("ICD9") else "ICD10CM") for c, kind in codes if c)
+        for rank, (code, system) in enumerate(list(listed)[:12], 1):
+            extract.diagnoses.append(key | {"rank": str(rank), "system": system, "code": code, "text": ""})
+        for line, detail in enumerate(details, 1):
+            code = detail.get("idrProcCode", "") or "99213"
+            extract.services.append(key | {
+                "line": str(line), "kind": "procedure", "system": "HCPCS" if professional else "REVENUE", "code": code if professional else "0510",
+                "units": "1", "charge": f"{charges[line - 1]:.2f}", "service_date": first, "pointers": "1" if listed else "",
+                "revenue_code": "" if professional else "0510", "modifier1": detail.get("idrModOne", ""),
+            })  # fmt: skip
+    return extract
