@@ -99,12 +99,17 @@ class _Shelf:
         try:
             whole = _parsed(text)
         except ValueError:
+            if _begins_with_a_resource(text):  # a resource a line, whatever the name says
+                self._take_lines(file, text)
+            else:
+                self.gathered.unreadable("intake.file.illegible", (file, 0), raw)
+            return
+        several = whole if isinstance(whole, list) else [whole]
+        if not all(isinstance(one, dict) for one in several):
             self.gathered.unreadable("intake.file.illegible", (file, 0), raw)
             return
-        if isinstance(whole, dict):
-            self._take_any(whole, (file, 1))
-        else:
-            self.gathered.unreadable("intake.file.illegible", (file, 0), raw)
+        for number, one in enumerate(several, 1):
+            self._take_any(one, (file, number))
 
     def _take_lines(self, file: str, text: str) -> None:
         for number, line in enumerate(text.split("\n"), 1):
@@ -123,10 +128,16 @@ class _Shelf:
         if resource.get("resourceType") != "Bundle":
             self._take_one(resource, place, "")
             return
-        for number, entry in enumerate(_list(resource.get("entry")), 1):
+        self._take_entries(resource, place, numbered=".ndjson" not in place[0])
+
+    def _take_entries(self, bundle: Resource, place: Place, *, numbered: bool) -> None:
+        """The resources of a bundle; those of a bundle within it stand at its own place."""
+        for number, entry in enumerate(_list(bundle.get("entry")), 1):
             inner = entry.get("resource") if isinstance(entry, dict) else None
-            at = (place[0], number if ".ndjson" not in place[0] else place[1])
-            if isinstance(inner, dict):
+            at = (place[0], number) if numbered else place
+            if isinstance(inner, dict) and inner.get("resourceType") == "Bundle":
+                self._take_entries(inner, at, numbered=False)
+            elif isinstance(inner, dict):
                 self._take_one(inner, at, str(entry.get("fullUrl") or ""))
 
     def _take_one(self, resource: Resource, place: Place, url: str) -> None:
@@ -161,6 +172,14 @@ class _Shelf:
             return held.data
         identifier = reference.get("identifier")
         return {"identifier": [identifier], "name": reference.get("display")} if isinstance(identifier, dict) else {}
+
+
+def _begins_with_a_resource(text: str) -> bool:
+    first, _, more = text.strip().partition("\n")
+    try:
+        return bool(more.strip()) and isinstance(_parsed(first), dict)
+    except ValueError:
+        return False
 
 
 def _parsed(text: str) -> Any:

@@ -48,7 +48,46 @@ def rules(taken: Intake) -> set[str]:
     return {f.rule for f in taken.findings}
 
 
+def as_lines(all_of_it: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(one) + "\r\n" for one in all_of_it)
+
+
+def as_list(all_of_it: list[dict[str, Any]]) -> str:
+    return json.dumps(all_of_it, indent=1)
+
+
+def as_list_of_bundles(all_of_it: list[dict[str, Any]]) -> str:
+    return json.dumps([bundle(all_of_it[:2]), bundle(all_of_it[2:])])
+
+
+def as_bundle_of_bundles(all_of_it: list[dict[str, Any]]) -> str:
+    """As a server answers a batch of searches."""
+    return json.dumps(bundle([bundle(all_of_it[:2]), bundle([bundle(all_of_it[2:])])]))
+
+
 # --- FHIR ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [as_lines, as_list, as_list_of_bundles, as_bundle_of_bundles])
+def test_resources_however_a_file_holds_them(tmp_path: Path, shape: Any) -> None:
+    plain, other = tmp_path / "plain", tmp_path / "other"
+    plain.mkdir()
+    other.mkdir()
+    one = read(write(plain, fhir()))
+    (other / "all.json").write_text(shape([*fhir(), *second_visit()]), newline="")
+    two = read(other)
+    assert (two.findings, two.set_aside) == (one.findings, one.set_aside) == ([], [])
+    for name in ("encounters", "lines", "diagnoses"):
+        mine, theirs = getattr(one, name), getattr(two, name)
+        keep = [c for c in mine.column_names if c not in ("source_row", "source_file")]
+        assert theirs.select(keep).equals(mine.select(keep)), name
+    assert two.encounters.num_rows == 2
+
+
+def test_a_list_that_holds_anything_else_is_no_file_of_records(tmp_path: Path) -> None:
+    (tmp_path / "all.json").write_text(json.dumps([*fhir(), 7]))
+    taken = read(tmp_path)
+    assert rules(taken) == {"intake.file.illegible"}
 
 
 def unfinished(all_of_it: list[dict[str, Any]]) -> None:
