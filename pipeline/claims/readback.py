@@ -28,7 +28,7 @@ from pipeline.transactions.claim_837_tables import OWN_COLUMNS
 from pipeline.transactions.claim_837_writer import Interchange837, batch_reference
 from pipeline.x12 import columns as x
 from pipeline.x12.columns import Integers, Mask
-from pipeline.x12.isa import read_isa
+from pipeline.x12.isa import Wire, read_isa
 from pipeline.x12.scan import Scan, code_of, key_of, padded
 
 #: a value of every row, or the same in all
@@ -52,10 +52,8 @@ class _Blocks:
 class _Found:
     """The file cut into blocks by loop. `stray`: segments between ST and SE that stand in no loop that is known."""
 
-    def __init__(self, data: bytes, form: Form) -> None:
-        isa = read_isa(data, 0)
-        assert isa is not None  # our own file
-        self.scan = scan = Scan(padded([data]), isa.wire)
+    def __init__(self, data: bytes, form: Form, wire: Wire) -> None:
+        self.scan = scan = Scan(padded([data]), wire)
         n = scan.n
         codes = self.codes = scan.codes[:n]
         st, se = codes == code_of("ST"), codes == code_of("SE")
@@ -962,7 +960,10 @@ def differences(
 ) -> list[Finding]:
     """Where the file's segments are not those that were meant; empty where they are. `data` is a whole interchange; `expected` is
     what `meant` says, where it has been stated already."""
-    found = _Found(data, meant.form)
+    isa = read_isa(data, 0)
+    if isa is None:
+        return [_fault("The file does not begin with an interchange header (ISA) that can be read.")]
+    found = _Found(data, meant.form, isa.wire)
     findings = _headers(found, meant, on, numbers)
     if len(found.stray):
         findings.append(_fault(f"{len(found.stray)} segments stand in no place that was meant."))

@@ -3,6 +3,7 @@ without the readback noticing."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pipeline import shapes
 from pipeline.claims import proofreading, readback
 from pipeline.transactions.claim_837_route import Route
 from pipeline.transactions.claim_837_writer import Interchange837
+from pipeline.x12.isa import read_isa
 
 DOC = Path(__file__).parents[2] / "docs" / "claims.md"
 #: pyx12 4.0 takes a certificate (CT) for other paperwork and so knows none of its ways of sending
@@ -45,7 +47,9 @@ def files(way: Route) -> dict[str, tuple[bytes, Interchange837]]:
 def written_places(data: bytes, kind: str) -> Iterator[Place]:
     """Loop, segment and qualifiers of each segment in the file's blocks."""
     form = FORM[kind]
-    found = readback._Found(data, form)
+    isa = read_isa(data, 0)
+    assert isa is not None
+    found = readback._Found(data, form, isa.wire)
     assert not len(found.stray)
     for loop, blocks in found.loops.items():
         for at in blocks.at.tolist():
@@ -111,7 +115,7 @@ def changes(segments: list[str], index: int) -> Iterator[Change]:
     segment = segments[index]
     elements = segment.split("*")
     what = f"{index + 1} {segment}: "
-    fixed = elements[0] == "ISA"  # of fixed width, with the delimiters at its end
+    fixed = elements[0] == "ISA"  # of fixed width
     if not fixed:
         yield f"{what}lost", index, ()
         yield f"{what}twice", index, (segment, segment)
@@ -121,8 +125,6 @@ def changes(segments: list[str], index: int) -> Iterator[Change]:
         if following != segment and (len(ids) == 1 or (ids & set(MARKERS) and ids != {"SBR", "PAT"})):
             yield f"{what}exchanged", index, (following, segment)
     for number, element in enumerate(elements[1:], 1):
-        if fixed and number in (11, 16):
-            continue
         parts = [element] if fixed else element.split(":")
         for place, part in enumerate(parts):
             if part.strip():
@@ -175,6 +177,17 @@ def segments_of(data: bytes) -> list[str]:
 
 def file_of(segments: list[str]) -> bytes:
     return ("~".join(segments) + "~").encode("ascii")
+
+
+@pytest.mark.parametrize("kind", FORM)
+@pytest.mark.parametrize("newline", [True, False])
+def test_a_true_file_is_found_true_whatever_its_form(way: Route, kind: str, newline: bool) -> None:
+    """Lines or none, small letters, each claim in a set of its own."""
+    other = dataclasses.replace(way, newline=newline, charset="extended")
+    meant = Interchange837(*whole.tables(kind), other, FORM[kind], claims_per_set=1)
+    data = meant.render(on=ON, numbers=NUMBERS)
+    assert (data.count(b"ST*837*"), b"Yew" in data, data.count(b"~\n") > 100) == (2, True, newline)
+    assert proofreading.compared(data, meant, ON, NUMBERS) == []
 
 
 @pytest.mark.parametrize(("kind", "claim", "least"), [
