@@ -131,7 +131,7 @@ def run(store: Store, on: date) -> dict[str, int]:
                 def post(remittances: list[Remittance], of: _File = file) -> None:
                     checked = {m.set_number: balance.check(m) for m in remittances}
                     some = replace(of, remittances=remittances, findings=[], balances=checked, part=True)
-                    Posting(store, connection, on, profiles, counts).run([some])
+                    Posting(store, connection, on, profiles, counts).run([some], retry=False)
 
                 parts.read(store, file.file_id, post)
                 file.worked = True
@@ -190,10 +190,11 @@ class Posting:
         self.closing: dict[str, list[str]] = defaultdict(list)  # reason of closing → subjects
 
     def run(
-        self, files: Sequence[_File], released: Sequence[tuple[Remittance, str]] = (), applied: Mapping[str, str] | None = None
+        self, files: Sequence[_File], released: Sequence[tuple[Remittance, str]] = (), applied: Mapping[str, str] | None = None, *,
+        retry: bool = True,
     ) -> None:  # fmt: skip
         """Post what came; what a person `released` (with its payer's key); and exceptions that a person `applied`: the
-        payment's key → our claim."""
+        payment's key → our claim. Earlier exceptions are tried again, unless more of the same file follows (`retry`)."""
         accepted = [*self._remittances(files), *released]
         fresh = [
             _Payment(
@@ -203,7 +204,7 @@ class Posting:
             for remittance, key in accepted
             for claim in remittance.claims
         ]  # fmt: skip
-        pending = self._pending(applied or {})
+        pending = self._pending(applied or {}) if retry else []
         known = self._claims({p.stated_id for p in fresh} | {p.stated_id for p in pending})
         history = self._history(known)
         settled = self._settle(fresh, pending, known, history)
