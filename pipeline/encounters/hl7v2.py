@@ -147,9 +147,12 @@ def _messages(file: str, data: bytes, gathered: Gathered) -> Iterator[_Message]:
 def _parsed(text: str) -> hl7.Message | None:
     if not text.startswith("MSH") or len(text) < 9:
         return None
+    marks = "\r" + text[3] + (text[4:].split(text[3], 1)[0] or text[3])
+    if len(set(marks)) < len(marks):
+        return None  # what stands where cannot be known
     try:
         return hl7.parse(text + "\r")
-    except (hl7.HL7Exception, ValueError, IndexError, KeyError, AttributeError):
+    except (hl7.HL7Exception, ValueError, IndexError, KeyError, AttributeError, AssertionError):
         return None
 
 

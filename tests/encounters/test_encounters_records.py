@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import rows
 from encounters.test_encounters_formats_agree import CONTEXT, HL7, bundle, fhir
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -327,6 +327,9 @@ def test_nothing_that_bills_is_refused(tmp_path: Path):
         read(hl7_folder(tmp_path, HL7.replace("DFT^P03", "ADT^A04")))
 
 
+@example(cut=4, text="^")  # MSH|^^~\\& declares one mark twice
+@example(cut=3, text="&")
+@example(cut=5, text="\n")
 @given(cut=st.integers(0, len(HL7)), text=st.sampled_from(["|", "^", "~", "\\", "&", "\n", "\x00", "é", "MSH", "\\X"]))
 @hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_message_holds_its_neighbour_goes_on(tmp_path: Path, cut: int, text: str):
