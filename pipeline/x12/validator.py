@@ -25,6 +25,13 @@ from pipeline.x12.validator_seen import Mode, Report
 from pipeline.x12.validator_strays import is_segment_id
 from pipeline.x12.validator_tokens import Tokens
 
+#: how files begin that people take for X12 → what they are, what to do
+_OTHER_FILES = (
+    (("ÿþ", "þÿ"), ("The file is written in UTF-16, two bytes a character.", "Save it as plain text (ASCII or UTF-8).")),
+    (("PK\x03\x04", "\x1f\x8b"), ("The file is packed (zip or gzip).", "Unpack it first.")),
+    (("ST*", "ST|", "ST~", "ST^"), ("A transaction set stands without its envelope.", "Give the whole interchange, ISA to IEA.")),
+)  # fmt: skip
+
 
 def validate(
     data: bytes,
@@ -163,12 +170,9 @@ class _Engine(Envelopes):
         if not head:
             self.report("x12.not-x12", "The file is empty.", "Ask the sender for a whole file.", number=number)
         elif not head.startswith("ISA"):
-            self.report(
-                "x12.not-x12",
-                "The file does not begin with an ISA segment.",
-                "Check that it is an X12 file.",
-                number=number,
-            )
+            other = next((words for beginning, words in _OTHER_FILES if head.startswith(beginning)), None)
+            message, fix = other or ("The file does not begin with an ISA segment.", "Check that it is an X12 file.")
+            self.report("x12.not-x12", message, fix, number=number)
         elif len(head) < 106 or head.count(head[3], 0, 160) < 16:
             self.report(
                 "x12.unterminated",

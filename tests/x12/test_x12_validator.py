@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import sys
 from pathlib import Path
@@ -229,6 +230,18 @@ def test_a_service_is_in_the_future_only_after_every_date_of_the_file() -> None:
     assert [f.rule for f in validate(old.replace(b"GS*HC*CLINIC*PAYER*20261120", b"GS*HC*CLINIC*PAYER*20250102"))] == [
         "837.service-date", "837.service-date",
     ]  # fmt: skip
+
+
+def test_what_is_taken_for_x12_is_called_by_its_name() -> None:
+    text = files.render(files.lines(files.CLAIM)).decode()
+    for data, word in (
+        (text.encode("utf-16"), "UTF-16"), (text.encode("utf-16-be"), "ISA"), (b"\xfe\xff" + text.encode("utf-16-be"), "UTF-16"),
+        (gzip.compress(text.encode()), "packed"), (b"PK\x03\x04" + b"0" * 200, "packed"),
+        (text[text.index("ST*837") :].encode(), "envelope"), (b"<html>403</html>", "ISA"),
+    ):  # fmt: skip
+        (found,) = validate(data)
+        assert found.rule == "x12.not-x12"
+        assert word in found.message
 
 
 def test_bytes_outside_and_strange_files() -> None:
