@@ -1,9 +1,10 @@
 """Writing X12 a column at a time: a segment of every row at once.
 
-Theory. A segment is its elements joined by a separator with trailing empties cut off; a loop is its segments joined by
-the terminator, the absent ones (null) left out. So segments and loops are Arrow string columns, made by
-`binary_join_element_wise`, and no Python object stands for a row. This is sound only where no value holds a delimiter:
-X12 has no escape. `outside` therefore looks through the bytes of whole columns before anything is joined.
+Theory. A segment is its elements with a separator between them and trailing empties cut off; a loop is its segments, each with its
+terminator, the absent ones left out. So a row is a line of pieces: constants, values, separators that stand where something follows.
+`_Row` lays the pieces of all rows out by one Arrow `take`, whose bytes are the rows, and no Python object stands for a row. This is
+sound only where no value holds a delimiter: X12 has no escape. `outside` therefore looks through the bytes of whole columns before
+anything is joined.
 """
 
 from __future__ import annotations
