@@ -336,6 +336,24 @@ def _other_payers(found: pa.Table, meant: Interchange837) -> list[Finding]:
 # --- read by others -------------------------------------------------------------------------------------------------------
 
 
+class Badx12(badx12.Parser):
+    """badx12 as it is, but for one thing: to learn what the envelope's segments are called it builds six empty envelopes for each
+    segment of a file, six sevenths of its time. Here their names stand in a table; what it makes of a segment is its own."""
+
+    _ENVELOPE = (
+        ("ISA", None), ("GS", "_parse_group_header"), ("GE", "_parse_group_trailer"), ("ST", "_parse_transaction_set_header"),
+        ("SE", "_parse_transaction_set_trailer"), ("IEA", "_parse_interchange_trailer"),
+    )  # fmt: skip
+
+    def _route_segment_to_parser(self, segment: str) -> None:
+        for start, reader in self._ENVELOPE:
+            if segment.startswith(start):
+                if reader:
+                    getattr(self, reader)(segment)
+                return
+        self._parse_unknown_body(segment)
+
+
 def structure(data: bytes, meant: Interchange837) -> list[Finding]:
     """What badx12 counts against what was meant: envelopes, control numbers, segments (SE01), claims and lines by set."""
     counts = meant.claims_and_lines_by_set()
@@ -346,7 +364,7 @@ def structure(data: bytes, meant: Interchange837) -> list[Finding]:
     )
     findings: list[Finding] = []
     for piece, expected in pieces:
-        document = badx12.Parser(piece.decode("ascii")).document
+        document = Badx12(piece.decode("ascii")).document
         found = []
         for group in document.interchange.groups:
             for transaction in group.transaction_sets:

@@ -31,7 +31,7 @@ from pipeline.x12.kernel import kernel  # noqa: E402
 
 POLARS = "polars==1.44.2"
 _CORES = 2
-PARTS = ("reading", "files", "validating", "building", "codes", "scrubbing")
+PARTS = ("reading", "files", "validating", "building", "codes", "scrubbing", "night")
 
 
 @dataclass
@@ -220,6 +220,16 @@ class Bench:
         self.say("the cost a claim, to that of a tenth", found["cost a claim × that of a tenth"], "×", at_most=1.3)
         self.say("memory", found["memory, MiB"], "MiB", at_most=1500)
 
+    def night(self, visits: int) -> None:
+        print("the whole night", flush=True)
+        from benchmarks import bench_night
+
+        few, many = bench_night.measure(max(visits // 10, 1), visits, room=self.room)
+        self.say(f"the night on {visits:,} visits, from extract to reports", many.wall, "s", at_most=600)
+        self.say("processor time of a visit", many.a_visit, "ms")
+        self.say("the same, to that of a tenth", many.a_visit / few.a_visit, "×", at_most=1.3)
+        self.say("memory of the night", many.memory, "MiB", at_most=2048)
+
 
 def _busy() -> float:
     """Processor seconds that the machine has worked, or was kept from working by its host."""
@@ -297,6 +307,8 @@ def main() -> int:
             bench.codes(20_000 if asked.quick else 100_000)
         if "scrubbing" in wanted:
             bench.scrubbing(20_000 if asked.quick else 100_000)
+        if "night" in wanted:
+            bench.night(5_000 if asked.quick else 100_000)
     finally:
         shutil.rmtree(room)
     load = os.getloadavg()[0]

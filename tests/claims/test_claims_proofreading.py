@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import badx12
 import pytest
 from claims import samples
 
@@ -31,6 +32,23 @@ def data(meant: Interchange837) -> bytes:
 def segment_of(data: bytes, start: bytes) -> bytes:
     at = data.index(b"~" + start) + 1
     return data[at : data.index(b"~", at) + 1]
+
+
+def test_badx12_reads_as_it_does_by_itself(data: bytes) -> None:
+    def told(document: badx12.document.EDIDocument) -> object:
+        bodies = [
+            [[field.content for field in segment.fields] for segment in transaction.transaction_body]
+            for group in document.interchange.groups
+            for transaction in group.transaction_sets
+        ]
+        errors = [type(error).__name__ for error in document.validate().error_list]
+        return bodies, errors, document.format_as_edi()
+
+    text = data.decode("ascii")
+    wrong = text.replace("GE*3", "GE*4").replace("IEA*1*000000012", "IEA*1*000000013")
+    for one in (text, wrong, text.replace("~SE*", "~ZZ*X~SE*", 1)):
+        assert told(proofreading.Badx12(one).document) == told(badx12.Parser(one).document)
+    assert told(proofreading.Badx12(wrong).document)[1]
 
 
 def test_a_true_file_passes_all_readers(meant: Interchange837, data: bytes) -> None:
