@@ -47,6 +47,8 @@ WRITERS = 2
 #: bytes that become tables at once: a larger piece costs memory, a smaller one more steps. Beside the kernel the steps weigh
 #: more than their work, and there are no further processes
 WINDOW, WINDOW_COMPILED = 3 << 19, 3 << 20
+#: bytes after which memory that lies free goes back to the system: often enough that a long file takes no more than a short one
+_TIDY = 1 << 26
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {
@@ -150,7 +152,8 @@ def _blocks(
     with path.open("rb", buffering=0) as handle:
         while block := handle.read(window):
             yield block
-            done += len(block)
+            if done // _TIDY < (done := done + len(block)) // _TIDY:
+                crew.give_back_memory()
             if progress is not None:
                 progress(done, total)
 
@@ -256,6 +259,8 @@ class _TableFiles:
         self._queues: list[queue.Queue[tuple[str, pa.Table] | None]] = []
         self._threads: list[threading.Thread] = []
         self._queue_of: dict[str, int] = {}
+        #: groups that are encoded or wait for it: what is gathered meanwhile is memory enough
+        self._free = threading.Semaphore(WRITERS)
 
     def add(self, name: str, table: pa.Table) -> None:
         parts = self._parts.setdefault(name, [])
@@ -282,6 +287,7 @@ class _TableFiles:
                 self._threads[-1].start()
         # the tables that fill first are the largest, and so go to different threads
         number = self._queue_of.setdefault(name, len(self._queue_of) % WRITERS)
+        self._free.acquire()
         self._queues[number].put((name, pa.concat_tables(parts)))
 
     def _run(self, waiting: queue.Queue[tuple[str, pa.Table] | None]) -> None:
@@ -295,6 +301,8 @@ class _TableFiles:
                         self._writers[name].write(table)
                 except BaseException as error:  # carried to the thread that asks
                     self._failure = error
+            item = table = None
+            self._free.release()
 
     def _working(self, name: str) -> Path:
         return self._folder / f".{name}.{self._fmt}.part"

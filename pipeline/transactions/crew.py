@@ -231,3 +231,11 @@ def keep_memory() -> None:
         trim_threshold, mmap_threshold = -1, -3
         library.mallopt(mmap_threshold, 1 << 26)
         library.mallopt(trim_threshold, 1 << 26)
+
+
+def give_back_memory() -> None:
+    """Free pages between memory that is held go back to the system: they become more the longer pieces of all sizes come and go."""
+    with suppress(Exception):
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)
