@@ -109,14 +109,15 @@ class Books:
         """Claims that went out in one 837 file, charged in the ledger; returns the file's id.
 
         `sets` are handed out to the claims in turn. `lines` are (procedure, modifier, date) of each claim's lines, and
-        where it matters their charge in cents and place of service; their control numbers are CLAIM-1, CLAIM-2 …
+        where it matters their charge in cents, place of service and revenue code; their control numbers are CLAIM-1, CLAIM-2 …
         """
         data = data or b"\n".join(f"CLM*{c}*{cents}".encode() for c in claim_ids)
         file_id = self.store.archive.put(data)
         part = f"part{number}{payer_key}"
         rows = [
-            {"claim_id": c, "line": n, "qualifier": "HC", "procedure": code, "modifier1": modifier or None,
+            {"claim_id": c, "line": n, "qualifier": "HC" if code else None, "procedure": code or None, "modifier1": modifier or None,
              "charge": dollars(more[0]) if more else 0, "place_of_service": more[1] if more[1:] else None,
+             "revenue_code": more[2] if more[2:] else None,
              "unit_basis": "UN", "units": 1, "service_date": served, "line_control_number": f"{c}-{n}",
              "rule_id": "R", "rule_version": "1", "price_origin": "source", "source": "test"}
             for c in claim_ids for n, (code, modifier, served, *more) in enumerate(lines, start=1)
