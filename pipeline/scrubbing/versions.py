@@ -232,7 +232,7 @@ def applied(
             for name in _TABLES:
                 rows = _of(source[name], "claim_id", wanted)
                 found[name].append(_renumbered(name, rows, wanted))
-    return {name: _joined(name, tables).combinechunks() for name, tables in found.items()}
+    return {name: _joined(name, tables).combine_chunks() for name, tables in found.items()}
 
 
 def _joined(name: str, tables: Sequence[pa.Table]) -> pa.Table:
