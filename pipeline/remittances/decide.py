@@ -42,7 +42,7 @@ def release(store: Store, connection: sa.Connection, on: date, remittance_id: st
             fix="Ask the payer for a corrected remittance, which replaces this one.",
         )
     posting, counts = _posting(store, connection, on)
-    key = posting.payer_of(remittance, file.payer_key or "")
+    key = posting.arrivals.payer_of(remittance, file.payer_key or "")
     if not key:
         raise Terminal(
             "It cannot be released: no payer profile names its origin (TRN03).",

@@ -17,6 +17,8 @@ from pipeline import transactions
 from pipeline.acknowledgments import stage as acknowledgments
 from pipeline.ledger.proof import prove
 from pipeline.remittances import stage
+from pipeline.remittances.payments import Payment
+from pipeline.remittances.settling import Settling
 from pipeline.store import register as r
 
 PAID = "CLP*{0}*1*100*80**12*I{0}*11\nCAS*CO*45*20"
@@ -105,14 +107,14 @@ def test_what_fails_in_a_part_takes_the_file_alone_and_whole(
     books.send(*CLAIMS)
     books.receive(file_835(*sets()), "835")
     books.receive(file_835(remittance(PAID.format("C0"), amount="80", trace="G1"), control=7), "835")
-    place = stage.Posting._place
+    place = Settling._place
 
-    def stumbles(posting: stage.Posting, payment: stage._Payment, ours: object) -> None:
+    def stumbles(settling: Settling, payment: Payment, ours: object) -> None:
         if payment.stated_id == "C7":
             raise KeyError
-        place(posting, payment, ours)
+        place(settling, payment, ours)
 
-    monkeypatch.setattr(stage.Posting, "_place", stumbles)
+    monkeypatch.setattr(Settling, "_place", stumbles)
     stage.run(books.store, ON)
     assert sorted(f.state for f in books.rows(r.files)) == ["processed", "quarantined"]
     assert [m.trace for m in books.rows(r.remittances)] == ["G1"]
@@ -142,7 +144,7 @@ def test_files_are_worked_some_at_a_time(books: Books, monkeypatch: pytest.Monke
     monkeypatch.setattr(stage, "AT_ONCE", 1_500)
     most, recorded = 0, stage.Posting.run
 
-    def counted(posting: stage.Posting, files: list[stage._File], *more: object, **named: object) -> None:
+    def counted(posting: stage.Posting, files: list[stage.File], *more: object, **named: object) -> None:
         nonlocal most
         most = max(most, len(files))
         recorded(posting, files, *more, **named)

@@ -1,0 +1,117 @@
+"""A claim payment (CLP) on its way into the ledger, and what can be told of some of them without the register."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pipeline.ledger import accounts
+from pipeline.ledger.posting import Entry
+from pipeline.remittances.reading import Claim
+
+#: why a payment could not be placed
+NOT_FOUND, NO_ORIGINAL, UNKNOWN_STATUS, WRONG_SIGN, CHARGE_TOO_HIGH = (
+    "claim-not-found", "reversal-without-original", "status-unknown", "sign-wrong", "charge-too-high",
+)  # fmt: skip
+#: exceptions that a later file can settle
+RETRIED = (NOT_FOUND, NO_ORIGINAL, CHARGE_TOO_HIGH)
+
+
+@dataclass(slots=True)
+class Payment:
+    """A CLP on its way into the ledger, or there already (`claim` is None then)."""
+
+    remittance_id: str
+    number: int
+    set_number: int
+    paid_on: date
+    clearing_key: str
+    file_id: str
+    status: str
+    charge: int
+    paid: int
+    stated_id: str
+    payer_claim_number: str
+    claim: Claim | None = None
+    claim_id: str | None = None
+    outcome: str = "other"
+    adjusted: int = 0
+    patient: int = 0
+    state: str = "exception"
+    reason: str = ""
+    reverses: str = ""
+    was_exception: bool = False
+    by_person: bool = False  # a person has named its claim
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.remittance_id}/{self.number}"
+
+    @property
+    def order(self) -> tuple[date, str, int]:
+        return self.paid_on, self.remittance_id, self.number
+
+
+def standing(payments: Sequence[Payment]) -> str | None:
+    """The claim's state by all its posted payments, whatever their order of arrival; None where they decide nothing.
+
+    The payments that are not taken back decide: paid if any of the latest date paid, else denied. If all of them were
+    taken back, the claim is reversed.
+    """
+    undone = {p.reverses for p in payments if p.reverses}
+    decided = [p for p in payments if p.outcome in ("paid", "denied")]
+    left = [p for p in decided if p.key not in undone]
+    if left:
+        latest = max(p.paid_on for p in left)
+        return "paid" if any(p.outcome == "paid" for p in left if p.paid_on == latest) else "denied"
+    return "reversed" if decided else None
+
+
+def stored_payment(row: Any) -> Payment:
+    return Payment(
+        row.remittance_id, row.claim_number, row.set_number, row.payment_date, row.payer_key, row.file_id, row.status, row.charge_cents,
+        row.paid_cents, row.claim_id_stated, row.payer_claim_number, None, row.claim_id, row.outcome, row.adjusted_cents,
+        row.patient_cents, row.state, row.reason, row.reverses, row.state == "exception",
+    )  # fmt: skip
+
+
+def unapplied(payment: Payment) -> tuple[Entry, ...]:
+    return (
+        Entry(accounts.clearing(payment.clearing_key), payment.paid),
+        Entry(accounts.UNAPPLIED, -payment.paid),
+    )
+
+
+def earlier_versions(known: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Claim → the versions of its visit's claim that came before it."""
+    visits: dict[str, list[str]] = defaultdict(list)
+    for claim_id, row in sorted(known.items(), key=lambda item: item[1].version):
+        visits[row.encounter_key].append(claim_id)
+    return {claim_id: ids[:n] for ids in visits.values() for n, claim_id in enumerate(ids) if n}
+
+
+def negated(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(Entry(e.account, -e.cents, e.claim_id, e.detail) for e in entries)
+
+
+def mirrors(reversal: Payment, original: Payment) -> bool:
+    same_payer = original.clearing_key == reversal.clearing_key
+    return same_payer and original.charge == -reversal.charge and original.paid == -reversal.paid
+
+
+def negates(reversal: Payment, original: Payment) -> bool:
+    """Does the reversal state, under the same groups and reasons, the negative of what the original posted?"""
+    assert reversal.claim is not None
+    stated = {f"{group}-{reason}": cents for group, reason, cents in reversal.claim.adjustments}
+    return all(stated.get(e.detail) == -e.cents for e in original.entries if e.detail)
+
+
+def references(payment: Payment) -> set[str]:
+    numbers = {payment.payer_claim_number}
+    if payment.claim is not None:
+        numbers.add(payment.claim.original_reference)
+    return numbers - {""}
