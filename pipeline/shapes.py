@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -112,3 +112,32 @@ def check(table: pa.Table, name: str) -> pa.Table:
                 f"Table {name}, column {field.name}: {table.column(field.name).null_count} nulls, none allowed."
             )
     return table.cast(shape) if table.schema != shape else table
+
+
+def of_today(table: pa.Table, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A kept table → the shape as it is now, or these columns of it.
+
+    What was written before a column came, at any depth, has it empty; a column that the shape no longer has is left out. Terminal
+    where that cannot be: a column that may not be empty is missing, or the kind of one has changed.
+    """
+    shape = schema(name) if columns is None else pa.schema([schema(name).field(column) for column in columns])
+    if table.schema.equals(shape):
+        return table
+    missing = [field.name for field in shape if not field.nullable and field.name not in table.column_names]
+    if missing:
+        raise Terminal(f"Table {name} does not fit its shape: missing {missing}.")
+    return pa.Table.from_arrays([_column_of_today(table, field, name) for field in shape], schema=shape)
+
+
+def _column_of_today(table: pa.Table, field: pa.Field, name: str) -> pa.ChunkedArray:
+    if field.name not in table.column_names:
+        return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+    column = table.column(field.name)
+    if pa.types.is_list(column.type) and pa.types.is_list(field.type):  # rows gain columns as tables do
+        try:
+            return column.cast(field.type)
+        except pa.ArrowException as error:
+            raise Terminal(f"Table {name}, column {field.name}: its rows do not fit their shape.") from error
+    if column.type != field.type:
+        raise Terminal(f"Table {name}, column {field.name}: type {column.type}, the shape asks {field.type}.")
+    return column

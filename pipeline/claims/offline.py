@@ -93,4 +93,10 @@ def _read(folder: Path, name: str) -> pa.Table:
         tables = [pq.ParquetFile(path).read() for path in paths]
     except (OSError, pa.ArrowException) as error:
         raise Terminal(f"A file of the table {name} in {folder} is not Parquet.") from error
-    return pa.concat_tables([shapes.check(table, name) for table in tables])
+    known = set(shapes.schema(name).names)  # a name that nobody knows may be a misspelt one: it is told, not left out
+    return pa.concat_tables(
+        [
+            shapes.check(shapes.of_today(table, name) if known.issuperset(table.column_names) else table, name)
+            for table in tables
+        ]
+    )

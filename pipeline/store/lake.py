@@ -55,7 +55,8 @@ class Lake:
         """Rows of a table: of all dates or one, of all parts or one, and only those whose column is in a list.
 
         `columns` names those that are wanted (the one of `where` among them); None: all. `required`: Terminal where nothing
-        is there, for whoever has the part's name from the register and cannot go on without it (money can).
+        is there, for whoever has the part's name from the register and cannot go on without it (money can). A part stays as it
+        was written; what its table has gained since is empty in it.
         """
         pattern = f"date={on.isoformat() if on else '*'}/{part or '*'}.parquet"
         paths = sorted((self.root / table).glob(pattern))
@@ -67,6 +68,7 @@ class Lake:
         tables = []
         for path in paths:
             rows = pq.ParquetFile(path).read(columns=None if columns is None else list(columns))
+            rows = shapes.of_today(rows, table, columns)
             if where is not None:
                 rows = rows.filter(pc.is_in(rows.column(where[0]), pa.array(list(where[1]), type=pa.string())))
             tables.append(rows)
