@@ -91,7 +91,8 @@ def code(store: Store, on: date) -> Counts:
 
 
 def scrub(store: Store, on: date) -> Counts:
-    return scrubbing_stage.run(store, on) | _checked(store, on, "scrubbed_claims")
+    counts = scrubbing_stage.run(store, on, partial(claims_stage.unwritten, store, on))
+    return counts | _checked(store, on, "scrubbed_claims")
 
 
 def payers_with_work(store: Store) -> list[str]:

@@ -9,7 +9,7 @@ numbers and so the same bytes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -98,6 +98,29 @@ def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) 
             fix="See the findings of the batch; nothing of it left the house.",
         )
     return _counts(made.files, len(made.held))
+
+
+def unwritten(store: Store, on: date, tables: Mapping[str, pa.Table]) -> dict[str, str]:
+    """Which of these claims (tables `claims`, `diagnoses`, `lines`) a build would give back, each with the rule that it breaks.
+    Writes nothing and takes no number. Claims of payers without a profile are not judged."""
+    claims, settings = tables["claims"], store.settings.submitter
+    profiles = payers.load_profiles(store.settings.payers_dir)
+    found: dict[str, str] = {}
+    for key in sorted({k for k in claims.column("payer_key").to_pylist() if k in profiles}):
+        mine = claims.filter(pc.equal(claims.column("payer_key"), key))
+        usage = payers.usage(profiles[key], settings.usage)
+        made = build_files(mine, tables["diagnoses"], tables["lines"], profiles[key], settings, on=on, usage=usage)
+        found |= {claim_id: finding.rule for claim_id, finding in _first(made).items()}
+    return found
+
+
+def _first(made: Build) -> dict[str, Finding]:
+    """Claims that are held → the finding that is told first."""
+    first: dict[str, Finding] = {}
+    for finding in made.findings:
+        if finding.subject in made.held:
+            first.setdefault(finding.subject, finding)
+    return first
 
 
 def _unused(connection: sa.Connection, batch_id: str) -> str:
@@ -244,9 +267,7 @@ def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[An
     held = [row for row in waiting if row.claim_id in made.held]
     if not held:
         return
-    first: dict[str, Finding] = {}
-    for finding in made.findings:
-        first.setdefault(finding.subject, finding)
+    first = _first(made)
     move_claims(connection, on, [Move(row.claim_id, "held", "ready", detail=first[row.claim_id].rule) for row in held])
     for start in range(0, len(held), 500):
         ids = [row.claim_id for row in held[start : start + 500]]

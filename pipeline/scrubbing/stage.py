@@ -1,7 +1,8 @@
 """Scrubbing: coded claims are repaired, judged by the edits, and either become claims that are ready to be sent, or are held.
 
 Claims of encounters in state `coded` or `held` are looked at; a held one whose cause is gone (a payer profile was added, an
-edit expired, a person overrode it) is released on the next night. Where a claim of the visit has left the house already, `versions` says what
+edit expired, a person overrode it) is released on the next night. What the claims builder gave back because it cannot be written is
+released when it can be; only the builder knows, so it is asked (`Unwritten`). Where a claim of the visit has left the house already, `versions` says what
 the coded claim becomes: a new original, a replacement, a void, or nothing. What passes is written, as repaired, to `scrubbed_*` in the lake: the claims
 builder reads it there. What is held has findings that name the source and the fix, and one work item.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -43,6 +44,8 @@ from pipeline.store.work import WorkItem, close_items, close_items_of_claims, op
 
 STAGE = "scrubbing"
 TABLES = ("claims", "diagnoses", "lines")
+#: tables of claims (shapes `coded_*`) → the claims that cannot be written, each with the rule that it breaks
+Unwritten = Callable[[Mapping[str, pa.Table]], Mapping[str, str]]
 
 
 @dataclass(slots=True)
@@ -56,8 +59,11 @@ class Judgement:
     passed: set[int]
 
 
-def run(store: Store, on: date) -> dict[str, int]:
-    """Scrub what is coded or held. Returns counts and cents of what this run changed; nothing where nothing changed."""
+def run(store: Store, on: date, unwritten: Unwritten = lambda tables: {}) -> dict[str, int]:
+    """Scrub what is coded or held. Returns counts and cents of what this run changed; nothing where nothing changed.
+
+    `unwritten` is asked of claims that the builder gave back: those that it would give back for the same cause stay held.
+    """
     due = _due(store)
     if not due:
         return {}
@@ -87,7 +93,8 @@ def run(store: Store, on: date) -> dict[str, int]:
     if fresh.any():
         judged.findings += judging.missing(added_up(batch.judgements))
     titles = {edit.id: edit.title for edit in book.edits}
-    return _record(store, on, batch, judged, titles, due, family, plans, keys, fresh)
+    stays = _given_back(batch, judged, titles, due, unwritten)
+    return _record(store, on, batch, judged, titles, due, family, plans, keys, fresh, stays)
 
 
 def judge(batch: Batch, book: Book) -> Judgement:
@@ -249,6 +256,22 @@ def _plans(
     return plans
 
 
+def _given_back(
+    batch: Batch, judged: Judgement, titles: Mapping[str, str], due: Mapping[str, Any], unwritten: Unwritten
+) -> set[int]:
+    """Rows of claims that no edit holds, and that the builder, which held them, still cannot write for the same cause."""
+    keys = batch.tables["claims"].column("encounter_key").to_pylist()
+    rows = [
+        row for row, key in enumerate(keys)
+        if due[key].state == "held" and due[key].reason not in titles and not judged.errors.get(row)
+    ]  # fmt: skip
+    if not rows:
+        return set()
+    told = unwritten(_some(batch, rows))
+    ids = batch.tables["claims"].column("claim_id")
+    return {row for row in rows if told.get(ids[row].as_py()) == due[keys[row]].reason}
+
+
 def _known(store: Store, keys: set[str]) -> set[tuple[str, str]]:
     c, wanted = r.claims.c, sorted(keys)
     found: set[tuple[str, str]] = set()
@@ -329,6 +352,7 @@ def _editions(batch: Batch, fresh: np.ndarray) -> list[Finding]:
 def _record(
     store: Store, on: date, batch: Batch, judged: Judgement, titles: Mapping[str, str], due: Mapping[str, Any],
     family: Mapping[str, list[Version]], plans: Mapping[str, Plan], keys: list[str | None], fresh: np.ndarray,
+    stays: set[int],
 ) -> dict[str, int]:  # fmt: skip
     claims = batch.tables["claims"]
     names = ("claim_id", "encounter_key", "payer_key", "practice_id", "guide", "frequency", "charge", "service_from")
@@ -342,6 +366,8 @@ def _record(
             changes.append(_settled(due[key], done, family[key]))
             counts["kept" if done.action == "keep" else "dropped"] += 1
     for row, values in enumerate(zip(*(claims.column(n).to_pylist() for n in names), strict=True)):
+        if row in stays:
+            continue
         claim = dict(zip(names, values, strict=True))
         charge = cents(claim.pop("charge"))
         before = due[claim["encounter_key"]]
@@ -418,12 +444,16 @@ def _part_name(ready: list[dict[str, Any]]) -> str:
 
 def _write(store: Store, on: date, part: str, batch: Batch, rows: list[int]) -> None:
     """The claims that passed, as repaired."""
+    for name, table in _some(batch, rows).items():
+        store.lake.write(f"scrubbed_{name}", on, part, table)
+
+
+def _some(batch: Batch, rows: list[int]) -> dict[str, pa.Table]:
+    """These claims, with their diagnoses and lines."""
     claims = batch.tables["claims"].take(pa.array(rows, pa.int64()))
     ids = claims.column("claim_id").combine_chunks()
-    store.lake.write("scrubbed_claims", on, part, claims)
-    for name in ("diagnoses", "lines"):
-        table = batch.tables[name]
-        store.lake.write(f"scrubbed_{name}", on, part, table.filter(pc.is_in(table.column("claim_id"), ids)))
+    rest = {name: batch.tables[name] for name in ("diagnoses", "lines")}
+    return {"claims": claims} | {n: t.filter(pc.is_in(t.column("claim_id"), ids)) for n, t in rest.items()}
 
 
 #: frequency of a later version → what it is counted as
