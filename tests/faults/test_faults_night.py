@@ -52,7 +52,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def extract(tmp_path_factory):
     out = tmp_path_factory.mktemp("extract") / "visits"
-    sample.make(visits=40, seed=6, out=out)
+    sample.make(visits=40, seed=6, out=out, kinds={"professional": 1})  # one file a payer: many nights are run on it
     return out
 
 
