@@ -74,7 +74,7 @@ class Settling:
                 payment.reason = NO_ORIGINAL
         for payment in fresh:
             if payment.state == "exception":
-                self._keepunapplied(payment)
+                self._keep_unapplied(payment)
         settled = [p for p in found if p.state == "posted"] + [p for p in placed if p.was_exception and p not in found]
         for payment in settled:
             if payment.paid:
@@ -262,7 +262,7 @@ class Settling:
         for identity, payment in wanted.items():
             payment.entries = tuple(found[identity])
 
-    def _keepunapplied(self, payment: Payment) -> None:
+    def _keep_unapplied(self, payment: Payment) -> None:
         """An exception: its money stands apart, so that the remittance balances all the same, and a person is told."""
         if payment.paid:
             self.run.transactions.append(self._transaction(payment, "unapplied", unapplied(payment)))

@@ -44,7 +44,9 @@ LARGEST_SEGMENT = 1 << 24
 BOM = b"\xef\xbb\xbf"
 BULK: dict[str, Callable[[Chunk], dict[str, pa.Table]]] = {"835": remittance_835.tables, "837": claims_837.tables}
 KNOWN_IDS = {"835": remittance_835.IDS, "837": claims_837.IDS}
-_BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA", "CLP", "CLM", "HL", "PLB")
+#: what a chunk may end before: segments of the envelope, and those that begin something of its own in a set of a kind
+_ENVELOPE_BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA")
+_SET_BORDERS = {"835": ("CLP", "PLB"), "837": ("CLM", "HL")}
 _SPACE = b"\r\n\t "
 _FILL = b"\r\n\t \x1a\x00"
 _AGAIN = "Ask the sender for the file again."
@@ -346,17 +348,16 @@ class Engine:
 
     def _cut(self, scan: Scan, first: int, piece: _Piece) -> int:
         """Keep the segments before the last border; returns the bytes that they take, preamble included."""
-        borders = scan.of(*_BORDERS)
-        borders = borders[borders > first]
         total = len(piece.data) + len(self._preamble)
         tail = PAD + total - scan.after
         if tail > LARGEST_SEGMENT:
             message = f"A segment has not ended after {tail} bytes: they are skipped."
             piece.events.append(_Event("segment.endless", message, piece.offset + len(piece.data) - tail))
             return total
-        if len(borders):
-            m = int(borders[-1])
-        elif not self._in_bulk(scan, first):
+        border = self._last_border(scan, first)
+        if border is not None:
+            m = border
+        elif self._kind_at_end(scan) not in BULK:
             m = scan.n
         elif len(piece.data) > LARGEST_UNIT and scan.n > first:
             m = scan.n
@@ -367,11 +368,16 @@ class Engine:
         scan.limit(m)
         return scan.after - PAD if m > first else len(self._preamble)
 
-    def _in_bulk(self, scan: Scan, first: int) -> bool:
+    def _last_border(self, scan: Scan, first: int) -> int | None:
+        """The last segment after `first` that a chunk may end before. A claim of one kind of set is none in another."""
+        borders = scan.of(*_ENVELOPE_BORDERS, *_SET_BORDERS.get(self._kind_at_end(scan), ()))
+        return int(borders[-1]) if len(borders) and borders[-1] > first else None
+
+    def _kind_at_end(self, scan: Scan) -> str:
         sets = scan.of("ST")
         if len(sets):
-            return scan.text_at(int(sets[-1]), 1) in BULK
-        return self.envelope.set is not None and self.envelope.set.kind in BULK
+            return scan.text_at(int(sets[-1]), 1)
+        return self.envelope.set.kind if self.envelope.set is not None else ""
 
     def _envelope_segment(self, chunk: Chunk, i: int, elements: list[str]) -> None:
         before = self.envelope.set

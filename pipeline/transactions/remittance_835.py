@@ -21,7 +21,11 @@ from pipeline.x12.scan import Bools, Ints, Picked, Scan, code_of, exact_units, f
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
 IDS = frozenset(_IDS.split())
-_HEADER_ENDS = ("LX", "CLP", "PLB", "SE", "SVC", "TS3", "TS2")
+#: what stands in a header (0: no id that counts, for example of an empty segment); any other segment ends it, so that what
+#: follows says nothing of the payment, however far the bytes at hand reach
+_HEADER = np.array(
+    [0, *map(code_of, ["BPR", "NTE", "TRN", "CUR", "REF", "DTM", "N1", "N2", "N3", "N4", "PER", "RDM"])], dtype=np.int64
+)
 #: CAS holds up to six trios; a longer one is read on, so that no amount is lost
 _MOST_TRIOS = 40
 _CLP, _SVC = code_of("CLP"), code_of("SVC")
@@ -325,13 +329,20 @@ def provider_adjustments(chunk: Chunk, here: Bools) -> pa.Table:
 def payments(chunk: Chunk, here: Bools) -> pa.Table:
     """One row a set, from its header: plain Python, a few dozen segments a remittance."""
     rows = []
-    ends = chunk.scan.of(*_HEADER_ENDS)
     for index, context in enumerate(chunk.sets):
         begin, stop = chunk.begins[index], chunk.stops[index]
         if context.kind == "835" and chunk.numbers[begin] == context.segment and begin >= chunk.first:
-            end = int(np.searchsorted(ends, begin, side="right"))
-            rows.append(_payment(chunk, context, begin, min(stop, int(ends[end])) if end < len(ends) else stop))
+            rows.append(_payment(chunk, context, begin, _header_end(chunk, begin + 1, stop)))
     return rows_table("835.payments", rows)
+
+
+def _header_end(chunk: Chunk, begin: int, stop: int) -> int:
+    """The first segment from `begin` on that is not of a header, at most `stop`. Headers are short: some at a time."""
+    for low in range(begin, stop, 64):
+        ends = np.flatnonzero(~np.isin(chunk.scan.codes[low : min(low + 64, stop)], _HEADER))
+        if len(ends):
+            return low + int(ends[0])
+    return stop
 
 
 def _payment(chunk: Chunk, context: SetContext, begin: int, stop: int) -> dict[str, Any]:
