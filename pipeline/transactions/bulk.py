@@ -47,8 +47,8 @@ WRITERS = 2
 #: bytes that become tables at once: a larger piece costs memory, a smaller one more steps. Beside the kernel the steps weigh
 #: more than their work, and there are no further processes
 WINDOW, WINDOW_COMPILED = 3 << 19, 3 << 20
-#: bytes after which memory that lies free goes back to the system: often enough that a long file takes no more than a short one
-_TIDY = 1 << 26
+#: bytes in memory above which what lies free goes back to the system: so a long file takes no more than a short one
+_TIDY = 288 << 20
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {
@@ -152,8 +152,8 @@ def _blocks(
     with path.open("rb", buffering=0) as handle:
         while block := handle.read(window):
             yield block
-            if done // _TIDY < (done := done + len(block)) // _TIDY:
-                crew.give_back_memory()
+            done += len(block)
+            crew.give_back_memory(above=_TIDY)
             if progress is not None:
                 progress(done, total)
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -229,13 +230,19 @@ def keep_memory() -> None:
 
         library = ctypes.CDLL(None)
         trim_threshold, mmap_threshold = -1, -3
-        library.mallopt(mmap_threshold, 1 << 26)
+        library.mallopt(mmap_threshold, 1 << 22)
         library.mallopt(trim_threshold, 1 << 26)
 
 
-def give_back_memory() -> None:
-    """Free pages between memory that is held go back to the system: they become more the longer pieces of all sizes come and go."""
+def give_back_memory(above: int) -> None:
+    """Where this process holds more than so many bytes, let free pages between memory that is held go back to the system.
+
+    They become more the longer pieces of all sizes come and go: what is held for long stands between them. To give them back and
+    have them cleared again costs time, so it is done only when it is needed.
+    """
     with suppress(Exception):
         import ctypes
 
-        ctypes.CDLL(None).malloc_trim(0)
+        _, resident, shared = (int(pages) for pages in Path("/proc/self/statm").read_text().split()[:3])
+        if (resident - shared) * os.sysconf("SC_PAGE_SIZE") > above:
+            ctypes.CDLL(None).malloc_trim(0)
