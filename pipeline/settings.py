@@ -175,6 +175,7 @@ _OTHER_VARIABLES = {
     "CLAIMPIPE_CONFIG": "Settings file to read instead of HOME/claimpipe.toml",
     "CLAIMPIPE_SCHEMAS": "Folder `schemas/` where it is neither beside the package nor inside it",
     "CLAIMPIPE_DAGS": "Folder `dags/` where it is not beside the package",
+    "CLAIMPIPE_KERNEL": "off: read X12 without the compiled kernel, more slowly and to the same end",
     "CLAIMPIPE_TRACEBACK": "1: show the traceback of a defect; it may hold patient data",
     "CLAIMPIPE_SAMPLES": "Folder of other people's sample files, for the tests",
     "CLAIMPIPE_FAIL_AT": "Kill the process at this failure point, for the tests",

@@ -1,5 +1,6 @@
 """Settings: the order of strength, refusals in words, and the page that documents them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,14 @@ def test_a_named_file_must_exist(tmp_path, monkeypatch):
 def test_every_setting_is_documented():
     page = Path(__file__).parent.parent / "docs" / "settings.md"
     assert page.read_text() == settings.documented() + "\n", "run: python -m pipeline.settings > docs/settings.md"
+
+
+def test_every_variable_that_the_program_reads_is_let_be(tmp_path, monkeypatch):
+    """`CLAIMPIPE_KERNEL=off` was read by the scanner and refused by every command that has settings."""
+    root = Path(settings.__file__).parent
+    read = r"""environ(?:\.get\(|\[)\s*"(CLAIMPIPE_\w+)\""""
+    names = {n for file in root.rglob("*.py") for n in re.findall(read, file.read_text(encoding="utf-8"))}
+    assert {"CLAIMPIPE_HOME", "CLAIMPIPE_KERNEL", "CLAIMPIPE_TRACEBACK"} <= names
+    for name in sorted(names - {"CLAIMPIPE_HOME", "CLAIMPIPE_CONFIG"}):
+        monkeypatch.setenv(name, "off")
+        settings.load(tmp_path)
