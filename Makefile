@@ -22,6 +22,7 @@ $(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.t
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/lock.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python hatch_build.py
 	@touch $@
 
 test: setup

@@ -202,8 +202,8 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Warnings of one rule and remedy in this night: things that went on and that a person should know. `says`: the first
-    one's words."""
+    """Warnings of one rule and remedy in this night: things that went on and that a person should know. `says`: their words,
+    or those of the first for example where they differ (each may name an amount of its own)."""
 
     stage: str
     rule: str
@@ -433,17 +433,19 @@ def _mail(connection: sa.Connection, on: date) -> list[Mail]:
 
 def _notices(connection: sa.Connection, on: date) -> list[Notice]:
     f = r.findings.c
-    found: dict[tuple[str, str, str], list[Any]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
     rows = connection.execute(
         sa.select(f.stage, f.rule, f.message, f.fix)
         .where(f.logical_date == on, f.severity == "warning")
         .order_by(f.stage, f.rule, f.file, f.message, f.finding_id)
     )
-    for (
-        row
-    ) in rows:  # what is mended in different ways stands apart: two lists that are not loaded are two things to load
-        found.setdefault((row.stage, row.rule, row.fix), []).append(row)
-    return [Notice(stage, rule, same[0].message, fix, len(same)) for (stage, rule, fix), same in found.items()]
+    # what is mended in different ways stands apart: two lists that are not loaded are two things to load
+    for row in rows:
+        found.setdefault((row.stage, row.rule, row.fix), []).append(row.message)
+    return [
+        Notice(stage, rule, said[0] if len(set(said)) == 1 else f"For example: {said[0]}", fix, len(said))
+        for (stage, rule, fix), said in found.items()
+    ]
 
 
 def _came(connection: sa.Connection, on: date) -> Came:

@@ -10,7 +10,9 @@ from night.nights import ON
 from reports.conftest import gathered
 
 from pipeline import checkpoints
+from pipeline.findings import Finding
 from pipeline.reports import summary as summaries
+from pipeline.store.store import record_findings
 
 NEXT = date(2026, 11, 21)
 
@@ -213,3 +215,17 @@ def test_what_is_not_clean_and_the_warnings_of_the_night_are_told(bad_night):
     missing = [n.says for n in bad_night.summary.notices if n.rule == "code-set-missing"]
     assert len(missing) == len(set(missing)) > 1
     assert all(n.says for n in bad_night.summary.notices)
+
+
+def test_warnings_that_each_name_an_amount_are_told_by_an_example(store):
+    """ "162 times: 1,046.23 of the visit's charge stays unbilled" was read as 162 times that amount."""
+    said = [("one", "1.00 stays unbilled."), ("one", "2.00 stays unbilled."), ("two", "Send it."), ("two", "Send it.")]
+    found = [
+        Finding(rule=rule, severity="warning", message=message, subject=str(n))
+        for n, (rule, message) in enumerate(said)
+    ]
+    with store.begin() as connection:
+        record_findings(connection, "coding", ON, found)
+    with store.read() as connection:
+        told = {n.rule: (n.count, n.says) for n in summaries._notices(connection, ON)}
+    assert told == {"one": (2, "For example: 1.00 stays unbilled."), "two": (2, "Send it.")}
