@@ -216,6 +216,8 @@ class _Reader:
         self.result.accounts.append(self.account)
         if self.on is None:
             self.account.rejected = "bai2.date"
+        if any("/" in field for field in fields[2:]):  # no field here is text: what follows would be taken for sums
+            self._reject([self.account], "bai2.record", record.line, "another record begins within the account's")
         at = 2
         while at + 1 < len(fields):
             amount = self._amount(fields[at + 1], record.line)

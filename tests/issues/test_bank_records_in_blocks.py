@@ -58,3 +58,13 @@ def test_a_trailer_without_slash_ends_the_file_with_its_line() -> None:
     assert routing.incomplete(data + b"\n") == ""
     assert routing.incomplete(data) == "no_trailer"  # a digit may be missing
     assert routing.incomplete("".join(r.ljust(80) for r in RECORDS[:-1]).encode()) == "no_trailer"
+
+
+def test_a_record_that_the_accounts_record_swallowed_is_told() -> None:
+    """Without the line end, and with its rest on a line of its own, the sum of a deposit counted as one of the account's: the
+    controls agreed, and the deposit was gone."""
+    broken = "\n".join(RECORDS).replace("2,/\n16,165,20000,Z,REF1,,HCC", "2,/16,165,20000,Z,REF1,,\nHCC")
+    assert broken != "\n".join(RECORDS)
+    read = bai2.read(broken.encode())
+    assert [f.rule for f in read.findings if f.severity == "error"] == ["bai2.record"]
+    assert [account.rejected for account in read.accounts] == ["bai2.record"]
