@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# more than cores: tests wait for servers
+WORKERS ?= 3
 
 .PHONY: setup nightly airflow test lint types docker-lint ci bench lock clean
 

@@ -46,8 +46,7 @@ def without_column(folder: Path) -> None:
 
 def without_rows(folder: Path) -> None:
     """Headers and control totals that agree: nothing was lost on the way, there is nothing."""
-    for name in ("encounters", "diagnoses", "services"):
-        path = folder / f"{name}.csv"
+    for path in folder.glob("*.csv"):
         path.write_text(path.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
     _totals(folder, lambda _name, _value: 0)
 
