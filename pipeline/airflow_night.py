@@ -126,9 +126,7 @@ def standalone() -> int:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def run(
-    store: Store, on: date, extract: str | None, fmt: str, tell: night.Tell = lambda step, subject, counts: None
-) -> night.Report:
+def run(store: Store, on: date, extract: str | None, fmt: str, tell: night.Tell = night.silent) -> night.Report:
     """Run the four DAGs for the logical date. A DAG that fails is a trouble of the report; the next ones run all the same."""
     settings = store.settings
     prepare(settings)

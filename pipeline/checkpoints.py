@@ -24,7 +24,7 @@ from pipeline.quality import engine
 from pipeline.store import Store, received
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import files_waiting, record_findings, update_rows
+from pipeline.store.store import chunks, files_waiting, record_findings, update_rows
 from pipeline.store.work import WorkItem, open_items
 
 #: kinds of received files that the stages of these names work
@@ -286,8 +286,8 @@ def _encounter_state(connection: sa.Connection, on: date, failed: Failed, state:
     """Set visits aside with their reason, and open a work item for each."""
     keys = sorted(failed)
     rows: list[Any] = []
-    for start in range(0, len(keys), 500):
-        where = r.encounters.c.encounter_key.in_(keys[start : start + 500])
+    for some in chunks(keys):
+        where = r.encounters.c.encounter_key.in_(some)
         rows += connection.execute(sa.select(r.encounters).where(where)).mappings().all()
     update_rows(
         connection,
@@ -320,8 +320,8 @@ def _title(whose: str, reason: engine.Reason) -> str:
 def _aside_scrubbed(connection: sa.Connection, on: date, failed: Failed) -> None:
     """A claim that is ready and fails is withdrawn: its visit is held, its row goes, the event of it stays."""
     c, keys = r.claims.c, sorted(failed)
-    for start in range(0, len(keys), 500):
-        where = c.encounter_key.in_(keys[start : start + 500]) & (c.state == "ready")
+    for some in chunks(keys):
+        where = c.encounter_key.in_(some) & (c.state == "ready")
         rows = connection.execute(sa.select(c.claim_id, c.encounter_key).where(where).order_by(c.claim_id)).all()
         moves = [Move(row.claim_id, "withdrawn", "ready", detail=failed[row.encounter_key].rule) for row in rows]
         move_claims(connection, on, moves)

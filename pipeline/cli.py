@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,9 +28,6 @@ from pipeline.cli_files import Json, emit
 from pipeline.cli_home import Day, day_of, existing_store, settings_of
 from pipeline.errors import ClaimpipeError, Terminal, place_of
 from pipeline.money import shown
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="claimpipe", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,

@@ -36,7 +36,7 @@ from pipeline.settings import Settings
 from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.incoming import Received
-from pipeline.store.store import files_waiting
+from pipeline.store.store import chunks, files_waiting
 from pipeline.transport import extracts, inbox, sending
 
 Counts = dict[str, int]
@@ -46,7 +46,7 @@ Tell = Callable[[str, str, Counts | None], None]
 BANK = "bank"
 
 
-def _silent(step: str, subject: str, counts: Counts | None) -> None:
+def silent(step: str, subject: str, counts: Counts | None) -> None:
     return
 
 
@@ -164,8 +164,8 @@ def sweep(store: Store, on: date, payer_key: str) -> Counts:
     new = inbox.sweep(store, on, payer_key)
     f, aside = r.files.c, 0
     with store.read() as connection:
-        for start in range(0, len(new), 500):
-            query = sa.select(sa.func.count()).where(f.file_id.in_(new[start : start + 500]), f.state == "quarantined")
+        for some in chunks(new):
+            query = sa.select(sa.func.count()).where(f.file_id.in_(some), f.state == "quarantined")
             aside += connection.execute(query).scalar_one()
     return {"files": len(new), "quarantined": aside}
 
@@ -215,7 +215,7 @@ def _checked(store: Store, on: date, suite: str) -> Counts:
 # --- the whole night -------------------------------------------------------------------------------------------------
 
 
-def run(store: Store, on: date, extract: str | Path | None, fmt: str = "auto", tell: Tell = _silent) -> Report:
+def run(store: Store, on: date, extract: str | Path | None, fmt: str = "auto", tell: Tell = silent) -> Report:
     """The whole night for one logical date. Never raises what fails in one payer or step: see `Report.troubles`.
 
     A trouble of the intake itself (missing column, unreadable extract) is raised, after the mail has been worked: there is

@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline import payers
-from pipeline.acknowledgments import items, judging, meaning, targets
+from pipeline.acknowledgments import facts, items, judging, meaning, targets
 from pipeline.acknowledgments.targets import Target
 from pipeline.findings import Finding
 from pipeline.store import Store
@@ -31,9 +31,7 @@ from pipeline.store.filing import last_days
 from pipeline.store.store import chunks, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
-#: BHT03 of our files is ISA13 and ST02
-_CONTROL_DIGITS = 9
-_STAGE = "acknowledgments"  # of its findings
+STAGE = "acknowledgments"
 #: states of a sending in which bytes of it have left the house, so that an answer can be true: a payer may take a file from
 #: under its temporary name
 _GIVEN_AWAY = ("intent", "sent_temporary", *MAY_HAVE)
@@ -152,7 +150,7 @@ class _Batch:
         impossible = [self.sendings[file_id] for file_id in sorted(self.impossible)]
         counts["work_items"] += _contradiction(connection, self.on, impossible)
         _settle(connection, self.delivered, counts)
-        record_findings(connection, _STAGE, self.on, self.findings)
+        record_findings(connection, STAGE, self.on, self.findings)
         ignored = sum(fate == "ignored" for fate in self.fates.values())
         counts["applied"] += len(self.fates) - ignored
         if ignored:
@@ -208,8 +206,12 @@ def _is_current(row: Mapping[str, Any], claim: Any, sendings: Mapping[str, Any])
 
 def _names_another(row: Mapping[str, Any], claim: Any) -> bool:
     reference = row["batch_reference"] or ""
-    ours = len(reference) > _CONTROL_DIGITS and reference.isdigit()
-    return ours and claim.interchange_control is not None and reference[:_CONTROL_DIGITS] != claim.interchange_control
+    ours = len(reference) > facts.CONTROL_DIGITS and reference.isdigit()
+    return (
+        ours
+        and claim.interchange_control is not None
+        and reference[: facts.CONTROL_DIGITS] != claim.interchange_control
+    )
 
 
 def _keep_numbers(connection: sa.Connection, claims: Mapping[str, Any], numbers: Mapping[str, set[str]]) -> None:

@@ -29,7 +29,7 @@ _STATUS_COLUMNS = [
 ]  # fmt: skip
 _ERRORS_KEPT = 3
 #: BHT03 of our files is ISA13 and ST02
-_CONTROL_DIGITS = 9
+CONTROL_DIGITS = 9
 
 
 def read(tables: Mapping[str, pa.Table], answers: Answers, file_id: str) -> list[Row]:
@@ -130,7 +130,7 @@ def _statuses(tables: Mapping[str, pa.Table], senders: Senders) -> Iterator[Plac
             "code": row["category"] or "", "detail": " ".join(detail),
             "payer_claim_number": row["payer_claim_number"], "on_date": row["effective_date"],
         }  # fmt: skip
-        yield fact, senders.of_set(row["set_number"]), (INTERCHANGE, (reference or "")[:_CONTROL_DIGITS])
+        yield fact, senders.of_set(row["set_number"]), (INTERCHANGE, (reference or "")[:CONTROL_DIGITS])
 
 
 def fields(detail: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from pipeline import payers, transactions
 from pipeline.acknowledgments import answering, applying, facts, overdue, totals
+from pipeline.acknowledgments.applying import STAGE
 from pipeline.acknowledgments.items import unreadable
 from pipeline.findings import Finding, has_errors
 from pipeline.store import Store, received
@@ -23,7 +24,6 @@ from pipeline.store import register as r
 from pipeline.store.store import insert_new, record_findings, update_rows
 from pipeline.store.work import open_items
 
-STAGE = "acknowledgments"
 KINDS = ("TA1", "999", "277CA", "mixed")
 #: what a mixed file's `reason` says when its acknowledgments are read but its remittances are not yet
 READ_MARK = "acknowledgments read"

@@ -31,7 +31,7 @@ from pipeline.store.behind import Gap
 from pipeline.store.events import Move, move_claims
 from pipeline.store.incoming import Received
 from pipeline.store.outgoing import Interchange
-from pipeline.store.store import insert_new, one_at_a_time, update_rows
+from pipeline.store.store import chunks, insert_new, one_at_a_time, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 #: posts the charges of claims that went into a file
@@ -235,8 +235,8 @@ def _join(c: sa.Connection, on: date, post_charges: PostCharges) -> dict[str, in
         state = {"unknown": "unknown", "verified": "sent"}.get(together[0].sending_state, "received")
         move_claims(c, on, [Move(row.claim_id, "recovered", state, file_id, row.interchange_control) for row in moved])
         claims = list(c.execute(sa.select(r.claims).where(k.claim_id.in_([row.claim_id for row in moved]))))
-        for start in range(0, len(claims), 500):
-            post_charges(c, on, together[0].payer_key, claims[start : start + 500])
+        for some in chunks(claims):
+            post_charges(c, on, together[0].payer_key, some)
         c.execute(
             sa.update(r.recovered_claims)
             .where(w.file_id == file_id, w.claim_id == sa.bindparam("b_claim"))

@@ -31,7 +31,7 @@ from pipeline.store import Store, behind, locks, outgoing
 from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import insert_new, record_findings, record_stage, update_rows
+from pipeline.store.store import chunks, insert_new, record_findings, record_stage, update_rows
 from pipeline.store.work import WorkItem, open_items
 from pipeline.transactions.claim_837_forms import form_of
 from pipeline.transactions.claim_837_route import Numbers, Route
@@ -235,10 +235,8 @@ def _record(connection: sa.Connection, on: date, profile: PayerProfile, file: Bu
 def _count_ready(connection: sa.Connection, claim_ids: Sequence[str]) -> int:
     c = r.claims.c
     return sum(
-        connection.execute(
-            sa.select(sa.func.count()).where(c.claim_id.in_(claim_ids[start : start + 500]), c.state == "ready")
-        ).scalar_one()
-        for start in range(0, len(claim_ids), 500)
+        connection.execute(sa.select(sa.func.count()).where(c.claim_id.in_(some), c.state == "ready")).scalar_one()
+        for some in chunks(claim_ids)
     )
 
 
@@ -254,8 +252,8 @@ def _close_earlier(connection: sa.Connection, on: date, rows: Sequence[Any]) -> 
     newest = {row.encounter_key: row.version for row in rows}
     keys = sorted(newest)
     earlier: list[str] = []
-    for start in range(0, len(keys), 500):
-        query = sa.select(c.claim_id, c.encounter_key, c.version).where(c.encounter_key.in_(keys[start : start + 500]))
+    for some in chunks(keys):
+        query = sa.select(c.claim_id, c.encounter_key, c.version).where(c.encounter_key.in_(some))
         found = connection.execute(query.order_by(c.claim_id))
         earlier += [row.claim_id for row in found if row.version < newest[row.encounter_key]]
     close_versions(connection, on, earlier)
@@ -269,8 +267,8 @@ def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[An
         return
     first = _first(made)
     move_claims(connection, on, [Move(row.claim_id, "held", "ready", detail=first[row.claim_id].rule) for row in held])
-    for start in range(0, len(held), 500):
-        ids = [row.claim_id for row in held[start : start + 500]]
+    for some in chunks(held):
+        ids = [row.claim_id for row in some]
         connection.execute(sa.delete(r.claims).where(r.claims.c.claim_id.in_(ids), r.claims.c.file_id.is_(None)))
     update_rows(connection, r.encounters, "encounter_key", [
         {"encounter_key": row.encounter_key, "state": "held", "reason": first[row.claim_id].rule, "claim_id": None}

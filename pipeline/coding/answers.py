@@ -26,6 +26,7 @@ from pipeline.coding.rules import OWN_COLUMNS, Rule, own_file, own_rule
 from pipeline.errors import Terminal
 from pipeline.store import register as r
 from pipeline.store.archive import write_synced
+from pipeline.store.store import chunks
 
 ACTION = "code"
 Kind = Literal["diagnosis", "service"]
@@ -86,10 +87,10 @@ def of_visits(connection: sa.Connection, versions: Mapping[str, int]) -> dict[st
     keys = list(versions)
     found: dict[str, dict[Key, Rule]] = {}
     rows: list[Any] = []
-    for start in range(0, len(keys), 500):
+    for some in chunks(keys):
         rows += connection.execute(
             sa.select(d.decision_id, d.subject, d.target, d.actor, d.reason, d.on_date)
-            .where(d.action == ACTION, d.subject.in_(keys[start : start + 500]))
+            .where(d.action == ACTION, d.subject.in_(some))
         ).all()  # fmt: skip
     for row in sorted(rows, key=lambda row: (row.on_date, row.decision_id)):
         version, answers = read(row.target)

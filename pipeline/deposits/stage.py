@@ -27,7 +27,7 @@ from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
 from pipeline.store import Store, received
 from pipeline.store import register as r
-from pipeline.store.store import insert_new, record_findings, update_rows
+from pipeline.store.store import chunks, insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "deposits"
@@ -189,8 +189,8 @@ def _unknown(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> list[
     d = r.deposits.c
     days = sorted({row["deposit_date"] for row in rows})
     left: dict[str, Any] = {}
-    for start in range(0, len(days), 500):
-        query = sa.select(r.deposits).where(d.deposit_date.in_(days[start : start + 500])).order_by(d.deposit_id)
+    for some in chunks(days):
+        query = sa.select(r.deposits).where(d.deposit_date.in_(some)).order_by(d.deposit_id)
         left |= {row.deposit_id: row._mapping for row in connection.execute(query)}
     new = []
     for row in rows:
@@ -317,8 +317,7 @@ def _efts_by_key(connection: sa.Connection) -> dict[tuple[str, str, int], str]:
 def _in_suspense(connection: sa.Connection, deposit_ids: Sequence[str]) -> set[str]:
     columns = r.ledger_transactions.c
     found: set[str] = set()
-    for start in range(0, len(deposit_ids), 500):
-        part = deposit_ids[start : start + 500]
+    for part in chunks(deposit_ids):
         query = sa.select(columns.reference).where(columns.kind == "suspense", columns.reference.in_(part))
         found.update(connection.execute(query).scalars())
     return found
@@ -328,10 +327,8 @@ def _remittances_by_trace(connection: sa.Connection, traces: Sequence[str]) -> d
     columns = r.remittances.c
     found: dict[str, list[Any]] = defaultdict(list)
     wanted = sorted(set(traces))
-    for start in range(0, len(wanted), 500):
-        query = sa.select(r.remittances).where(
-            columns.trace.in_(wanted[start : start + 500]), columns.state.in_(("posted", "held"))
-        )
+    for some in chunks(wanted):
+        query = sa.select(r.remittances).where(columns.trace.in_(some), columns.state.in_(("posted", "held")))
         for row in connection.execute(query.order_by(columns.remittance_id)):
             found[row.trace].append(row)
     return found

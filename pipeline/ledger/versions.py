@@ -14,15 +14,15 @@ import sqlalchemy as sa
 
 from pipeline.ledger import posting
 from pipeline.store import register as r
-from pipeline.store.store import update_rows
+from pipeline.store.store import chunks, update_rows
 
 
 def close_versions(connection: sa.Connection, on: date, claim_ids: Sequence[str]) -> None:
     """Close these versions, within the caller's transaction; one that is closed already stays as it is."""
     c = r.claims.c
     listed: list[str] = []
-    for start in range(0, len(claim_ids), 500):
-        where = (c.claim_id.in_(claim_ids[start : start + 500]), c.closed_on.is_(None))
+    for some in chunks(claim_ids):
+        where = (c.claim_id.in_(some), c.closed_on.is_(None))
         listed += connection.execute(sa.select(c.claim_id).where(*where).order_by(c.claim_id)).scalars()
     update_rows(connection, r.claims, "claim_id", [{"claim_id": i, "closed_on": on} for i in listed], ["closed_on"])
     posting.post(
@@ -41,11 +41,11 @@ def charged(connection: sa.Connection, claim_ids: Sequence[str]) -> dict[str, di
     """What was charged for these claims: claim → account → cents."""
     t, e = r.ledger_transactions.c, r.ledger_entries.c
     found: dict[str, dict[str, int]] = {}
-    for start in range(0, len(claim_ids), 500):
+    for some in chunks(claim_ids):
         query = (
             sa.select(e.claim_id, e.account, sa.func.sum(e.cents))
             .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
-            .where(t.kind == "charge", e.claim_id.in_(claim_ids[start : start + 500]))
+            .where(t.kind == "charge", e.claim_id.in_(some))
             .group_by(e.claim_id, e.account)
         )
         for claim_id, account, cents in connection.execute(query):

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from pipeline.payers import PayerProfile, load_profiles
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.store.store import chunks
 
 DAYS = 14
 #: where a visit has no claim, and where a claim waits for the payer's acceptance
@@ -137,8 +138,7 @@ def _items(connection: sa.Connection, rows: Sequence[Any]) -> dict[str, Any]:
     w = r.work_items.c
     wanted = sorted({row.encounter_key for row in rows} | {row.claim_id for row in rows if row.claim_id})
     found: dict[str, Any] = {}
-    for start in range(0, len(wanted), 500):
-        some = wanted[start : start + 500]
+    for some in chunks(wanted):
         query = (
             sa.select(w.subject, w.claim_id, w.item_id, w.title, w.action)
             .where(w.state == "open", w.queue.in_(_QUEUES), sa.or_(w.subject.in_(some), w.claim_id.in_(some)))

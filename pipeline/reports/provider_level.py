@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from pipeline.ledger import accounts
 from pipeline.remittances import policy
 from pipeline.store import register as r
+from pipeline.store.store import chunks
 
 #: longer references hold more than a claim's number: some payers append the patient's member number
 _SHOWN = 19
-_CHUNK = 500
 _TO_TAKE = "The payer will take it from a later payment: book nothing, and look that the reference comes back."
 _TAKEN = (
     "The payer took it and no remittance says for what: ask for the claim and the reason, or match it with the refund."
@@ -90,8 +90,7 @@ def _claims(connection: sa.Connection, references: Iterable[str]) -> dict[tuple[
     p, m = r.remittance_claims.c, r.remittances.c
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     listed = sorted(reference for reference in references if reference)
-    for start in range(0, len(listed), _CHUNK):
-        some = listed[start : start + _CHUNK]
+    for some in chunks(listed):
         query = (
             sa.select(m.payer_key, p.claim_id, p.claim_id_stated, p.payer_claim_number)
             .join_from(r.remittance_claims, r.remittances, p.remittance_id == m.remittance_id)

@@ -39,7 +39,7 @@ from pipeline.scrubbing.registry import CHECKS, faults
 from pipeline.scrubbing.versions import Plan, Version
 from pipeline.store import register as r
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import Store, add_to_stage, insert_new, record_findings, update_rows
+from pipeline.store.store import Store, add_to_stage, chunks, insert_new, record_findings, update_rows
 from pipeline.store.work import WorkItem, close_items, close_items_of_claims, open_items
 
 STAGE = "scrubbing"
@@ -278,13 +278,11 @@ def _known(store: Store, keys: set[str]) -> set[tuple[str, str]]:
     with store.read() as connection:
         if not connection.execute(sa.select(c.claim_id).limit(1)).first():
             return found
-        for start in range(0, len(wanted), 500):
+        for some in chunks(wanted):
             found.update(
                 (row.duplicate_key, row.encounter_key)
                 for row in connection.execute(
-                    sa.select(c.duplicate_key, c.encounter_key).where(
-                        c.duplicate_key.in_(wanted[start : start + 500]), c.closed_on.is_(None)
-                    )
+                    sa.select(c.duplicate_key, c.encounter_key).where(c.duplicate_key.in_(some), c.closed_on.is_(None))
                 )
             )
     return found
@@ -425,8 +423,7 @@ def _has_new(store: Store, findings: list[Finding]) -> bool:
     """Is there a finding that the register does not know? Held claims have theirs already."""
     ids = sorted({f.finding_id for f in findings})
     with store.read() as connection:
-        for start in range(0, len(ids), 500):
-            chunk = ids[start : start + 500]
+        for chunk in chunks(ids):
             known = connection.execute(
                 sa.select(sa.func.count()).select_from(r.findings).where(r.findings.c.finding_id.in_(chunk))
             ).scalar_one()

@@ -34,7 +34,7 @@ from pipeline.scrubbing.batch import Batch
 from pipeline.scrubbing.edits import Edit
 from pipeline.scrubbing.registry import CHECKS, faults
 from pipeline.store import register as r
-from pipeline.store.store import Store
+from pipeline.store.store import Store, chunks
 
 Outcome = Literal["caught", "false_hold", "undecided"]
 OUTCOMES: tuple[Outcome, ...] = ("caught", "false_hold", "undecided")
@@ -240,10 +240,10 @@ def _paid(store: Store, claim_ids: Sequence[str]) -> dict[str, int]:
     p = r.remittance_claims.c
     found: dict[str, int] = {}
     with store.read() as connection:
-        for start in range(0, len(claim_ids), 500):
+        for some in chunks(claim_ids):
             query = (
                 sa.select(p.claim_id, sa.func.sum(p.paid_cents))
-                .where(p.claim_id.in_(claim_ids[start : start + 500]), p.state == "posted")
+                .where(p.claim_id.in_(some), p.state == "posted")
                 .group_by(p.claim_id)
             )
             found |= {claim_id: int(cents or 0) for claim_id, cents in connection.execute(query)}

@@ -14,7 +14,7 @@ from datetime import date
 import sqlalchemy as sa
 
 from pipeline.store import register as r
-from pipeline.store.store import update_rows
+from pipeline.store.store import chunks, update_rows
 
 GENESIS = "0" * 64
 
@@ -65,10 +65,8 @@ def move_claims(connection: sa.Connection, on: date, moves: Sequence[Move]) -> i
     sequence, previous = (last.sequence, last.hash) if last else (0, GENESIS)
     ids = sorted({m.claim_id for m in moves})
     states: dict[str, str] = {}
-    for start in range(0, len(ids), 500):
-        rows = connection.execute(
-            sa.select(r.claims.c.claim_id, r.claims.c.state).where(r.claims.c.claim_id.in_(ids[start : start + 500]))
-        )
+    for some in chunks(ids):
+        rows = connection.execute(sa.select(r.claims.c.claim_id, r.claims.c.state).where(r.claims.c.claim_id.in_(some)))
         states.update({row.claim_id: row.state for row in rows})
     absent = set(ids) - set(states)
     if absent:

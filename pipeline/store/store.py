@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ from pipeline.store.archive import Archive
 from pipeline.store.incoming import Incoming
 from pipeline.store.lake import Lake
 from pipeline.store.outgoing import Outgoing
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,7 @@ def one_at_a_time(connection: sa.Connection, stage: str) -> None:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"claimpipe:{stage}"})
 
 
-def chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
-    """Ids in parts that fit into one statement."""
+def chunks(values: Sequence[V], size: int = 500) -> Iterator[Sequence[V]]:
+    """Values in parts that fit into one statement."""
     for start in range(0, len(values), size):
         yield values[start : start + size]

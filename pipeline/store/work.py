@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.store import register as r
-from pipeline.store.store import insert_new, update_rows
+from pipeline.store.store import chunks, insert_new, update_rows
 
 #: how an item was closed that a person gave back to the machine: it opens again where its cause is there again
 AGAIN = "to be read again"
@@ -77,8 +77,8 @@ def _done(connection: sa.Connection, ids: Sequence[str], *, by_person: bool) -> 
     decided = sa.or_(*(sa.exists().where(of.c.item_id == w.item_id) for of in (r.item_decisions, r.decisions)))
     said = sa.and_(decided, w.resolution != AGAIN)
     found: set[str] = set()
-    for start in range(0, len(ids), 500):
-        where = (w.item_id.in_(ids[start : start + 500]), w.state == "done", said if by_person else ~said)
+    for some in chunks(ids):
+        where = (w.item_id.in_(some), w.state == "done", said if by_person else ~said)
         found.update(connection.execute(sa.select(w.item_id).where(*where)).scalars())
     return found
 
@@ -92,8 +92,8 @@ def close_items(
     `but` are the ids of items that stay open.
     """
     w, listed, closed = r.work_items.c, list(subjects), 0
-    for start in range(0, len(listed), 500):
-        where = [w.queue == queue, w.state == "open", w.subject.in_(listed[start : start + 500])]
+    for some in chunks(listed):
+        where = [w.queue == queue, w.state == "open", w.subject.in_(some)]
         if cause:
             where.append(w.cause == cause)
         if but:
