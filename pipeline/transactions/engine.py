@@ -417,6 +417,8 @@ class Engine:
         if high <= low:
             return
         begin, stop = int(scan.starts[low]), int(scan.stops[high - 1])
+        if begin == stop:
+            return  # one empty segment, and nothing else
         view = scan.buffer[begin:stop]
         # bytes between a terminator and the next segment
         skipped = int(scan.starts[low + 1 : high].sum() - scan.stops[low : high - 1].sum()) - (high - low - 1)

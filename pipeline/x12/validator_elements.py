@@ -165,6 +165,11 @@ def problems(place: Place, parts: Sequence[str], delimiters: Delimiters, *, basi
             "x12.trailing-separator", len(parts) - 1, None, f"{place.id} ends with empty elements.",
             "End the segment after its last value.",
         )  # fmt: skip
+    if not count and elements and all(element.usage != "R" for element in elements):
+        yield Problem(
+            "x12.element-missing", 1, None, f"{place.id} holds no element: a segment has one at least.",
+            f"Give its values, or leave {place.id} out.",
+        )  # fmt: skip
     for position in range(1, max(count, len(elements)) + 1):
         value = parts[position] if position <= count else ""
         if position > len(elements):
@@ -316,7 +321,14 @@ def _compiled(
         and not (note[0] == "L" and int(note[1:3]) in trios)
         and not (note[0] == "C" and len(note) == 5 and int(note[3:5]) in trios)
     )  # fmt: skip
-    text = segment_id + body.notes(rest) + body.sequence(elements, element, leading=True, joined=joined, trios=trios)
+    # a bare id is no segment, even where no element is required
+    bare = "" if any(e.usage == "R" for e in elements) else f"(?={element})"
+    text = (
+        segment_id
+        + bare
+        + body.notes(rest)
+        + body.sequence(elements, element, leading=True, joined=joined, trios=trios)
+    )
     return re.compile(rf"{text}(?<!{element})\Z", re.ASCII)
 
 

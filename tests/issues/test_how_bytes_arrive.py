@@ -49,3 +49,9 @@ def test_the_same_rows(damage: str, window: int, block: int) -> None:
     if damage == "claim":
         assert len(at_once[0]["835.service_lines"]) == whole.count(b"~SVC*")
     assert read(data, window, block) == at_once
+
+
+@pytest.mark.parametrize("blank", [b"\n" * 4 + (b"\n" * 8 + b"~") * 68, b"\n" + (b"~" + b"\n" * 8) * 69])
+def test_a_window_of_nothing_but_empty_segments(blank: bytes) -> None:
+    """Found by the fuzz target: what was held then was one empty segment, of which no smallest byte could be asked."""
+    assert read(remittance() + blank, 128, 128)[0] == read(remittance(), 1 << 20, 1 << 20)[0]
