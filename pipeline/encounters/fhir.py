@@ -1,10 +1,13 @@
 """FHIR R4: bundles (JSON, also gzipped) and NDJSON, as practices' systems and bulk exports give them.
 
 A visit is an Encounter with the Claim that bills it, or a Claim alone. Where a visit has no Claim its Conditions, Procedures and
-Immunizations stand in, and the charge master prices them. Every resource that is used is held against the R4B models of the
+Immunizations stand in, the charge master prices them, and the patient's Coverages of the day say who pays. Every resource that is used is held against the R4B models of the
 package fhir.resources first: one that breaks them is set aside and told by its path. Resources may stand in any file and order.
 
 What is worth knowing (docs/extracts.md tells it at length):
+- References: a record is looked for in the resource itself (contained), in its own bundle, then in the whole extract: servers
+  write them relative, absolute, with a version, as urn:uuid, as a search (`Practitioner?identifier=…`) or by an identifier alone.
+- A record that comes twice is one record: the later version counts.
 - Codings: of several codings of one concept ICD-10-CM, HCPCS and CDT come before clinical ones.
 - An item without a price whose code is one of the claim's diagnoses is no service (Synthea writes such items).
 - Claims of pharmacies and opticians are not a practice's: they are counted and told, not taken in.
@@ -14,6 +17,7 @@ What is worth knowing (docs/extracts.md tells it at length):
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -21,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -64,12 +69,30 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
 # --- resources ----------------------------------------------------------------------------------------------------------
 
 
+class _Record(dict[str, Any]):
+    """One resource as read, with what its references need: the bundle that it came in, and what contains it."""
+
+    __slots__ = ("bundle", "container", "number")
+
+    def __init__(self, data: Resource, bundle: Place, container: _Record | None = None) -> None:
+        super().__init__(data)
+        self.bundle, self.container = bundle, container
+        #: what a visit is called by: the resource's id; where it has none, an identifier of its own, else its place in the bundle
+        self.number = str(data.get("id") or "")
+
+
 @dataclass(slots=True)
 class _Held:
     """One resource and where it stands."""
 
     place: Place
-    data: Resource
+    data: _Record
+
+
+_NOTHING: Resource = {}
+_HISTORY = re.compile(r"/_history/[^/]*$")
+#: a reference as a search: Practitioner?identifier=SYSTEM|VALUE
+_SEARCH = re.compile(r"(?:.*/)?(\w+)\?identifier=([^|&]*)\|([^&]+)")
 
 
 @dataclass(slots=True)
@@ -78,7 +101,10 @@ class _Shelf:
 
     gathered: Gathered
     by_type: dict[str, list[_Held]] = field(default_factory=lambda: defaultdict(list))
-    by_reference: dict[str, _Held] = field(default_factory=dict)
+    #: (bundle, or None for the whole extract; reference) → what it names
+    by_reference: dict[tuple[Place | None, str], _Held] = field(default_factory=dict)
+    #: (type, system, value) → what bears this identifier; None where several do
+    by_identifier: dict[tuple[str, str, str], _Held | None] = field(default_factory=dict)
     synthetic: bool = False
 
     def take(self, file: str, data: bytes) -> None:
@@ -126,25 +152,25 @@ class _Shelf:
 
     def _take_any(self, resource: Resource, place: Place) -> None:
         if resource.get("resourceType") != "Bundle":
-            self._take_one(resource, place, "")
+            self._take_one(resource, place, "", (place[0], 0))
             return
-        self._take_entries(resource, place, numbered=".ndjson" not in place[0])
+        self._take_entries(resource, place, place, numbered=".ndjson" not in place[0])
 
-    def _take_entries(self, bundle: Resource, place: Place, *, numbered: bool) -> None:
+    def _take_entries(self, bundle: Resource, place: Place, whole: Place, *, numbered: bool) -> None:
         """The resources of a bundle; those of a bundle within it stand at its own place."""
         for number, entry in enumerate(_list(bundle.get("entry")), 1):
             inner = entry.get("resource") if isinstance(entry, dict) else None
             at = (place[0], number) if numbered else place
             if isinstance(inner, dict) and inner.get("resourceType") == "Bundle":
-                self._take_entries(inner, at, numbered=False)
+                self._take_entries(inner, at, whole, numbered=False)
             elif isinstance(inner, dict):
-                self._take_one(inner, at, str(entry.get("fullUrl") or ""))
+                self._take_one(inner, at, str(entry.get("fullUrl") or ""), whole)
 
-    def _take_one(self, resource: Resource, place: Place, url: str) -> None:
-        kind = resource.get("resourceType")
+    def _take_one(self, resource: Resource, place: Place, url: str, bundle: Place) -> None:
+        kind = str(resource.get("resourceType"))
         if kind not in READ:
             return
-        if fault := _fault(str(kind), resource):
+        if fault := _fault(kind, resource):
             data = json.dumps(resource, sort_keys=True, default=str).encode()
             if kind in ("Claim", "Encounter"):
                 self.gathered.unreadable("intake.record.illegible", place, data, fault)
@@ -152,26 +178,92 @@ class _Shelf:
                 self.gathered.tell("intake.record.illegible", place, fault)
             return
         self.synthetic |= _is_synthea(resource)
-        held = _Held(place, resource)
-        self.by_type[str(kind)].append(held)
+        record = _Record(resource, bundle)
+        record["contained"] = [_Record(c, bundle, record) for c in _list(resource.get("contained"))]
+        if (
+            not record.number
+        ):  # in a transaction the server gives the id: until then the entry's URL tells records apart
+            record["id"] = re.split("[:/]", url)[-1]
+            record.number = next(
+                (str(i["value"]) for i in _list(record.get("identifier")) if i.get("value")), record["id"]
+            )
+        held = self._once(kind, record, place)
         names = [url] if url else []
-        if resource.get("id"):
-            names += [f"{kind}/{resource['id']}", f"urn:uuid:{resource['id']}"]
+        if record["id"]:
+            names += [f"{kind}/{record['id']}", f"urn:uuid:{record['id']}"]
         for name in names:
-            self.by_reference.setdefault(name, held)
+            self.by_reference.setdefault((bundle, name), held)
+            self.by_reference.setdefault((None, name), held)
+        for entry in _list(record.get("identifier")):
+            for of_kind in (kind, ""):
+                key = (of_kind, str(entry.get("system") or ""), str(entry.get("value") or ""))
+                known = self.by_identifier.setdefault(key, held)
+                if known is not None and known is not held and known.data != record:
+                    self.by_identifier[key] = None
+
+    def _once(self, kind: str, record: _Record, place: Place) -> _Held:
+        """Where the record stands; one that came before is the same record, and its later version counts."""
+        earlier = self.by_reference.get((None, f"{kind}/{record['id']}")) if record["id"] else None
+        if earlier is not None:
+            if earlier.data == record:
+                if kind in ("Claim", "Encounter"):
+                    self.gathered.tell("intake.row.repeated", place, kind, warning=True)
+                return earlier
+            older = _age(earlier.data, record)
+            if older is not None:
+                if older:
+                    earlier.data, earlier.place = record, place
+                return earlier
+        held = _Held(place, record)
+        self.by_type[kind].append(held)
+        return held
 
     def find(self, reference: Any, inside: Resource) -> Resource:
-        """What a reference points to: in the resource itself, or in the extract; {} where it is not there."""
+        """What a reference points to: in the resource itself, in its bundle, or in the extract; {} where it is not there."""
         if not isinstance(reference, dict):
-            return {}
+            return _NOTHING
         name = str(reference.get("reference") or "")
+        holder = inside.container or inside if isinstance(inside, _Record) else inside
         if name.startswith("#"):
-            return next((c for c in _list(inside.get("contained")) if c.get("id") == name[1:]), {})
-        held = self.by_reference.get(name) or self.by_reference.get("/".join(name.split("/")[-2:]))
+            within = (c for c in _list(holder.get("contained")) if c.get("id") == name[1:])
+            return holder if name == "#" else next(within, _NOTHING)
+        held = self._named(name, holder.bundle if isinstance(holder, _Record) else None) if name else None
+        identifier = reference.get("identifier")
+        if held is None and isinstance(identifier, dict):
+            kind = str(reference.get("type") or "")
+            held = self.by_identifier.get(
+                (kind, str(identifier.get("system") or ""), str(identifier.get("value") or ""))
+            )
         if held is not None:
             return held.data
-        identifier = reference.get("identifier")
-        return {"identifier": [identifier], "name": reference.get("display")} if isinstance(identifier, dict) else {}
+        return (
+            {"identifier": [identifier], "name": reference.get("display")} if isinstance(identifier, dict) else _NOTHING
+        )
+
+    def _named(self, name: str, bundle: Place | None) -> _Held | None:
+        if search := _SEARCH.fullmatch(name):
+            return self.by_identifier.get((search[1], unquote(search[2]), unquote(search[3])))
+        name = _HISTORY.sub("", name)
+        for form in (name, "/".join(name.split("/")[-2:])):
+            for place in (bundle, None):
+                if found := self.by_reference.get((place, form)):
+                    return found
+        return None
+
+
+def _age(one: Resource, other: Resource) -> bool | None:
+    """Whether `one` is an older version of the resource than `other`; None where they do not say."""
+    meta = [resource.get("meta") or {} for resource in (one, other)]
+    try:
+        moments = [datetime.fromisoformat(str(m.get("lastUpdated"))) for m in meta]
+        if moments[0] != moments[1]:
+            return moments[0] < moments[1]
+    except (ValueError, TypeError):
+        pass
+    versions = [str(m.get("versionId") or "") for m in meta]
+    if all(v.isdecimal() for v in versions) and versions[0] != versions[1]:
+        return int(versions[0]) < int(versions[1])
+    return None
 
 
 def _begins_with_a_resource(text: str) -> bool:
@@ -313,31 +405,35 @@ class _Visits:
 
     def gather(self) -> None:
         claims, passed_over = self._claims()
-        roles = {
-            self.shelf.find(role.data.get("practitioner"), role.data).get("id"): role.data
-            for role in self.shelf.by_type["PractitionerRole"]
-        }
-        children: dict[str, list[_Held]] = defaultdict(list)
+        roles: dict[str, list[Resource]] = defaultdict(list)
+        for held in self.shelf.by_type["PractitionerRole"]:
+            roles[str(self.shelf.find(held.data.get("practitioner"), held.data).get("id"))].append(held.data)
+        covers: dict[int, list[Resource]] = defaultdict(list)
+        for held in self.shelf.by_type["Coverage"]:
+            covers[id(self.shelf.find(held.data.get("beneficiary"), held.data))].append(held.data)
+        children: dict[int, list[_Held]] = defaultdict(list)
         for kind in ("Condition", "Procedure", "Immunization"):
             for held in self.shelf.by_type[kind]:
-                encounter = self.shelf.find(held.data.get("encounter"), held.data)
-                children[str(encounter.get("id"))].append(held)
+                if encounter := self.shelf.find(held.data.get("encounter"), held.data):
+                    children[id(encounter)].append(held)
+        known = _Around(roles, covers)
         for held in self.shelf.by_type["Encounter"]:
-            identity = str(held.data.get("id"))
-            if identity in passed_over and identity not in claims:
+            if id(held.data) in passed_over and id(held.data) not in claims:
                 continue  # a prescription alone: the pharmacy bills it
-            mine = claims.pop(identity, [])
-            for number, claim in enumerate(mine or [None]):
-                own = str(claim.data.get("id")) if claim is not None and len(mine) > 1 and number else identity
-                _Visit(self, held, claim, children[identity], roles, own).write()
+            mine: list[_Held] = sorted(claims.pop(id(held.data), []), key=_made)
+            bills: list[_Held | None] = [*mine] or [None]
+            for claim in bills:
+                further = claim is not None and claim.data["id"] != mine[0].data["id"]
+                number = claim.data.number if claim is not None and further else held.data.number
+                _Visit(self, held, claim, children[id(held.data)], known, number).write()
         for alone in claims.values():
             for claim in alone:
-                _Visit(self, None, claim, [], roles, str(claim.data.get("id") or "")).write()
+                _Visit(self, None, claim, [], known, claim.data.number).write()
 
-    def _claims(self) -> tuple[dict[str, list[_Held]], set[str]]:
-        """Claims by the encounter that they bill (by their own id where they name none), and encounters of other bills."""
-        found: dict[str, list[_Held]] = defaultdict(list)
-        passed_over: set[str] = set()
+    def _claims(self) -> tuple[dict[int, list[_Held]], set[int]]:
+        """Claims by the encounter that they bill (by themselves where they name none), and encounters of other bills."""
+        found: dict[int, list[_Held]] = defaultdict(list)
+        passed_over: set[int] = set()
         others: Counter[str] = Counter()
         for held in self.shelf.by_type["Claim"]:
             claim = held.data
@@ -347,14 +443,13 @@ class _Visits:
                     for item in _list(claim.get("item"))
                     for ref in _list(item.get("encounter"))
                 ),
-                {},
+                _NOTHING,
             )
-            identity = str(encounter.get("id") or "")
             if claim.get("use", "claim") != "claim" or _first_code(claim.get("type")) not in self.words["claim_types"]:
                 others[held.place[0]] += 1
-                passed_over |= {identity} - {""}
+                passed_over |= {id(encounter)} if encounter else set()
                 continue
-            found[identity or f"claim:{claim.get('id')}"].append(held)
+            found[id(encounter or claim)].append(held)
         for file, count in sorted(others.items()):
             self.gathered.tell("intake.claim.other", (file, 0), f"({count} claims)", warning=True)
         return found, passed_over
@@ -369,6 +464,16 @@ class _Visits:
         except ValueError:
             return written
         return (moment.astimezone(self.context.timezone) if moment.tzinfo else moment).date().isoformat()
+
+    def hour(self, text: Any) -> str:
+        """Hour and minute (HHMM) of a FHIR moment in the practice's time zone; '' where it is a day alone."""
+        try:
+            moment = datetime.fromisoformat(str(text or ""))
+        except ValueError:
+            return ""
+        if "T" not in str(text):
+            return ""
+        return f"{moment.astimezone(self.context.timezone) if moment.tzinfo else moment:%H%M}"
 
     def minutes(self, period: Any) -> str:
         try:
@@ -394,12 +499,25 @@ class _Visits:
         return next(iter(found.values()), ("", "", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Records found by whom they are about: roles by the practitioner's id, covers by the patient (as the object read)."""
+
+    roles: Mapping[str, list[Resource]]
+    covers: Mapping[int, list[Resource]]
+
+
+def _made(claim: _Held) -> tuple[str, str]:
+    """For the order of an encounter's claims, which must be the same whatever order an export writes them in."""
+    return str(claim.data.get("created") or ""), str(claim.data["id"])
+
+
 class _Visit:
     """One visit: the Encounter, the Claim that bills it, or both."""
 
     def __init__(
         self, visits: _Visits, encounter: _Held | None, claim: _Held | None, children: list[_Held],
-        roles: Mapping[Any, Resource], identity: str,
+        around: _Around, number: str,
     ) -> None:  # fmt: skip
         self.v, self.words, self.shelf = visits, visits.words, visits.shelf
         held = claim or encounter
@@ -407,18 +525,39 @@ class _Visit:
         self.place = held.place
         self.encounter: Resource = encounter.data if encounter else {}
         self.claim: Resource = claim.data if claim else {}
-        self.children, self.roles = children, roles
+        self.children, self.around = children, around
         self.synthea = self.shelf.synthetic and (_is_synthea(self.encounter) or _is_synthea(self.claim))
-        self.organization = self._find(self.encounter, "serviceProvider") or self._find(self.claim, "provider")
-        self.key: Key = (str(self.organization.get("id") or ""), identity)
+        self.provider = self._provider()
+        self.organization = self._find(self.encounter, "serviceProvider") or self.provider
+        practice = self.organization.number if isinstance(self.organization, _Record) else self.organization.get("id")
+        self.key: Key = (str(practice or ""), number)
+        self.patient = self._find(self.claim, "patient") or self._find(self.encounter, "subject")
         self.ranks: dict[int, int] = {}
-        self.diagnosed: set[tuple[str, str]] = set()
+        #: (system, code) of the claim's diagnoses → rank
+        self.diagnosed: dict[tuple[str, str], int] = {}
 
     def _find(self, owner: Resource, name: str) -> Resource:
         return self.shelf.find(owner.get(name), owner)
 
+    def _provider(self) -> Resource:
+        """Who bills by the claim: an organisation or a person; of a person in a role at an organisation, the organisation."""
+        found = self._find(self.claim, "provider")
+        if found.get("resourceType") == "PractitionerRole":
+            return self._find(found, "organization") or self._find(found, "practitioner")
+        return found
+
     def _add(self, table: str, cells: Mapping[str, str | None], place: Place | None = None) -> None:
         self.v.gathered.add(table, self.key, place or self.place, cells)
+
+    def _tell(self, rule: str, column: str, *, warning: bool = False) -> None:
+        self.v.gathered.tell(rule, self.place, column, warning=warning, subject=":".join(self.key))
+
+    @property
+    def stay(self) -> bool:
+        return self.words["classes"].get(self._class()) == "inpatient"
+
+    def _class(self) -> str:
+        return str((self.encounter.get("class") or {}).get("code") or "")
 
     def write(self) -> None:
         status = str(self.encounter.get("status") or "")
@@ -434,12 +573,11 @@ class _Visit:
 
     def _row(self, charge: str) -> dict[str, str]:
         period = self.claim.get("billablePeriod") or self.encounter.get("period") or {}
-        patient = self._find(self.claim, "patient") or self._find(self.encounter, "subject")
-        visit_class = str((self.encounter.get("class") or {}).get("code") or "")
+        patient, visit_class = self.patient, self._class()
         visit_system, visit_code, _ = self.v.coding(next(iter(_list(self.encounter.get("type"))), None))
-        stated = self.words["claim_types"].get(_first_code(self.claim.get("type")), "professional")
+        stated = self.words["claim_types"].get(_first_code(self.claim.get("type")), "")
         if self.synthea:  # it calls every claim institutional
-            stated = "institutional" if self.words["classes"].get(visit_class) == "inpatient" else "professional"
+            stated = "institutional" if self.stay else "professional"
         return {
             "claim_type": stated,
             "service_from": self.v.day(period.get("start")),
@@ -458,10 +596,34 @@ class _Visit:
             **self._billing(),
             **self._care_team(),
             **self._facility(),
-            **self._cover(patient),
+            **self._cover(),
             **self._accident(),
+            **self._admission(),
             **self._supporting(),
         }
+
+    def _admission(self) -> dict[str, str]:
+        """What the encounter of a stay says of it; supporting information of the claim goes before it."""
+        if not self.stay:
+            return {}
+        period, told = self.encounter.get("period") or {}, self.encounter.get("hospitalization") or {}
+        return {
+            "admission_date": self.v.day(period.get("start")),
+            "admission_hour": self.v.hour(period.get("start")),
+            "discharge_hour": self.v.hour(period.get("end")),
+            "admission_source": self._nubc(told.get("admitSource"), "admit_sources"),
+            "patient_status": self._nubc(told.get("dischargeDisposition"), "dispositions"),
+        }
+
+    def _nubc(self, concept: Any, table: str) -> str:
+        """The claim's own code of a concept: as it is written, or what HL7's code for it is in the claim's."""
+        for coding in _codings(concept):
+            code = str(coding.get("code") or "")
+            if "nubc" in str(coding.get("system") or "").lower():
+                return code
+            if found := self.words[table].get(code):
+                return str(found)
+        return ""
 
     def _place_of_service(self) -> str:
         for item in _list(self.claim.get("item")):
@@ -473,7 +635,7 @@ class _Visit:
     # --- providers ------------------------------------------------------------------------------------------------------
 
     def _billing(self) -> dict[str, str]:
-        provider = self._find(self.claim, "provider") or self.organization
+        provider = self.provider or self.organization
         person = provider.get("resourceType") == "Practitioner"
         if person and self.synthea:
             provider, person = self.organization, False
@@ -492,8 +654,18 @@ class _Visit:
             **_prefixed("billing", _address(provider)),
         }
 
-    def _person(self, provider: Resource) -> dict[str, str]:
-        role = self.roles.get(provider.get("id"), {})
+    def _who(self, reference: Any, inside: Resource) -> dict[str, str]:
+        """A person by the practitioner or by a role of the practitioner; {} where the reference leads nowhere."""
+        provider = self.shelf.find(reference, inside)
+        role: Resource = {}
+        if provider.get("resourceType") == "PractitionerRole":
+            role, provider = provider, self._find(provider, "practitioner")
+        if not provider:
+            return {}
+        if not role:  # of several roles the one at this organisation
+            roles = self.around.roles.get(str(provider.get("id")), [])
+            here = [r for r in roles if self._find(r, "organization") is self.organization]
+            role = next(iter(here or roles), {})
         name = _name(provider) if isinstance(provider.get("name"), list) else {"last": str(provider.get("name") or "")}
         npi = synthetic_npi(str(provider.get("id") or "")) if self.synthea else _identifier(provider, _NPI)
         return {**name, "npi": npi, "taxonomy": _taxonomy(provider) or _taxonomy(role)}
@@ -501,45 +673,68 @@ class _Visit:
     def _care_team(self) -> dict[str, str]:
         """Rendering and referring in their columns; other roles, and whoever a line names, as parties."""
         row: dict[str, str] = {}
-        team: dict[int, tuple[str, Resource]] = {}
+        team: dict[int, tuple[str, dict[str, str]]] = {}
         for member in _list(self.claim.get("careTeam")):
-            provider = self.shelf.find(member.get("provider"), self.claim)
-            role = self.words["roles"].get(_first_code(member.get("role")), "")
-            if not provider or not role:
-                continue
-            team[int(member.get("sequence") or 0)] = (role, provider)
+            stated = _first_code(member.get("role")) or ("" if member.get("role") else "primary")
+            role = self.words["roles"].get(stated, "")
+            if role and (parts := self._who(member.get("provider"), self.claim)):
+                team[int(member.get("sequence") or 0)] = (role, parts)
         of_lines = {
             int(number)
             for item in _list(self.claim.get("item"))
             for number in _list(item.get("careTeamSequence"))
         }  # fmt: skip
-        for number, (role, provider) in team.items():
-            parts = self._person(provider)
+        for number, (role, parts) in team.items():
             if role in ("rendering", "referring") and f"{role}_last" not in row:
-                kept = {
-                    n: parts.get(n, "")
-                    for n in ("npi", "last", "first", *(["taxonomy"] if role == "rendering" else []))
-                }
-                row |= _prefixed(role, kept)
+                row |= self._column(role, parts)
             elif number not in of_lines:
                 self._add("parties", {"role": role, **parts})
         for item in _list(self.claim.get("item")):
             for number in _list(item.get("careTeamSequence")):
-                role, provider = team.get(int(number), ("", {}))
-                parts = self._person(provider)
+                role, parts = team.get(int(number), ("", {}))
                 if role and parts.get("npi") != row.get(f"{role}_npi"):
                     self._add("parties", {"role": role, **parts, "line": str(item.get("sequence"))})
-        if "rendering_last" not in row:
-            for participant in _list(self.encounter.get("participant")):
-                provider = self.shelf.find(participant.get("individual"), self.encounter)
-                if provider.get("resourceType") == "Practitioner":
-                    parts = self._person(provider)
-                    row |= _prefixed("rendering", {n: parts.get(n, "") for n in ("npi", "last", "first", "taxonomy")})
-                    break
+        return self._participants({role for role, _ in team.values()}) | row
+
+    @staticmethod
+    def _column(role: str, parts: Mapping[str, str]) -> dict[str, str]:
+        names = ("npi", "last", "first", *(["taxonomy"] if role == "rendering" else []))
+        return _prefixed(role, {n: parts.get(n, "") for n in names})
+
+    def _participants(self, stated: set[str]) -> dict[str, str]:
+        """Who took part in the encounter, in roles that the claim leaves open: who performed before who attended before others."""
+        found: dict[str, list[tuple[int, dict[str, str]]]] = defaultdict(list)
+        for participant in _list(self.encounter.get("participant")):
+            codes = _codes(participant.get("type")) or {""}
+            someone = self.shelf.find(participant.get("individual"), self.encounter)
+            if someone.get("resourceType") not in ("Practitioner", "PractitionerRole"):
+                continue  # a relative, or a device
+            if not (parts := self._who(participant.get("individual"), self.encounter)):
+                continue
+            for rank, (code, role) in enumerate(self.words["participants"].items()):
+                if code in codes:
+                    found[role].append((rank, parts))
+                if code == "ATND" and code in codes:
+                    found["attending"].append((rank, parts))
+        row: dict[str, str] = {}
+        for role, people in found.items():
+            parts = min(people, key=lambda ranked: ranked[0])[1]
+            if role in stated:
+                continue
+            if role in ("rendering", "referring"):
+                row |= self._column(role, parts)
+            else:
+                self.v.gathered.add_where(True, "parties", self.key, self.place, {"role": role, **parts})
         return row
 
     def _facility(self) -> dict[str, str]:
         place = self._find(self.claim, "facility")
+        if not place and not self.claim:  # a ward has neither number nor address of its own
+            visited = (
+                self.shelf.find(entry.get("location"), self.encounter)
+                for entry in _list(self.encounter.get("location"))
+            )
+            place = next((v for v in visited if _identifier(v, _NPI) and _address(v)["address1"]), _NOTHING)
         if not place:
             return {}
         address = _address(place)
@@ -552,32 +747,34 @@ class _Visit:
 
     # --- cover ----------------------------------------------------------------------------------------------------------
 
-    def _cover(self, patient: Resource) -> dict[str, str]:
+    def _cover(self) -> dict[str, str]:
         """The focal insurance in the visit's columns, the others as other payers, in the order of their sequence."""
         listed = sorted(_list(self.claim.get("insurance")), key=lambda entry: int(entry.get("sequence") or 0))
         if not listed:
+            listed = [{"of": cover} for cover in self._covers_of_the_day()]
+        if not listed:
+            self._tell("intake.cover.missing", "Coverage", warning=True)
             return {}
         focal = next((e for e in listed if e.get("focal")), listed[0])
         ranks = "PST" + "ABCDEFGH"
         row: dict[str, str] = {}
         for rank, entry in zip(ranks, listed, strict=False):
-            cover = self.shelf.find(entry.get("coverage"), self.claim)
-            payer = self.shelf.find(next(iter(_list(cover.get("payor"))), None), cover)
-            shown = (entry.get("coverage") or {}).get("display") or next(
-                (p.get("display") for p in _list(cover.get("payor")) if p.get("display")), ""
-            )
-            name = str(payer.get("name") or shown or "")
+            cover = entry.get("of") or self.shelf.find(entry.get("coverage"), self.claim)
+            payer, name = self._payer(cover, entry.get("coverage") or {})
             relationship = self.words["relationships"].get(_first_code(cover.get("relationship")), "")
-            subscriber = self._find(cover, "subscriber")
-            own = relationship in ("", "18") or subscriber.get("id") == patient.get("id")
+            subscriber = self._find(cover, "subscriber") or self._find(cover, "policyHolder")
+            if subscriber.get("resourceType") not in ("Patient", "RelatedPerson"):
+                subscriber = _NOTHING
+            itself = not subscriber or subscriber is self.patient
+            own = relationship == "18" or (relationship == "" and itself) or (bool(subscriber) and itself)
             group = {
                 _first_code(c.get("type")): (str(c.get("value") or ""), str(c.get("name") or ""))
                 for c in _list(cover.get("class"))
             }
             number, plan = group.get("group", ("", "")) if "group" in group else ("", group.get("plan", ("", ""))[1])
             member = str(cover.get("subscriberId") or _identifier(cover, ("MB",)))
+            person = {} if own else _name(subscriber) | _address(subscriber)
             if entry is focal:
-                person = {} if own else _name(subscriber) | _address(subscriber)
                 row = {
                     "payer": "" if name.upper() == NO_INSURANCE else name,
                     "member_id": member,
@@ -591,8 +788,7 @@ class _Visit:
                 if not own:
                     row["subscriber_birth_date"] = str(subscriber.get("birthDate") or "")
                     row["subscriber_sex"] = self.words["sexes"].get(subscriber.get("gender"), "")
-            else:
-                person = {} if own else _name(subscriber) | _address(subscriber)
+            elif name:
                 address = {k: t for k, t in _address(payer).items() if k != "address2"}
                 self._add("other_payers", {
                     "responsibility": rank, "payer_name": name,
@@ -602,6 +798,44 @@ class _Visit:
                     **_prefixed("subscriber", {k: t for k, t in person.items() if k not in ("suffix", "address2")}),
                 })  # fmt: skip
         return row
+
+    def _payer(self, cover: Resource, entry: Mapping[str, Any]) -> tuple[Resource, str]:
+        """Who pays by a cover, and the name; no name where the patient or a relative does.
+
+        A payer whose record is not there is told, and known by what is written of it: a visit that names a cover never
+        becomes one that the patient pays.
+        """
+        payors = _list(cover.get("payor"))
+        payer = self.shelf.find(next(iter(payors), None), cover)
+        if payer.get("resourceType") in ("Patient", "RelatedPerson"):
+            return payer, ""
+        shown = (
+            str(payer.get("name") or ""),
+            str(entry.get("display") or ""),
+            *(str(p.get("display") or "") for p in payors),
+        )
+        if name := next((text for text in shown if text), ""):
+            return payer, name
+        if not payer:
+            self._tell("intake.reference.missing", "Coverage.payor" if cover else "Claim.insurance")
+        numbers = (str(i.get("value") or "") for i in _list(payer.get("identifier")) if isinstance(i, dict))
+        written = (str(p.get("reference") or "") for p in [*payors, entry])
+        return payer, next((text for text in (*numbers, *written) if text), "UNKNOWN")
+
+    def _covers_of_the_day(self) -> list[Resource]:
+        """The patient's covers that were in force on the visit's day, in the order in which they pay."""
+        day = self.v.day((self.claim.get("billablePeriod") or self.encounter.get("period") or {}).get("start"))
+        found = []
+        for cover in self.around.covers.get(id(self.patient), []) if self.patient else []:
+            period = cover.get("period") or {}
+            first, last = (self.v.day(period.get(end)) for end in ("start", "end"))
+            if cover.get("status", "active") == "active" and first <= day and (not last or day[: len(last)] <= last):
+                found.append(cover)
+        found.sort(key=lambda cover: int(cover.get("order") or 99))
+        orders = [cover.get("order") for cover in found]
+        if len(found) > 1 and (None in orders or len(set(orders)) < len(orders)):
+            self._tell("intake.cover.order", "Coverage.order", warning=True)
+        return found
 
     def _accident(self) -> dict[str, str]:
         accident = self.claim.get("accident")
@@ -630,12 +864,14 @@ class _Visit:
     def _facts(self) -> None:
         """Procedures of a stay, and condition, occurrence and value codes."""
         ranks: Counter[str] = Counter()
-        for entry in sorted(_list(self.claim.get("procedure")), key=lambda p: int(p.get("sequence") or 0)):
-            system, code, _ = self.v.coding(entry.get("procedureCodeableConcept"))
-            if system == "ICD10PCS":
-                ranks["procedure"] += 1
-                self._add("codes", {"kind": "procedure", "rank": str(ranks["procedure"]), "code": code.replace(".", ""),
-                                    "from_date": self.v.day(entry.get("date"))})  # fmt: skip
+        stated = _list(self.claim.get("procedure"))
+        for entry in sorted(
+            stated, key=lambda p: ("primary" not in _codes(p.get("type")), int(p.get("sequence") or 0))
+        ):
+            deed = self.shelf.find(entry.get("procedureReference"), self.claim)
+            concept = entry.get("procedureCodeableConcept") or deed.get("code")
+            if cells := self._operation(ranks, concept, entry.get("date") or _performed(deed)):
+                self._add("codes", cells)
         for entry in _list(self.claim.get("supportingInfo")):
             kind = self.words["facts"].get(_first_code(entry.get("category")))
             if kind is None:
@@ -650,24 +886,39 @@ class _Visit:
                 "amount": _amount(value) if kind == "value" else "",
             })  # fmt: skip
 
+    def _operation(self, ranks: Counter[str], concept: Any, when: Any) -> dict[str, str]:
+        """A procedure of a stay, where it is coded as such; else {}."""
+        system, code, _ = self.v.coding(concept)
+        if system != "ICD10PCS":
+            return {}
+        ranks["procedure"] += 1
+        return {
+            "kind": "procedure",
+            "rank": str(ranks["procedure"]),
+            "code": code.replace(".", ""),
+            "from_date": self.v.day(when),
+        }
+
     def _diagnoses(self) -> None:
         counts: Counter[str] = Counter()
 
         def add(concept: Any, place: Place, kind: str = "", poa: str = "", sequence: int | None = None) -> None:
             system, code, text = self.v.coding(concept)
-            if not kind and (system, code) in self.diagnosed:
-                return
-            counts[kind] += 1
+            known = self.diagnosed.get((system, code)) if not kind else None
+            if known is None:
+                counts[kind] += 1
             if not kind:
-                self.diagnosed.add((system, code))
+                rank = self.diagnosed.setdefault((system, code), counts[kind])
                 if sequence is not None:
-                    self.ranks[sequence] = counts[kind]
+                    self.ranks[sequence] = rank
+            if known is not None:
+                return
             self._add("diagnoses", {"rank": str(counts[kind]), "system": system, "code": code, "text": text, "kind": kind, "poa": poa}, place)  # fmt: skip
 
         stated = _list(self.claim.get("diagnosis"))
         principal = [d for d in stated if "principal" in _codes(d.get("type"))]
         for entry in [*principal, *(d for d in stated if d not in principal)]:
-            condition = self._find(entry, "diagnosisReference")
+            condition = self.shelf.find(entry.get("diagnosisReference"), self.claim)
             concept = entry.get("diagnosisCodeableConcept") or condition.get("code")
             kind = next((self.words["diagnosis_kinds"][c] for c in sorted(_codes(entry.get("type"))) if c in self.words["diagnosis_kinds"]), "")  # fmt: skip
             add(
@@ -679,15 +930,26 @@ class _Visit:
             )
         if self.claim and stated:
             return
+        listed = sorted(_list(self.encounter.get("diagnosis")), key=lambda d: int(d.get("rank") or 10**6))
+        for entry in listed:
+            found = self.shelf.find(entry.get("condition"), self.encounter)
+            if found.get("resourceType") == "Condition" and self._certain(found):
+                admitting = self.stay and _first_code(entry.get("use")) == "AD"
+                add(found.get("code"), self.place, "admitting" if admitting else "")
         for reason in _list(self.encounter.get("reasonCode")):
             add(reason, self.place)
         for held in self.children:
-            if held.data.get("resourceType") == "Condition":
+            if held.data.get("resourceType") == "Condition" and self._certain(held.data):
                 add(held.data.get("code"), held.place)
         for held in self.children:
             if held.data.get("resourceType") == "Procedure":
                 for reason in _list(held.data.get("reasonCode")):
                     add(reason, held.place)
+
+    def _certain(self, condition: Resource) -> bool:
+        """Whether the record says that the patient had it: what is only suspected is coded on stays alone."""
+        status = _first_code(condition.get("verificationStatus"))
+        return status not in self.words["no_diagnosis"] and (self.stay or status not in self.words["suspected"])
 
     # --- services -------------------------------------------------------------------------------------------------------
 
@@ -719,7 +981,7 @@ class _Visit:
                 "system": system or ("REVENUE" if revenue else ""),
                 "code": code or revenue,
                 "text": text,
-                "units": _amount(item.get("quantity")) or "1",
+                **self._quantity(system, code, item.get("quantity")),
                 "charge": charge,
                 "service_date": first,
                 "service_to": last if last != first else "",
@@ -747,6 +1009,16 @@ class _Visit:
             self._add("services", cells)
         return charges
 
+    def _quantity(self, system: str, code: str, quantity: Any) -> dict[str, str]:
+        """Units of a service; of anaesthesia the minutes, which are billed for it."""
+        amount = _amount(quantity) or "1"
+        unit = str(quantity.get("code") or quantity.get("unit") or "").lower() if isinstance(quantity, dict) else ""
+        if unit not in ("min", "minutes", "minute"):
+            return {"units": amount}
+        first, last = records.words("common")["anaesthesia"]
+        timed = system == "HCPCS" and len(code) == 5 and first <= code <= last
+        return {"units": "1" if timed else amount, "minutes": amount.removesuffix(".0")}
+
     @staticmethod
     def _extended(item: Resource) -> str:
         price = _amount(item.get("unitPrice"))
@@ -769,16 +1041,25 @@ class _Visit:
             if data.get("status") not in (None, "completed"):
                 continue
             if data.get("resourceType") == "Procedure":
-                when = data.get("performedDateTime") or (data.get("performedPeriod") or {}).get("start")
-                found.append((data.get("code"), self.v.day(when), held.place))
+                found.append((data.get("code"), self.v.day(_performed(data)), held.place))
             elif data.get("resourceType") == "Immunization":
                 found.append((data.get("vaccineCode"), self.v.day(data.get("occurrenceDateTime")), held.place))
+        operations: Counter[str] = Counter()
         for number, (concept, day, place) in enumerate(found, 1):
             system, code, text = self.v.coding(concept)
             kind = "visit" if number == 1 and place == self.place else records.kind_of(system, code)
-            self._add("services", {"line": str(number), "kind": kind, "system": system, "code": code, "text": text,
-                                   "units": "1", "service_date": day}, place)  # fmt: skip
+            service = {"line": str(number), "kind": kind, "system": system, "code": code, "text": text, "units": "1",
+                       "service_date": day}  # fmt: skip
+            if operation := self._operation(operations, concept, day):
+                self.v.gathered.add_where(True, "codes", self.key, place, operation)
+                self.v.gathered.add_where(False, "services", self.key, place, service)
+            else:
+                self._add("services", service, place)
         return []
+
+
+def _performed(procedure: Resource) -> Any:
+    return procedure.get("performedDateTime") or (procedure.get("performedPeriod") or {}).get("start")
 
 
 def _left(total: str, charges: Iterable[str]) -> str:

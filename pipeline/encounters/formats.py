@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from pipeline.encounters import fhir, hl7v2, layout, synthea
@@ -26,9 +27,15 @@ class Reader:
     optional: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
 
+    def takes(self, path: Path) -> bool:
+        """Whether the file's name is of the reader's kind; other systems write endings in capitals."""
+        return any(fnmatch(path.name.lower(), pattern) for pattern in self.patterns)
+
     def names(self, folder: Path) -> list[str]:
         """The files of the extract in the folder."""
-        found = {path.name for pattern in self.patterns for path in folder.glob(pattern) if path.is_file()}
+        found = (
+            {path.name for path in folder.iterdir() if self.takes(path) and path.is_file()} if self.patterns else set()
+        )
         here = [name for name in self.optional if (folder / name).is_file()]
         return [*self.files, *here, *sorted(found - {layout.MANIFEST})]
 
@@ -97,8 +104,9 @@ def sources(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
 
 def _single(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
     """One file that is an extract by itself, with `practices.csv` beside it where it is there."""
-    fitting = [f for f, reader in READERS.items() if any(path.match(pattern) for pattern in reader.patterns)]
-    chosen = fmt if fmt in fitting else next(iter(fitting), "") if fmt == "auto" else ""
+    fitting = [f for f, reader in READERS.items() if reader.takes(path)]
+    named = fmt != "auto" and READERS[fmt].patterns  # whoever names the format need not mind the file's ending
+    chosen = fmt if named else next(iter(fitting), "") if fmt == "auto" else ""
     if not chosen:
         raise Terminal(f"The extract {path} is a file.", fix="Give the folder that holds the files of the extract.")
     beside = [path.parent / name for name in READERS[chosen].optional]

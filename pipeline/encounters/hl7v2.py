@@ -1,7 +1,8 @@
 """HL7 v2 charges: DFT^P03 (and P11) messages, one a file or many, with or without batch segments or MLLP framing.
 
 The messages of one visit number are one visit: their FT1 segments are its services, in the order in which they came. What a message
-says of patient, cover and diagnoses is taken from the visit's last message. A charge message says nothing of the
+says of patient, cover and diagnoses is taken from the visit's last message. A message that was delivered twice counts once. PR1 and
+DG1 segments behind an FT1 belong to it; UB2, DRG and procedures in ICD-10-PCS are facts of a stay. A charge message says nothing of the
 billing provider: `practices.csv` beside the messages does, by the sending facility (MSH-4). Other messages (ADT, BAR …) bill
 nothing and are passed over, counted and told. A batch trailer (BTS-1) that counts other messages than came refuses the file:
 a lost message leaves nothing that could be set aside.
@@ -13,8 +14,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import hl7
@@ -27,6 +30,10 @@ PATTERNS = ("*.hl7", "*.dft")
 CHARGES = frozenset({"DFT"})
 _MESSAGE = re.compile(r"(?=^MSH)", re.MULTILINE)
 _ENVELOPE = frozenset({"FHS", "BHS", "BTS", "FTS"})
+#: what ends the segments that belong to an FT1
+_FINANCIAL = frozenset({"FT1", "DRG", "GT1", "IN1", "ACC", "UB1", "UB2"})
+#: code systems in which a claim's lines are written, before all others
+_PREFERRED = ("HCPCS", "CDT", "HIPPS", "REVENUE")
 _BLANKS = re.compile(r"[\x0b\x1c]")
 _DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
 
@@ -43,6 +50,12 @@ class _Message:
     def one(self, name: str) -> _Fields:
         found = self.all(name)
         return found[0] if found else _Fields(self.message, None)
+
+    def behind(self, segment: hl7.Segment | None, name: str, borders: frozenset[str]) -> list[_Fields]:
+        """The segments of a name that stand behind a segment, before the next one of `borders`."""
+        start = next((n for n, s in enumerate(self.segments, 1) if s is segment), len(self.segments))
+        following = takewhile(lambda s: str(s[0]) not in borders, self.segments[start:])
+        return [_Fields(self.message, s) for s in following if str(s[0]) == name]
 
 
 @dataclass(slots=True)
@@ -63,6 +76,17 @@ class _Fields:
                 return ""
             part = part[number - 1]
         return self._text(part if isinstance(part, str) else str(part))
+
+    def list(self, place: int) -> list[Callable[[int], str]]:
+        """The repetitions of a field that say something, each read by component."""
+        return [
+            partial(self._component, place, number)
+            for number in range(1, self.repetitions(place) + 1)
+            if self(place, 1, number)
+        ]
+
+    def _component(self, place: int, repetition: int, component: int) -> str:
+        return self(place, component, repetition)
 
     def repetitions(self, place: int) -> int:
         if self.segment is None or place >= len(self.segment) or not str(self.segment[place]):
@@ -85,12 +109,17 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
     words = records.words("hl7")
     gathered = Gathered("hl7", words["called"])
     visits: dict[Key, _Visit] = {}
+    seen: set[tuple[str, ...]] = set()
     alone: list[tuple[Key, _Message]] = []
     for name in sorted(sources):
         if name == records.PRACTICES:
             continue
-        for message in _messages(name, sources[name], gathered):
+        for message in _messages(name, sources[name], gathered, words["charsets"]):
             key = _key(message)
+            if (delivered := _delivery(message)) in seen:
+                gathered.tell("intake.row.repeated", message.place, subject=":".join(key), warning=True)
+                continue
+            seen.add(delivered)
             if key[1]:
                 visits.setdefault(key, _Visit()).messages.append(message)
             else:
@@ -107,8 +136,26 @@ def _key(message: _Message) -> Key:
     return message.one("MSH")(4), visit(19) or patient(18)
 
 
-def _messages(file: str, data: bytes, gathered: Gathered) -> Iterator[_Message]:
+def _delivery(message: _Message) -> tuple[str, ...]:
+    """What tells a message that an interface delivers once more: its control id and all that it says; the header's time may differ."""
+    header = message.one("MSH")
+    said = [str(segment) for segment in message.segments]
+    return (header(4), header(10), *said[1:]) if header(10) else tuple(said)
+
+
+def _text(data: bytes, charsets: Mapping[str, str]) -> str | None:
+    """UTF-8, or what the first message says of itself (MSH-18); None where it is neither."""
     text = records.decoded(data)
+    if text is not None:
+        return text
+    header = re.split(rb"[\r\n]", data[data.find(b"MSH") :], maxsplit=1)[0]
+    fields = header.split(header[3:4] or b"|")
+    stated = fields[17].split(b"~")[0].decode("ascii", "replace").strip().upper() if len(fields) > 17 else ""
+    return data.decode(charsets[stated]) if stated in charsets else None
+
+
+def _messages(file: str, data: bytes, gathered: Gathered, charsets: Mapping[str, str]) -> Iterator[_Message]:
+    text = _text(data, charsets)
     if text is None:
         gathered.unreadable("intake.file.illegible", (file, 0), data)
         return
@@ -163,6 +210,7 @@ class _Writer:
         self.gathered, self.words, self.key, self.messages = gathered, words, key, messages
         self.last = messages[-1]
         self.ranks: dict[str, int] = {}
+        self.billed_by: set[str] = set()
 
     def _add(self, table: str, cells: Mapping[str, str | None], place: Place | None = None) -> None:
         self.gathered.add(table, self.key, place or self.last.place, cells)
@@ -170,7 +218,49 @@ class _Writer:
     def write(self) -> None:
         self._diagnoses()
         charges, days = self._services()
-        self._add("encounters", self._row(charges, days))
+        self._add("encounters", self._row(charges, days) | {"claim_type": self._claim_type()})
+        self._facts()
+        attending = _person(self.last.one("PV1"), 7)
+        if attending["last"]:
+            row = {"role": "attending", **attending}
+            self.gathered.add_where(True, "parties", self.key, self.last.place, row)
+
+    def _claim_type(self) -> str:
+        """Where the charges themselves say it: revenue codes and UB segments are a facility's, CDT a dentist's."""
+        if "REVENUE" in self.billed_by or self.last.all("UB2"):
+            return "institutional"
+        return "dental" if self.billed_by == {"CDT"} else ""
+
+    def _facts(self) -> None:
+        """Codes of a stay: UB2's conditions, values and occurrences, the DRG, and procedures in ICD-10-PCS."""
+        bill, found = self.last.one("UB2"), list[tuple[str, Place, dict[str, str]]]()
+        for each in bill.list(3):
+            found.append(("condition", self.last.place, {"code": each(1)}))
+        for each in bill.list(6):
+            found.append(("value", self.last.place, {"code": each(1), "amount": each(2)}))
+        for each in bill.list(7):
+            found.append(("occurrence", self.last.place, {"code": each(1), "from_date": _day(each(2))}))
+        for each in bill.list(8):
+            span = {"code": each(1), "from_date": _day(each(2)), "to_date": _day(each(3))}
+            found.append(("occurrence_span", self.last.place, span))
+        if drg := self.last.one("DRG")(1):
+            found.append(("drg", self.last.place, {"code": drg}))
+        operations = [
+            (_number(f(14)), message.place, {"code": f(3).replace(".", ""), "from_date": _day(f(5))})
+            for message in self.messages
+            for f in message.all("PR1")
+            if f(3) and self._system(f(3, 3) or f(2)) == "ICD10PCS"
+        ]
+        told: list[dict[str, str]] = []
+        for _, place, cells in sorted(operations, key=lambda each: each[0]):
+            if cells not in told:  # a later message says the same again
+                told.append(cells)
+                found.append(("procedure", place, cells))
+        ranks: Counter[str] = Counter()
+        for kind, place, cells in found:
+            ranks[kind] += 1
+            row = {"kind": kind, "rank": str(ranks[kind]), **cells}
+            self.gathered.add_where(True, "codes", self.key, place, row)
 
     # --- the visit ------------------------------------------------------------------------------------------------------
 
@@ -240,9 +330,14 @@ class _Writer:
         """The first insurance in the visit's columns, the others as other payers."""
         covers = sorted(self.last.all("IN1"), key=lambda f: _number(f(22) or f(1)))
         row: dict[str, str] = {}
+        if not covers:
+            self.gathered.tell("intake.cover.missing", self.last.place, "IN1", warning=True, subject=":".join(self.key))
         for rank, cover in zip("PSTABCDEFGH", covers, strict=False):
             relationship = self.words["relationships"].get(cover(17).upper(), "G8" if cover(17) else "18")
             own = relationship == "18"
+            further = next(
+                iter(self.last.behind(cover.segment, "IN2", frozenset({"IN1"}))), _Fields(cover.message, None)
+            )
             street, _ = records.street([_street(cover, 19), cover(19, 2)])
             person = {} if own else {
                 "subscriber_last": cover(16), "subscriber_first": cover(16, 2), "subscriber_middle": cover(16, 3),
@@ -254,6 +349,7 @@ class _Writer:
                 row = {
                     "payer": cover(4) or cover(2, 2),
                     "member_id": member,
+                    "patient_member_id": "" if own else further(61),
                     "group_number": cover(8),
                     "group_name": "" if cover(8) else cover(9),
                     "authorization_number": cover(14),
@@ -295,11 +391,24 @@ class _Writer:
                     self._diagnosis(diagnosis(3, 3), diagnosis(3), diagnosis(3, 2), message.place, kind, diagnosis(26))
         for message in self.messages:
             for service in message.all("FT1"):
-                for number in range(1, service.repetitions(19) + 1):
-                    if service(19, 1, number):
-                        self._diagnosis(
-                            service(19, 3, number), service(19, 1, number), service(19, 2, number), message.place
-                        )
+                self._pointers(service, message)
+
+    def _pointers(self, service: _Fields, message: _Message) -> list[str]:
+        """Ranks of what a service was for: FT1-19; else the DG1 behind it, where those of the message stand by service.
+
+        DG1 behind the last FT1 alone are the message's, not that service's.
+        """
+        stated = service.list(19)
+        if stated:
+            return [self._diagnosis(each(3), each(1), each(2), message.place) for each in stated]
+        services = message.all("FT1")
+        if not any(message.behind(other.segment, "DG1", _FINANCIAL) for other in services[:-1]):
+            return []
+        return [
+            self._diagnosis(f(3, 3), f(3), f(3, 2), message.place)
+            for f in message.behind(service.segment, "DG1", _FINANCIAL)
+            if f(3) and not self.words["diagnosis_kinds"].get(f(6).upper())
+        ]
 
     def _services(self) -> tuple[list[str], list[str]]:
         charges: list[str] = []
@@ -319,30 +428,28 @@ class _Writer:
                 first, last = _day(service(4)), _day(service(4, 2))
                 charges.append(charge)
                 days += [day for day in (first, last) if day]
-                self._add("services", self._service(service, line, charge, first, last, message.place), message.place)
+                self._add("services", self._service(service, line, charge, first, last, message), message.place)
                 self._party(service, line, message.place)
         return charges, days
 
     def _service(
-        self, f: _Fields, line: int, charge: str, first: str, last: str, place: Place
+        self, f: _Fields, line: int, charge: str, first: str, last: str, message: _Message
     ) -> dict[str, str]:  # fmt: skip
-        coded = 25 if f(25) else 7
-        system, code = self._system(f(coded, 3) or "C4"), f(coded)
+        done = message.behind(f.segment, "PR1", _FINANCIAL)
+        system, code, text = self._code(f, done)
         revenue = f(7) if self._system(f(7, 3)) == "REVENUE" else ""
-        if revenue and coded == 7:
-            system, code = "REVENUE", revenue
-        pointers = [
-            self._diagnosis(f(19, 3, n), f(19, 1, n), f(19, 2, n), place)
-            for n in range(1, f.repetitions(19) + 1)
-            if f(19, 1, n)
-        ]
+        self.billed_by |= {system, *(["REVENUE"] if revenue else [])}
+        pointers = dict.fromkeys(self._pointers(f, message))
+        modifiers = [each(1) for each in f.list(26)] or [each(1) for p in done[:1] for each in p.list(16)]
+        anaesthesia = next((p(10) for p in done if p(10)), "")
         return {
             "line": str(line),
             "kind": records.kind_of(system, code),
             "system": system,
             "code": code,
-            "text": f(coded, 2),
+            "text": text,
             "units": f(10) or "1",
+            "minutes": anaesthesia,
             "charge": charge,
             "service_date": first,
             "service_to": last if last != first else "",
@@ -351,8 +458,19 @@ class _Writer:
             "ndc": re.sub(r"\D", "", f(29)),
             "ndc_units": f(43, 1),
             "ndc_unit_basis": f(43, 2).upper() if f(29) else "",
-            **{f"modifier{n}": f(26, 1, n) for n in range(1, 5)},
+            **{f"modifier{n}": text for n, text in enumerate(modifiers[:4], 1)},
         }
+
+    def _code(self, f: _Fields, done: list[_Fields]) -> tuple[str, str, str]:
+        """(system, code, text) of a service: FT1-25, else FT1-7, else the procedure behind it; a claim's code before a local one."""
+        found = [
+            (self._system(each(place, 3) or (each(2) if place == 3 else "") or "C4"), each(place), each(place, 2))
+            for each, place in ((f, 25), (f, 7), *((p, 3) for p in done))
+            if each(place)
+        ]
+        # a revenue code says where, and counts where nothing says what
+        found.sort(key=lambda each: _PREFERRED.index(each[0]) if each[0] in _PREFERRED else len(_PREFERRED))
+        return found[0] if found else ("HCPCS", "", "")
 
     def _party(self, f: _Fields, line: int, place: Place) -> None:
         if f(21, 2):

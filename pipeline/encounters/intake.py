@@ -160,6 +160,16 @@ RULES: dict[str, tuple[str, str, str]] = {
         "Send the visit with the charges that stand.",
         "credited charge",
     ),
+    "intake.cover.missing": (
+        "the records name no insurance; the visit is taken for one that the patient pays.",
+        "Nothing to do where that is so. Else export the patient's cover with the visit.",
+        "visit without an insurance",
+    ),
+    "intake.cover.order": (
+        "the patient has several insurances, and nothing says which pays first; they were taken in the order of the export.",
+        "Give each its place (Coverage.order), or export the claim that names them in their order.",
+        "insurances without an order",
+    ),
     "intake.line.missing": (
         "the row belongs to a service line that the visit does not have.",
         "Give the number of one of the visit's services, or leave the line empty where the row is the visit's own.",

@@ -58,10 +58,19 @@ class Gathered:
     rows: dict[str, list[tuple[Place, dict[str, str]]]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
+    #: (institutional, table, key, place, cells) of what counts only where the visit proves to be institutional, or proves not to be
+    depending: list[tuple[bool, str, Key, Place, Mapping[str, str | None]]] = field(default_factory=list)
 
     def add(self, table: str, key: Key, place: Place, cells: Mapping[str, str | None]) -> None:
         row = {name: text for name, text in cells.items() if text}
         self.rows.setdefault(table, []).append((place, dict(zip(layout.KEY, key, strict=True)) | row))
+
+    def add_where(
+        self, institutional: bool, table: str, key: Key, place: Place, cells: Mapping[str, str | None]
+    ) -> None:  # fmt: skip
+        """A row that counts on one side only, of a visit whose kind `practices.csv` may yet tell: an attending provider (who
+        yields to one that is stated), and a procedure in ICD-10-PCS, which is a fact of a stay or a service to be coded."""
+        self.depending.append((institutional, table, key, place, cells))
 
     def tell(self, rule: str, place: Place, column: str = "", *, warning: bool = False, subject: str = "") -> None:
         file, row = place
@@ -87,6 +96,7 @@ class Gathered:
                 "The extract holds no visit.", fix="Check the export; an empty extract is not taken in silently."
             )
         self._fill_from_practices(sources)
+        self._settle_depending()
         found = {
             table: self._table(table) for table in (*layout.SHAPES, *extras.EXTRAS)
             if table in layout.SHAPES or table in self.rows
@@ -116,6 +126,16 @@ class Gathered:
             for name, text in practices.get(row.get("practice_id", ""), {}).items():
                 if text:
                     row.setdefault(name, text)
+
+    def _settle_depending(self) -> None:
+        def key(row: Mapping[str, str]) -> Key:
+            return row.get(layout.KEY[0], ""), row.get(layout.KEY[1], "")
+
+        stays = {key(row) for _, row in self.rows.get("encounters", []) if row.get("claim_type") == "institutional"}
+        attended = {key(row) for _, row in self.rows.get("parties", []) if row.get("role") == "attending"}
+        for institutional, table, owner, place, cells in self.depending:
+            if institutional == (owner in stays) and not (cells.get("role") == "attending" and owner in attended):
+                self.add(table, owner, place, cells)
 
     def _table(self, table: str) -> tables.TextTable:
         rows = self.rows.get(table, [])
