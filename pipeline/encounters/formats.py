@@ -105,8 +105,10 @@ def sources(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
 def _single(path: Path, fmt: str) -> tuple[str, dict[str, bytes]]:
     """One file that is an extract by itself, with `practices.csv` beside it where it is there."""
     fitting = [f for f, reader in READERS.items() if reader.takes(path)]
-    named = fmt != "auto" and READERS[fmt].patterns  # whoever names the format need not mind the file's ending
-    chosen = fmt if named else next(iter(fitting), "") if fmt == "auto" else ""
+    if fmt == "auto":
+        chosen = next(iter(fitting), "")
+    else:  # whoever names the format need not mind the file's ending, unless it is another format's
+        chosen = fmt if READERS[fmt].patterns and (fmt in fitting or not fitting) else ""
     if not chosen:
         raise Terminal(f"The extract {path} is a file.", fix="Give the folder that holds the files of the extract.")
     beside = [path.parent / name for name in READERS[chosen].optional]
