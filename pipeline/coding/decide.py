@@ -13,7 +13,7 @@ from pipeline.codes import Status, normal, open_icd10cm, procedure_shaped
 from pipeline.codes.lists import modifier_shaped
 from pipeline.coding import answers, rules
 from pipeline.coding.answers import NONE, Answer
-from pipeline.coding.visit import HCPCS, ICD10CM
+from pipeline.coding.visit import HCPCS, ICD10CM, NEW_OR_ESTABLISHED
 from pipeline.errors import Terminal
 from pipeline.store import register as r
 from pipeline.store.store import Store
@@ -29,6 +29,7 @@ class Decision:
     version: int
     first: date
     answers: tuple[Answer, ...]
+    cause: str = ""
 
     def target(self, *, as_rule: bool, condition: str) -> str:
         """The text under which it is kept."""
@@ -55,7 +56,7 @@ def read(store: Store, connection: sa.Connection, item: dict[str, Any], given: S
             _check(kind, codes, visit.service_from)
             found[(kind, system, code)] = Answer("diagnosis" if kind == "diagnosis" else "service", system, code, codes)
     chosen = tuple(found[key] for key in sorted(found))
-    return Decision(visit.encounter_key, visit.version, visit.service_from, chosen)
+    return Decision(visit.encounter_key, visit.version, visit.service_from, chosen, item["cause"])
 
 
 def keep(
@@ -66,6 +67,11 @@ def keep(
     if condition and not as_rule:
         raise Terminal("--when is the condition of a rule.", fix="Give --as-rule with it.")
     rules.condition(condition)
+    if as_rule and decision.cause == NEW_OR_ESTABLISHED:
+        raise Terminal(
+            "Whether a patient is new or established stands in each patient's record: no rule can say it for all visits.",
+            fix="Answer this visit alone, without --as-rule.",
+        )
     if as_rule:
         answers.add_rules(
             store.settings.home, decision.answers, decision_id=decision_id, owner=owner, reason=reason, on=on,
@@ -99,7 +105,7 @@ def _meant(source: str, item: dict[str, Any], stated: set[answers.Key], codes: S
     """The source codes that an answer speaks of: the one that is named, else the one that the item is about."""
     about = source.strip() or item["cause"]
     mine = {key for key in stated if f"{key[1]}:{key[2]}" == about}
-    if not mine and not source and item["cause"].startswith(("visit:", "new-or-established")):
+    if not mine and not source and item["cause"].startswith(("visit:", NEW_OR_ESTABLISHED)):
         mine = {key for key in stated if key[0] == "visit"}
     if len(mine) > 1 and codes:  # one code for a diagnosis and for a service: the answer's own form tells
         diagnosis = all(open_icd10cm().valid(c, date.max).status in (Status.billable, Status.heading) for c in codes)

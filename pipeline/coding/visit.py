@@ -28,6 +28,8 @@ STATED: dict[str, dict[str, str]] = {
     "institutional": dict.fromkeys(HCPCS, "HC") | dict.fromkeys(HIPPS, "HP") | dict.fromkeys(REVENUE, ""),
     "dental": dict.fromkeys((*CDT, *HCPCS), "AD"),
 }
+#: cause of an item that only one patient's record can answer
+NEW_OR_ESTABLISHED = "new-or-established"
 #: what its codes look like: revenue codes of rooms are counted in days, anaesthesia in minutes
 _REVENUE = re.compile(r"\d{4}", re.ASCII)
 _ROOM = re.compile(r"0(?:1\d|20|21)\d", re.ASCII)
@@ -557,7 +559,7 @@ class _Coding:
         status = self.visit.patient_status()
         if not status:
             self._suggest(family, "the history does not reach back three years, so new or established is not known",
-                          "new-or-established")  # fmt: skip
+                          NEW_OR_ESTABLISHED)  # fmt: skip
         return status
 
     # together
@@ -647,7 +649,7 @@ class _Coding:
         words = f"{why[:1].upper()}{why[1:]}."
         if named:
             words += " Suggested: " + "; ".join(named) + "."
-        title = "New or established patient?" if cause == "new-or-established" else FAMILIES.get(family, "")
+        title = "New or established patient?" if cause == NEW_OR_ESTABLISHED else FAMILIES.get(family, "")
         self._cause(cause or f"visit:{family}", title or "Visit whose code is not certain", words)
 
 

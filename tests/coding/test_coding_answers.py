@@ -108,6 +108,19 @@ def test_what_is_still_open_is_a_new_item(store: Store) -> None:
     assert [line[0] for line in coded(store)[1]] == ["99213"]
 
 
+def test_whether_a_patient_is_new_is_no_rule(store: Store) -> None:
+    put(store, {"O": OFFICE, "W": OFFICE})
+    stage.run(store, ON)
+    assert states(store)["O"] == ("coder_list", "new-or-established")
+    for when in ("", "age>=18"):
+        with pytest.raises(Terminal, match="each patient's record"):
+            answer(store, "99203", as_rule=True, when=when)
+    assert (decisions(store), answers.read_own(rules.own_file(store.settings.home))) == ([], [])
+    answer(store, "99203")
+    stage.run(store, NEXT)
+    assert {name: state for name, (state, _) in states(store).items()} == {"O": "coded", "W": "coder_list"}
+
+
 def test_none_says_that_it_is_on_no_claim_and_its_charge_stays_unbilled(store: Store) -> None:
     extra = {"system": "SNOMED", "code": "999000", "charge": "12.00"}
     put(store, {"O": {**OPEN, "lines": [*OPEN["lines"], extra]}})
