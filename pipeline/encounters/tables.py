@@ -26,6 +26,8 @@ REPLACEMENT = "\ufffd"
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LOOKED_AT = 2_000  # bytes in which text of two bytes a character is seen by its zeros
+#: what spreadsheets in other countries, and other systems, put between cells
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _STRAY = re.compile(rb"\r(?!\n)")
 
 
@@ -114,6 +116,11 @@ def read_csv(file: str, data: bytes) -> TextTable:
     if not any(names):
         raise Terminal(
             f"{file} is empty: not even a header.", fix="Export it again. Nothing of the extract was taken in."
+        )
+    if other := next((mark for mark in _OTHER_MARKS if len(names) == 1 and mark in names[0]), ""):
+        raise Terminal(
+            f"The cells of {file} are separated by {_OTHER_MARKS[other]}, not by commas.",
+            fix="Export it with commas, and quotation marks around cells that hold one. Nothing of the extract was taken in.",
         )
     _refuse_doubled(file, names)
     ragged: list[tuple[int, str]] = []

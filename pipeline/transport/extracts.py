@@ -136,10 +136,27 @@ def _local(name: str) -> str:
 def _by_fsspec(place: str, into: Path) -> Path:
     import fsspec
 
-    try:
+    with _said_in_words():
         system, root = fsspec.core.url_to_fs(place)
         info = system.info(root)
         found = [info] if info["type"] == "file" else [e for e in system.ls(root, detail=True) if e["type"] == "file"]
+    if len(found) > MOST_FILES:
+        raise Terminal(f"The extract has {len(found)} files.", fix="Keep each extract in a folder of its own.")
+    large = max((int(entry.get("size") or 0) for entry in found), default=0)
+    if large > MOST_BYTES:
+        raise Terminal(f"A file of the extract has {large} bytes.", fix="Export the visits of fewer days at a time.")
+    names = [_local(str(entry["name"]).rstrip("/").rpartition("/")[2]) for entry in found]
+    for entry, name in zip(found, names, strict=True):
+        with _said_in_words():
+            system.get_file(entry["name"], str(into / name))
+    return into / names[0] if info["type"] == "file" else into
+
+
+@contextmanager
+def _said_in_words() -> Iterator[None]:
+    """What a store raises, each kind of store its own exceptions, as ours; never the exception's words, which may hold names."""
+    try:
+        yield
     except FileNotFoundError:
         raise Terminal("The extract is not there.", fix="Check --extract or the setting `extract`.") from None
     except (ImportError, ValueError) as error:
@@ -147,14 +164,14 @@ def _by_fsspec(place: str, into: Path) -> Path:
             f"An extract of this kind cannot be opened ({type(error).__name__}).",
             fix="Install the package that fsspec needs for it, or name a folder, sftp:FOLDER or a store's address.",
         ) from None
+    except PermissionError:
+        raise Terminal(
+            "The extract's store does not let us read it.", fix="Check the store's login and the rights of the folder."
+        ) from None
     except OSError as error:
         raise Transient(f"The extract's store did not answer ({type(error).__name__}).", fix="Run again.") from None
-    if len(found) > MOST_FILES:
-        raise Terminal(f"The extract has {len(found)} files.", fix="Keep each extract in a folder of its own.")
-    names = [_local(str(entry["name"]).rstrip("/").rpartition("/")[2]) for entry in found]
-    try:
-        for entry, name in zip(found, names, strict=True):
-            system.get_file(entry["name"], str(into / name))
-    except OSError as error:
-        raise Transient(f"The extract's store did not answer ({type(error).__name__}).", fix="Run again.") from None
-    return into / names[0] if info["type"] == "file" else into
+    except Exception as error:
+        raise Terminal(
+            f"The extract cannot be read from its store ({type(error).__name__}).",
+            fix="Look whether the address, the login and, of an archive, the file are sound; then run again.",
+        ) from None

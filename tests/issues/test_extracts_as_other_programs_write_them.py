@@ -63,6 +63,13 @@ def test_blank_lines_are_no_rows_and_rows_keep_their_numbers(extract: Extract, t
     assert (finding.rule, finding.source) == ("intake.date.illegible", "encounters.csv row 5 column service_from")
 
 
+@pytest.mark.parametrize(("mark", "called"), [(b";", "semicolons"), (b"\t", "tabs"), (b"|", "bars")])
+def test_other_marks_between_cells_are_named(folder: Path, mark: bytes, called: str) -> None:
+    rewrite(folder, b",", mark)
+    with pytest.raises(Terminal, match=rf"The cells of encounters\.csv are separated by {called}, not by commas"):
+        read(folder)
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_utf_16_is_named_and_the_way_out_told(folder: Path, encoding: str) -> None:
     path = folder / "encounters.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -95,6 +96,26 @@ def test_any_store_of_fsspec(settings: Settings, tmp_path: Path):
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "a.hl7").write_bytes(b"MSH")
     assert fetched(settings, f"file://{tmp_path}/f") == {"a.hl7": b"MSH"}
+    assert nothing_left(settings)
+
+
+def test_what_a_store_cannot_read_is_no_defect(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "f.zip").write_bytes(b"no archive")
+    with pytest.raises(Terminal, match=r"from its store \(BadZipFile\)"):
+        fetched(settings, f"zip:///::{tmp_path}/f.zip")
+    with zipfile.ZipFile(tmp_path / "g.zip", "w") as archive:
+        archive.writestr("a.hl7", "MSH")
+    assert fetched(settings, f"zip:///::{tmp_path}/g.zip") == {"a.hl7": b"MSH"}
+    monkeypatch.setattr(extracts, "MOST_BYTES", 2)  # what an archive unpacks to is known before it is unpacked
+    with pytest.raises(Terminal, match="has 3 bytes"):
+        fetched(settings, f"zip:///::{tmp_path}/g.zip")
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError("a name")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", forbidden)
+    with pytest.raises(Terminal, match="does not let us"):
+        fetched(settings, "memory://extracts")
     assert nothing_left(settings)
 
 
