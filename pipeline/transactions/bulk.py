@@ -8,11 +8,11 @@ dictionaries only where values repeat, differences for numbers and dates, decima
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -44,11 +44,14 @@ PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 25
 #: threads that encode: while the last groups are written, there is nothing else to do
 WRITERS = 2
+#: threads that make tables beside the one that cuts, with the kernel: a single one would be what all others wait for
+THREADS = 2
 #: bytes that become tables at once: a larger piece costs memory, a smaller one more steps. Beside the kernel the steps weigh
 #: more than their work, and there are no further processes
 WINDOW, WINDOW_COMPILED = 3 << 19, 3 << 20
-#: bytes in memory above which what lies free goes back to the system: so a long file takes no more than a short one
-_TIDY = 288 << 20
+#: bytes in memory above which what lies free goes back to the system, looked at once in so many bytes read: so a long file takes
+#: no more than a short one
+_TIDY, _TIDY_EACH = 288 << 20, 8 << 20
 #: text columns whose values seldom repeat: a dictionary would cost and give nothing
 _MANY_VALUED = frozenset(
     {
@@ -107,15 +110,15 @@ def export(
     window = WINDOW if kernel() is None else WINDOW_COMPILED
     processes = processes if crew.possible() else 0
     sink = _TableFiles(folder, fmt)  # its thread starts with the first rows, after the fork
-    with _memory_kept() if result.bytes >= MUCH and not processes else nullcontext():
-        # where one piece is cut while another one becomes tables, both cores have work until the end
-        threads = 1 if kernel() is not None and result.bytes >= MUCH else 0
+    with _memory_kept() if result.bytes >= MUCH and not processes else nullcontext(), _garbage_looked_for_less():
+        # where pieces are cut while others become tables, both cores have work until the end
+        threads = THREADS if kernel() is not None and result.bytes >= window else 0
         engine = Engine(sink, mode, limit=limit, window=window, processes=processes, threads=threads)
         done = 0
         try:
             for source, name, size in zip(sources, names, sizes, strict=True):
                 for_file = partial(progress, name) if progress is not None else None
-                engine.file(name, _blocks(source, window, done, result.bytes, for_file))
+                engine.file(name, _blocks(source, engine, done, result.bytes, for_file))
                 done += size
             engine.finish()
             result.tables, result.rows = sink.close()
@@ -146,14 +149,25 @@ def _memory_kept() -> Iterator[None]:
         pa.set_memory_pool(before)
 
 
+@contextmanager
+def _garbage_looked_for_less() -> Iterator[None]:
+    """Chunks leave no circles: what was there before need not be gone through again for each of them."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _blocks(
-    path: Path, window: int, done: int, total: int, progress: Callable[[int, int], None] | None
+    path: Path, engine: Engine, done: int, total: int, progress: Callable[[int, int], None] | None
 ) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as handle:
-        while block := handle.read(window):
+        while block := handle.read(engine.window):
             yield block
-            done += len(block)
-            crew.give_back_memory(above=_TIDY)
+            before, done = done, done + len(block)
+            if done // _TIDY_EACH > before // _TIDY_EACH:
+                crew.give_back_memory(above=_TIDY)
             if progress is not None:
                 progress(done, total)
 
@@ -246,8 +260,8 @@ _WRITERS: dict[str, type[_Writer]] = {"parquet": _Parquet, "csv": _Csv, "json": 
 
 
 class _TableFiles:
-    """A sink that gathers row groups and writes them in threads of its own, at most a few ahead of the disk. A table stays
-    with one thread, so that its groups keep their order."""
+    """A sink that gathers row groups and writes them in threads of its own, at most a few ahead of the disk. Any of them takes
+    the oldest group whose table no other one is writing, so a table's groups keep their order and none waits without need."""
 
     def __init__(self, folder: Path, fmt: str) -> None:
         self._folder, self._fmt = folder, fmt
@@ -256,9 +270,11 @@ class _TableFiles:
         self._rows: Counter[str] = Counter()
         self._writers: dict[str, _Writer] = {}
         self._failure: BaseException | None = None
-        self._queues: list[queue.Queue[tuple[str, pa.Table] | None]] = []
         self._threads: list[threading.Thread] = []
-        self._queue_of: dict[str, int] = {}
+        self._changed = threading.Condition()  # guards what follows
+        self._groups: deque[tuple[str, pa.Table]] = deque()
+        self._busy: set[str] = set()  # tables that are being written
+        self._ended = False
         #: groups that are encoded or wait for it: what is gathered meanwhile is memory enough
         self._free = threading.Semaphore(WRITERS)
 
@@ -278,23 +294,20 @@ class _TableFiles:
         parts, self._parts[name] = self._parts[name], []
         self._waiting[name] = 0
         if not self._threads:  # not before the engine has forked
+            self._ended = False
             for _ in range(WRITERS):
-                waiting: queue.Queue[tuple[str, pa.Table] | None] = queue.Queue(maxsize=1)
-                self._queues.append(waiting)
-                self._threads.append(
-                    threading.Thread(target=self._run, args=(waiting,), name="export-writer", daemon=True)
-                )
+                self._threads.append(threading.Thread(target=self._run, name="export-writer", daemon=True))
                 self._threads[-1].start()
-        # the tables that fill first are the largest, and so go to different threads
-        number = self._queue_of.setdefault(name, len(self._queue_of) % WRITERS)
         self._free.acquire()
-        self._queues[number].put((name, pa.concat_tables(parts)))
+        with self._changed:
+            self._groups.append((name, pa.concat_tables(parts)))
+            self._changed.notify()
 
-    def _run(self, waiting: queue.Queue[tuple[str, pa.Table] | None]) -> None:
-        while (item := waiting.get()) is not None:
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            name, table = item
             if self._failure is None:
                 try:
-                    name, table = item
                     if name not in self._writers:
                         self._writers[name] = _WRITERS[self._fmt](self._working(name), name)
                     if table.num_rows:
@@ -302,7 +315,23 @@ class _TableFiles:
                 except BaseException as error:  # carried to the thread that asks
                     self._failure = error
             item = table = None
+            with self._changed:
+                self._busy.discard(name)
+                self._changed.notify_all()
             self._free.release()
+
+    def _next(self) -> tuple[str, pa.Table] | None:
+        """The oldest group of a table that is not being written; None when no more will come."""
+        with self._changed:
+            while True:
+                for at, (name, table) in enumerate(self._groups):
+                    if name not in self._busy:
+                        del self._groups[at]
+                        self._busy.add(name)
+                        return name, table
+                if self._ended and not self._groups:
+                    return None
+                self._changed.wait()
 
     def _working(self, name: str) -> Path:
         return self._folder / f".{name}.{self._fmt}.part"
@@ -329,11 +358,11 @@ class _TableFiles:
 
     def _stop(self) -> None:
         threads, self._threads = self._threads, []
-        for waiting in self._queues:
-            waiting.put(None)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
         for thread in threads:
             thread.join()
-        self._queues = []
 
     def discard(self) -> None:
         """End the thread and remove what has only a working name."""

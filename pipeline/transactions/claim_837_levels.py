@@ -61,7 +61,7 @@ def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
     if further is not None:
         differing.append(pc.fill_null(further, ""))
     differing = differing or [x.flat(claims.column("billing_npi"))]
-    numbers, _ = encoded(pc.binary_join_element_wise(*differing, "\x1f"))
+    numbers, _ = encoded(x.beside(*differing))
     _, first = np.unique(numbers, return_index=True)
     t = claims.select(list(_BILLING)).take(pa.array(first))
     pay_to = x.present(t.column("pay_to_address1"))

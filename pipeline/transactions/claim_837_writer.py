@@ -114,8 +114,8 @@ class Interchange837:
         is_line[claim_at] = False
         order = np.empty(n + len(lines), dtype=np.int64)
         order[claim_at] = self._order
-        order[is_line] = n + children.places(self._order)
-        offsets, data = x.buffers(pa.concat_arrays([rows, lines]).take(pa.array(order)))
+        order[is_line] = children.places(self._order)
+        offsets, data = x.buffers(x.taken(len(order), (rows, order, ~is_line), (lines, order, is_line)))
 
         set_starts = np.flatnonzero(opens_set)
         cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)

@@ -16,7 +16,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,11 +39,15 @@ WINDOW = 1 << 20
 LARGEST_UNIT = 1 << 25
 #: chunks of many sets without tables may wait behind one that is with the crew
 _MOST_UNDERWAY = 16
+#: the first chunk takes this part of a window, the next twice as much
+_FIRST = 8
 #: so is a segment that has not ended after so many bytes (an attachment in BIN may be large)
 LARGEST_SEGMENT = 1 << 24
 BOM = b"\xef\xbb\xbf"
 BULK: dict[str, Callable[[Chunk], dict[str, pa.Table]]] = {"835": remittance_835.tables, "837": claims_837.tables}
 KNOWN_IDS = {"835": remittance_835.IDS, "837": claims_837.IDS}
+_KNOWN_CODES = {kind: frozenset(map(code_of, ids)) for kind, ids in KNOWN_IDS.items()}
+_ENVELOPE_CODES = np.array([code_of(i) for i in ENVELOPE_IDS])
 #: what a chunk may end before: segments of the envelope, and those that begin something of its own in a set of a kind
 _ENVELOPE_BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA")
 _SET_BORDERS = {"835": ("CLP", "PLB"), "837": ("CLM", "HL")}
@@ -116,7 +120,9 @@ class Engine:
         self.sink = sink
         self.findings = FindingList(mode, limit)
         self.envelope = EnvelopeReader(self.findings)
-        self.window = window
+        self._most = window
+        #: how many bytes become one chunk: with helpers the first ones are small, so that none waits long for its first
+        self.window = window // _FIRST if threads or processes else window
         self.numbered = 0  # segments numbered so far in the file at hand
         self._threads = threads
         if processes:
@@ -182,7 +188,7 @@ class Engine:
             piece.closes = True
             self._add(piece)
             return len(data)
-        if end - position < max(self.window, file.wanted):
+        if len(data) - position < max(self.window, file.wanted):
             return position
         self._flush()
         piece = _piece(file, data[position:end], offset + position)
@@ -277,6 +283,7 @@ class Engine:
 
     def _process(self, pieces: list[_Piece]) -> int:
         """Read one pack; where its last piece is not whole, returns how many of that piece's bytes were read."""
+        self.window = min(2 * self.window, self._most)
         wire = pieces[0].wire or _NO_WIRE
         bodies: list[memoryview | bytes] = [self._preamble]
         for piece in pieces:
@@ -292,8 +299,8 @@ class Engine:
             used -= len(self._preamble)
             tops = np.minimum(tops, scan.n)
         n = scan.n
-        numbers = np.zeros(n + 1, dtype=np.int64)
-        offsets = np.zeros(n + 1, dtype=np.int64)
+        numbers, offsets = np.empty(n + 1, dtype=np.int64), np.empty(n + 1, dtype=np.int64)
+        numbers[n] = offsets[n] = 0
         set_of = np.full(n + 1, -1, dtype=np.int64)
         files = [p.file for p in pieces]
         chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1])
@@ -312,8 +319,8 @@ class Engine:
                 self.envelope.begin(piece.file)
                 self.numbered = 0
             runs.append((low, high, self.numbered, piece.offset - int(bounds[j])))
-            numbers[low:high] = np.arange(self.numbered + 1, self.numbered + 1 + high - low)
-            offsets[low:high] = scan.starts[low:high] - int(bounds[j]) + piece.offset
+            np.add(_count_to(high - low), self.numbered + 1, out=numbers[low:high])
+            np.add(scan.starts[low:high], piece.offset - int(bounds[j]), out=offsets[low:high])
             self.numbered += high - low
             for event in piece.events:
                 say = self.findings.tolerated if event.tolerated else self.findings.error
@@ -370,8 +377,8 @@ class Engine:
 
     def _last_border(self, scan: Scan, first: int) -> int | None:
         """The last segment after `first` that a chunk may end before. A claim of one kind of set is none in another."""
-        borders = scan.of(*_ENVELOPE_BORDERS, *_SET_BORDERS.get(self._kind_at_end(scan), ()))
-        return int(borders[-1]) if len(borders) and borders[-1] > first else None
+        last = scan.last_of(*_ENVELOPE_BORDERS, *_SET_BORDERS.get(self._kind_at_end(scan), ()))
+        return last if last > first else None
 
     def _kind_at_end(self, scan: Scan) -> str:
         sets = scan.of("ST")
@@ -459,22 +466,25 @@ class Engine:
 
     def _check_segments(self, chunk: Chunk) -> None:
         """Segments that no set holds, and ids that no set of this kind has: lost data must not pass in silence."""
-        scan, codes = chunk.scan, chunk.scan.codes[: chunk.scan.n]
-        outside = (chunk.set_of[: scan.n] < 0) & ~_table_of(ENVELOPE_IDS)[codes]
-        outside[: chunk.first] = False
-        strange = np.zeros(scan.n, dtype=np.bool_)
-        for kind, ids in KNOWN_IDS.items():
+        scan = chunk.scan
+        outside = np.flatnonzero(chunk.set_of[: scan.n] < 0)
+        outside = outside[~np.isin(scan.codes[outside], _ENVELOPE_CODES)]
+        empty = scan.with_code(0)
+        strange = [empty[chunk.set_of[empty] >= 0]]
+        for kind, known in _KNOWN_CODES.items():
             if any(s.kind == kind for s in chunk.sets):
-                strange |= chunk.of_kind(kind)[: scan.n] & ~_table_of(tuple(sorted(ids)))[codes]
-        strange |= (codes == 0) & (chunk.set_of[: scan.n] >= 0)
-        strange[: chunk.first] = False
-        for i in np.flatnonzero(outside | strange)[: self.findings.limit + 1].tolist():
+                others = scan.other_than(known)
+                strange.append(others[chunk.of_kind(kind)[others]] if len(others) else others)
+        odd = np.unique(np.concatenate([outside, *strange]))
+        odd = odd[odd >= chunk.first]
+        is_outside = np.isin(odd, outside)
+        for i, no_set in zip(odd[: self.findings.limit + 1].tolist(), is_outside.tolist(), strict=False):
             if not scan.id_at(i):
                 self.findings.tolerated(
                     "segment.empty", "A segment is empty: two terminators follow each other.", _AGAIN,
                     segment=int(chunk.numbers[i]), offset=int(chunk.offsets[i]), file=chunk.file_of(i),
                 )  # fmt: skip
-            elif outside[i]:
+            elif no_set:
                 chunk.error("envelope.outside_set", "This segment stands in no transaction set.", i, _AGAIN)
             else:
                 chunk.error("segment.unknown", "No segment of this name belongs to the transaction set.", i, _AGAIN)
@@ -569,6 +579,16 @@ class Engine:
         self._preamble_numbers, self._preamble_offsets = chunk.numbers[kept], chunk.offsets[kept]
 
 
+@lru_cache(maxsize=4)
+def _some_numbers(bits: int) -> Ints:
+    return np.arange(1 << bits)
+
+
+def _count_to(n: int) -> Ints:
+    """0 … n - 1: chunk after chunk asks for about as many."""
+    return _some_numbers(n.bit_length())[:n]
+
+
 def _bulk_tables(chunk: Chunk, kinds: list[str]) -> Made:
     return [item for kind in kinds for item in BULK[kind](chunk).items()], chunk.noted
 
@@ -633,11 +653,3 @@ def _kind_by_purpose(scan: Scan, st: int) -> str:
 @cache
 def _shapes_of(kind: str) -> tuple[str, ...]:
     return tuple(name for name in shapes.names() if name.startswith(f"{kind}."))
-
-
-@cache
-def _table_of(ids: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """A look-up by code: is the segment one of these? Only the pages that are touched take memory."""
-    table = np.zeros(1 << 24, dtype=np.bool_)
-    table[[code_of(i) for i in ids]] = True
-    return table

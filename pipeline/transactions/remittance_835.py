@@ -23,8 +23,8 @@ _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MI
 IDS = frozenset(_IDS.split())
 #: what stands in a header (0: no id that counts, for example of an empty segment); any other segment ends it, so that what
 #: follows says nothing of the payment, however far the bytes at hand reach
-_HEADER = np.array(
-    [0, *map(code_of, ["BPR", "NTE", "TRN", "CUR", "REF", "DTM", "N1", "N2", "N3", "N4", "PER", "RDM"])], dtype=np.int64
+_HEADER = frozenset(
+    [0, *map(code_of, ["BPR", "NTE", "TRN", "CUR", "REF", "DTM", "N1", "N2", "N3", "N4", "PER", "RDM"])]
 )
 #: CAS holds up to six trios; a longer one is read on, so that no amount is lost
 _MOST_TRIOS = 40
@@ -338,10 +338,10 @@ def payments(chunk: Chunk, here: Bools) -> pa.Table:
 
 def _header_end(chunk: Chunk, begin: int, stop: int) -> int:
     """The first segment from `begin` on that is not of a header, at most `stop`. Headers are short: some at a time."""
-    for low in range(begin, stop, 64):
-        ends = np.flatnonzero(~np.isin(chunk.scan.codes[low : min(low + 64, stop)], _HEADER))
-        if len(ends):
-            return low + int(ends[0])
+    for low in range(begin, stop, 32):
+        for at, code in enumerate(chunk.scan.codes[low : min(low + 32, stop)].tolist(), start=low):
+            if code not in _HEADER:
+                return at
     return stop
 
 

@@ -2,7 +2,7 @@
 
 Theory. A segment is its elements with a separator between them and trailing empties cut off; a loop is its segments, each with its
 terminator, the absent ones left out. So a row is a line of pieces: constants, values, separators that stand where something follows.
-`_Row` lays the pieces of all rows out by one Arrow `take`, whose bytes are the rows, and no Python object stands for a row. This is
+`_Row` lays the pieces of all rows out at once, and no Python object stands for a row. This is
 sound only where no value holds a delimiter: X12 has no escape. `outside` therefore looks through the bytes of whole columns before
 anything is joined.
 """
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.x12.kernel import Piece, kernel
 from pipeline.x12.segments import DEFAULT_DELIMITERS, Delimiters
 
 Mask = npt.NDArray[np.bool_]
@@ -153,9 +154,8 @@ Part: TypeAlias = "Text | Picked | Composite"
 class _Row:
     """The pieces of a row, in order: each a text for all rows or a column, in all rows or where a mask holds.
 
-    All pieces of all rows are joined by one `take`: the sources are laid one behind the other, the index names the pieces of
-    the first row, then those of the second, and the bytes of what is taken are the rows. That costs 8 ns a piece, half of
-    what joining element-wise does, and a column that is itself picked from few texts is never made.
+    All pieces of all rows are joined at once, by the compiled kernel or by one Arrow `take` (8 ns a piece, half of what joining
+    element-wise costs), and a column that is itself picked from few texts is never made.
     """
 
     def __init__(self, rows: int) -> None:
@@ -213,6 +213,17 @@ class _Row:
     def texts(self) -> pa.Array:
         if not self._pieces or (len(self._pieces) == 1 and self._pieces[0][2] is None):
             return self._one()
+        compiled = kernel()
+        made = None if compiled is None else compiled.rows(self._rows, self._without_nulls())
+        return self._taken() if made is None else made
+
+    def _without_nulls(self) -> list[Piece]:
+        plain = {id(s): without_nulls(s) for s, _, _ in self._pieces if not isinstance(s, str)}
+        return [(plain.get(id(source), source), numbers, where) for source, numbers, where in self._pieces]
+
+    def _taken(self) -> pa.Array:
+        """By one `take`: the sources are laid one behind the other, the index names the pieces of the first row, then those of
+        the second, and the bytes of what is taken are the rows."""
         constants: dict[str, int] = {"": 0}
         sources: dict[int, tuple[pa.Array, int]] = {}  # by identity: the texts and where they begin
         size = 0
@@ -233,6 +244,9 @@ class _Row:
             if numbers is None:
                 np.add(own, start, out=column)
             else:
+                used = numbers if where is None else numbers[where]
+                if len(used) and not 0 <= used.min() <= used.max() < len(source):
+                    raise IndexError("A row takes a text that is not there.")
                 np.add(numbers, start + len(constants), out=column, casting="unsafe")
             if where is not None:
                 column *= where
@@ -341,6 +355,24 @@ _ROWS_AT_ONCE = 4096
 def _joined(parts: Sequence[Part], separator: str) -> pa.Array:
     row = _Row(_rows(parts))
     row.join(parts, separator, None)
+    return row.texts()
+
+
+def beside(*columns: Text, separator: str = "\x1f") -> pa.Array:
+    """The columns' texts with a separator between them, whether there is anything or not: what tells rows apart. None is null."""
+    row = _Row(_rows(columns))
+    for number, column in enumerate(columns):
+        if number:
+            row.add(separator, None)
+        row.add(_operand(column), None)
+    return row.texts()
+
+
+def taken(rows: int, *sources: tuple[pa.Array, Integers, Mask]) -> pa.Array:
+    """Each row from one of the sources: the text of that number where the mask holds."""
+    row = _Row(rows)
+    for texts, numbers, where in sources:
+        row.add(Picked(texts, numbers), where)
     return row.texts()
 
 
@@ -544,6 +576,8 @@ _LOWER = table_of(frozenset(map(chr, range(128))) - frozenset("abcdefghijklmnopq
 def upper(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """ASCII letters in upper case; the same array where there is nothing to change."""
     array = flat(column)
+    if (compiled := kernel()) is not None:
+        return pc.ascii_upper(array) if compiled.look(array)[0] else array
     data = buffers(array)[1]
     # small letters stand at the end of ASCII: one look at the greatest byte settles most columns
     if not len(data) or data.max() < ord("a") or not _LOWER[data].any():
@@ -553,6 +587,9 @@ def upper(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def trimmed(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Without blanks at either end; the same array where there are none."""
+    if (compiled := kernel()) is not None:
+        array = flat(column)
+        return pc.ascii_trim(array, characters=" ") if compiled.look(array)[1] else array
     offsets, data = buffers(column)
     if not (data == ord(" ")).any():
         return flat(column)

@@ -519,3 +519,90 @@ void x12_gather(const Scan *scan, const Column *columns, int64_t many) {
             }
         }
 }
+
+/* ---- rows of pieces --------------------------------------------------------------------------------------------- */
+
+/* A piece of each row: one text for all of them, and behind it the row's own text of a column, or the one that its number names. */
+typedef struct {
+    const uint8_t *before; /* with 16 bytes behind it that may be read */
+    int64_t before_size;
+    const int32_t *offsets; /* count + 1, into data; 0: nothing behind the text for all */
+    const uint8_t *data;
+    int64_t count, readable; /* so many bytes of data may be read */
+    const int64_t *numbers;
+    const uint8_t *where; /* 0: in every row */
+} Piece;
+
+/* Where each row's bytes begin (rows + 1 offsets), and how many bytes there are in all; -1: a number names no text, -2: more
+   bytes than offsets can say. */
+int64_t x12_measure(const Piece *pieces, int64_t many, int64_t rows, int32_t *offsets) {
+    int32_t *lengths = offsets + 1;
+    __builtin_memset(offsets, 0, (size_t)(rows + 1) * sizeof *offsets);
+    int64_t most = 0; /* bytes of a row that has the longest of each piece */
+    for (int64_t p = 0; p < many; p++) {
+        const Piece piece = pieces[p];
+        int64_t longest = 0;
+        if (piece.before_size > INT32_MAX - most) return -2;
+        int32_t always = (int32_t)piece.before_size;
+        if (!piece.offsets) {
+            if (!piece.where) for (int64_t row = 0; row < rows; row++) lengths[row] += always;
+            else for (int64_t row = 0; row < rows; row++) lengths[row] += piece.where[row] ? always : 0;
+        } else if (!piece.numbers) {
+            if (piece.count < rows) return -1;
+            for (int64_t row = 0; row < rows; row++) {
+                int32_t length = piece.offsets[row + 1] - piece.offsets[row], here = !piece.where || piece.where[row];
+                longest = length > longest ? length : longest;
+                lengths[row] += here ? always + length : 0;
+            }
+        } else for (int64_t row = 0; row < rows; row++) {
+            if (piece.where && !piece.where[row]) continue;
+            int64_t number = piece.numbers[row];
+            if ((uint64_t)number >= (uint64_t)piece.count) return -1;
+            int32_t length = piece.offsets[number + 1] - piece.offsets[number];
+            longest = length > longest ? length : longest;
+            lengths[row] += always + length;
+        }
+        most += always + longest;
+        if (most > INT32_MAX) return -2; /* before a row's length could be more than it can hold */
+    }
+    int64_t total = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        total += lengths[row];
+        if (total > INT32_MAX) return -2;
+        lengths[row] = (int32_t)total;
+    }
+    return total;
+}
+
+/* `near`: there are 16 bytes behind the text that may be read */
+static inline __attribute__((always_inline)) uint8_t *copied(uint8_t *out, const uint8_t *text, int64_t length, int near) {
+    if (near) for (int64_t k = 0; k < length; k += 16) __builtin_memcpy(out + k, text + k, 16); /* what is too much is written over */
+    else for (int64_t k = 0; k < length; k++) out[k] = text[k];
+    return out + length;
+}
+
+/* The bytes of the rows, one after another: as many as were measured, and up to 16 more are written over. */
+void x12_fill(const Piece *pieces, int64_t many, int64_t rows, uint8_t *out) {
+    for (int64_t row = 0; row < rows; row++)
+        for (const Piece *piece = pieces; piece < pieces + many; piece++) {
+            if (piece->where && !piece->where[row]) continue;
+            if (piece->before_size) out = copied(out, piece->before, piece->before_size, 1);
+            if (!piece->offsets) continue;
+            int64_t number = piece->numbers ? piece->numbers[row] : row;
+            int64_t from = piece->offsets[number], to = piece->offsets[number + 1];
+            out = copied(out, piece->data + from, to - from, to + 16 <= piece->readable);
+        }
+}
+
+/* Texts that lie one behind the other: 1 where a small letter is among them, 2 where one begins or ends with a blank. */
+int64_t x12_look(const int32_t *offsets, int64_t many, const uint8_t *data) {
+    uint8_t small = 0, blanks = 0;
+    for (int64_t at = many ? offsets[0] : 0, stop = many ? offsets[many] : 0; at < stop; at++) {
+        small |= (uint8_t)(data[at] - 'a') < 26;
+        blanks |= data[at] == ' ';
+    }
+    int64_t found = small;
+    for (int64_t i = 0; blanks && i < many && found < 2; i++)
+        if (offsets[i + 1] > offsets[i] && (data[offsets[i]] == ' ' || data[offsets[i + 1] - 1] == ' ')) found |= 2;
+    return found;
+}

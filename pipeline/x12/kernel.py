@@ -70,6 +70,9 @@ class Kernel:
             ("x12_repeats", number, (*[place] * 4, number, place, *[number] * 4, place, place)),
             ("x12_columns", None, (place, place, number)),
             ("x12_gather", None, (place, place, number)),
+            ("x12_measure", number, (place, number, number, place)),
+            ("x12_fill", None, (place, number, number, place)),
+            ("x12_look", number, (place, number, place)),
         ):
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
@@ -214,7 +217,42 @@ class Kernel:
             )
         ]
 
+    # ---- rows of pieces ----------------------------------------------------------------------------------------------
 
+    def rows(self, rows: int, pieces: Sequence[Piece]) -> pa.Array | None:
+        """The pieces of each row joined, as texts; None where they are too long for one column. IndexError where a number names no
+        text."""
+        addresses, constants, table = _Addresses(), _Constants([p for p, _, _ in pieces if isinstance(p, str)]), []
+        masks = []
+        for before, (source, numbers, where) in _with_texts_before(pieces):
+            if where is not None:
+                masks.append(np.ascontiguousarray(where, dtype=np.bool_))
+            column = [0, 0, 0, 0] if source is None else _texts(source)
+            number = 0 if numbers is None else addresses.of(numbers)
+            table.append([*constants.of(before), *column, number, 0 if where is None else masks[-1].ctypes.data])
+        laid = np.array(table, dtype=np.int64)
+        offsets = pa.allocate_buffer(
+            4 * (rows + 1)
+        )  # Arrow's pool keeps memory: what is made here is large, and soon gone
+        size = self._library.x12_measure(laid.ctypes.data, len(table), rows, offsets.address)
+        if size == -1:
+            raise IndexError("A row takes a text that is not there.")
+        if size < 0:
+            return None
+        data = pa.allocate_buffer(size + _SPARE)
+        self._library.x12_fill(laid.ctypes.data, len(table), rows, data.address)
+        del masks, constants, addresses  # kept until here
+        return pa.Array.from_buffers(pa.string(), rows, [None, offsets, data.slice(0, size)])
+
+    def look(self, texts: pa.Array) -> tuple[bool, bool]:
+        """Is there a small letter of ASCII in these texts, and does one of them begin or end with a blank?"""
+        offsets, data, many, _ = _texts(texts)
+        found = self._library.x12_look(offsets, many, data)
+        return bool(found & 1), bool(found & 2)
+
+
+#: a piece of each row: one text, or texts (none of them null) of which it takes its own or the one of its number; where it stands
+Piece: TypeAlias = "tuple[pa.Array | str, Ints | None, npt.NDArray[np.bool_] | None]"
 _DATA, _RESULTS = 12, 13
 _IDS = 256
 
@@ -231,6 +269,58 @@ class _Addresses:
             plain = np.ascontiguousarray(array, dtype=np.int64)
             known = self._known[id(array)] = plain.ctypes.data, plain, array
         return known[0]
+
+
+def _with_texts_before(
+    pieces: Sequence[Piece],
+) -> Iterator[tuple[str, tuple[pa.Array | None, Ints | None, npt.NDArray[np.bool_] | None]]]:
+    """Each column with the text that stands before it in the same rows, or such a text alone."""
+    waits: tuple[str, npt.NDArray[np.bool_] | None] | None = None
+    for source, numbers, where in pieces:
+        before = ""
+        if waits is not None:
+            if waits[1] is where and not isinstance(source, str):
+                before = waits[0]
+            else:
+                yield waits[0], (None, None, waits[1])
+            waits = None
+        if isinstance(source, str):
+            waits = source, where
+        else:
+            yield before, (source, numbers, where)
+    if waits is not None:
+        yield waits[0], (None, None, waits[1])
+
+
+class _Constants:
+    """Texts laid one behind the other, with spare bytes behind the last, so that a short one is copied at once."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._at: dict[str, tuple[int, int]] = {"": (0, 0)}
+        held = bytearray()
+        for text in dict.fromkeys(texts):
+            raw = text.encode()
+            self._at[text] = len(held), len(raw)
+            held += raw
+        self._data = np.frombuffer(bytes(held) + bytes(_SPARE), dtype=np.uint8)
+        self._address = self._data.ctypes.data
+
+    def of(self, text: str) -> tuple[int, int]:
+        """Where it lies, and its bytes."""
+        at, size = self._at[text]
+        return self._address + at, size
+
+
+def _texts(array: pa.Array) -> list[int]:
+    """offsets, data, how many texts, and bytes of data, of a column of texts."""
+    _, offsets, data = array.buffers()
+    if offsets is None:
+        return [_NO_TEXTS.ctypes.data, 0, 0, 0]
+    start = offsets.address + 4 * array.offset
+    return [start, 0, len(array), 0] if data is None else [start, data.address, len(array), data.size]
+
+
+_NO_TEXTS = np.zeros(2, dtype=np.int32)
 
 
 def _places(scan: Any) -> list[npt.NDArray[Any]]:

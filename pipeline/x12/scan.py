@@ -14,7 +14,7 @@ is said here with numpy is the reference; where a kernel was built it does the s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any, TypeAlias
@@ -216,22 +216,43 @@ class Scan:
         """Keep the first m segments."""
         self.__dict__.pop("heads", None)
         self.n = m
-        self.codes = np.append(self.codes[:m], 0)
-        self.base = np.append(self.base[:m], 0)
-        self.counts = np.append(self.counts[:m], 0)
+        self.codes, self.base, self.counts = self.codes[: m + 1], self.base[: m + 1], self.counts[: m + 1]
+        self.codes[m] = self.base[m] = self.counts[m] = 0
         self.starts, self.stops = self.starts[:m], self.stops[:m]
         self.after = int(self.stops[-1]) + 1 if m else PAD
 
     def of(self, *ids: str) -> Ints:
         """Numbers of the segments with one of these ids, in order."""
         if self._by_id is not None:
-            found = [self._one(code_of(i)) for i in ids]
+            found = [held for i in ids if len(held := self._one(code_of(i)))] or [_NOWHERE]
             return found[0] if len(found) == 1 else np.sort(np.concatenate(found))
-        codes = self.codes[: self.n]
-        hit = codes == code_of(ids[0])
-        for other in ids[1:]:
-            hit |= codes == code_of(other)
-        return np.flatnonzero(hit)
+        return np.flatnonzero(self._any_of(map(code_of, ids)))
+
+    def with_code(self, code: int) -> Ints:
+        """Numbers of the segments whose id is this (see `code_of`; 0: no id of two or three characters), in order."""
+        return np.flatnonzero(self.codes[: self.n] == code) if self._by_id is None else self._one(code)
+
+    def other_than(self, codes: frozenset[int]) -> Ints:
+        """Numbers of the segments whose id is none of these. Mostly there is none."""
+        if self._by_id is not None:
+            found = [self._one(code) for code in self._by_id if code not in codes]
+            return np.sort(np.concatenate(found)) if found else _NOWHERE
+        return np.flatnonzero(~self._any_of(codes))
+
+    def last_of(self, *ids: str) -> int:
+        """The last segment with one of these ids; -1 where there is none."""
+        if self._by_id is not None:
+            ends = [found[-1] for i in ids if len(found := self._one(code_of(i)))]
+            return int(max(ends, default=-1))
+        found = self.of(*ids)
+        return int(found[-1]) if len(found) else -1
+
+    def _any_of(self, codes: Iterable[int]) -> Bools:
+        own = self.codes[: self.n]
+        hit = np.zeros(self.n, dtype=np.bool_)
+        for code in codes:
+            hit |= own == code
+        return hit
 
     @cached_property
     def _by_id(self) -> dict[int, Ints] | None:

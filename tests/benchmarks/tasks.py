@@ -38,6 +38,8 @@ def _processor() -> float:
 
 def exported(sources: list[Path], to: Path, clock: Clock) -> None:
     export(sources[:1] if sources[0].stat().st_size < 1 << 20 else [_small(sources[0], to)], to / "warm")
+    for old in to.glob("*.parquet"):  # to free what stood there is another work
+        old.unlink()
     with clock:
         export(sources, to)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline import shapes
 from pipeline.x12.isa import Wire, find_isas
 from pipeline.x12.kernel import Ask, Kernel, using
-from pipeline.x12.scan import PAD, Scan, decimal_array, fixed_array, padded
+from pipeline.x12.scan import PAD, Scan, code_of, decimal_array, fixed_array, padded
 
 #: (ends of lines stand before terminators?, terminator)
 WIRES = [
@@ -79,6 +79,11 @@ def test_the_same_cuts_of_any_bytes(kernel: Kernel, data: bytes, wire: Wire, kep
             assert getattr(compiled, name).tolist() == getattr(plain, name).tolist(), name
         for ids in (("CLP",), ("NM1", "SVC"), ("A",), ("SVC", "CLP", "BIN")):
             assert compiled.of(*ids).tolist() == plain.of(*ids).tolist()
+            assert compiled.last_of(*ids) == plain.last_of(*ids) == max(plain.of(*ids).tolist(), default=-1)
+        known = frozenset(map(code_of, ("CLP", "NM1", "ISA")))
+        others = [i for i in range(plain.n) if plain.codes[i] not in known]
+        assert compiled.other_than(known).tolist() == plain.other_than(known).tolist() == others
+        assert compiled.with_code(0).tolist() == plain.with_code(0).tolist()
         assert compiled.of_head("NM1", "QC").tolist() == plain.of_head("NM1", "QC").tolist()
         if not times and kept < plain.n:
             plain.limit(kept)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from compiled_kernel import built
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.x12 import columns as x
 from pipeline.x12.columns import Columns
+from pipeline.x12.kernel import using
 from pipeline.x12.writer import BASIC, EXTENDED, render
 
 VALUE = st.text(alphabet=sorted(EXTENDED - set("*:^~")), max_size=12)
 ROWS = st.lists(st.tuples(*[st.none() | VALUE] * 4), min_size=1, max_size=20)
+
+
+@pytest.fixture(scope="module", params=["compiled", "numpy"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test with the compiled kernel and without it."""
+    with using(built() if request.param == "compiled" else None):
+        yield
 
 
 @settings(deadline=None)
@@ -171,3 +181,41 @@ def test_upper_and_trimmed(values: list[str], skip: int) -> None:
     column = pa.array(values, pa.string()).slice(min(skip, len(values)))
     assert x.upper(column).to_pylist() == [v.upper() for v in column.to_pylist()]
     assert x.trimmed(column).to_pylist() == [v.strip(" ") for v in column.to_pylist()]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(VALUE, VALUE), min_size=1, max_size=20), st.integers(0, 3))
+def test_columns_beside_each_other_keep_what_is_empty(rows: list[tuple[str, str]], skip: int) -> None:
+    one, two = (pa.array([row[i] for row in rows]).slice(skip) for i in range(2))
+    said = x.beside(one, "k", two, separator="|").to_pylist()
+    assert said == [f"{a}|k|{b}" for a, b in rows[skip:]]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=1, max_size=40), st.integers(0, 2))
+def test_rows_are_taken_from_two_columns(rows: list[tuple[bool, int]], skip: int) -> None:
+    longer = "a text that takes more than two times sixteen bytes"
+    first = pa.array(["?", "?", "", "one", longer, "ü", "~"]).slice(skip, 5)
+    second = pa.array(["", "two", longer * 2, "é", "x" * 16])
+    numbers = np.array([number for _, number in rows])
+    mine = np.array([is_first for is_first, _ in rows])
+    # where the mask does not hold a number may be anything
+    got = x.taken(len(rows), (first, np.where(mine, numbers, -7), mine), (second, np.where(mine, 99, numbers), ~mine))
+    assert got.to_pylist() == [(first if is_first else second)[number].as_py() for is_first, number in rows]
+
+
+def test_a_number_that_names_no_text_is_an_error() -> None:
+    every = np.ones(2, dtype=np.bool_)
+    with pytest.raises(IndexError):
+        x.taken(2, (pa.array(["a", "b"]), np.array([0, 2]), every), (pa.array(["c"]), np.array([0, 0]), ~every))
+
+
+def test_rows_of_more_bytes_than_a_column_holds_are_not_begun() -> None:
+    texts, numbers = pa.array(["x" * 1_000_000]), np.zeros(2_200, dtype=np.int64)
+    assert built().rows(len(numbers), [(texts, numbers, None)]) is None
+    assert (
+        built().rows(1, [("x" * 1_000_000, None, None)] + [(texts, np.zeros(1, dtype=np.int64), None)] * 2_200) is None
+    )
+    made = built().rows(2_000, [(texts.slice(0, 1), numbers[:2_000] * 0, np.arange(2_000) == 7)])
+    assert made is not None
+    assert [len(made[at].as_py()) for at in (6, 7, 8)] == [0, 1_000_000, 0]
