@@ -198,15 +198,16 @@ class _Engine(Envelopes):
         for segment in segments:
             number += 1
             known = table.get(segment)
-            if known.__class__ is Good:
+            good = known.__class__ is Good
+            if good:
                 link, parts = known.link, known.parts
             else:
-                segment_id, _, rest = segment.partition(mark)
-                link, parts = table.get(segment_id), None
+                parts = segment.split(mark)
+                segment_id = parts[0]
+                link = table.get(segment_id)
                 if link.__class__ is dict:
-                    if segment_id == "HL":
-                        rest = "".join(rest.split(mark, 3)[2:3])
-                    choices, key = link, rest.partition(mark)[0]
+                    at = 3 if segment_id == "HL" else 1
+                    choices, key = link, parts[at] if len(parts) > at else ""
                     link = choices.get(key)
                     if link is None:
                         link = choices.get(guides.first_part(key, component, repetition)) or choices.get("")
@@ -242,27 +243,19 @@ class _Engine(Envelopes):
                 frame.mask |= bit
                 if notes:
                     frame.firsts.append((bit, number))
-            if parts is not None:
-                # found good before
-                if kept and frame.items is not None:
-                    frame.items.append((place, number, parts))
-                if hook is not None:
-                    self.number = number
-                    hook(state, self, number, parts)
-                continue
-            if kept or hook is not None:
-                parts = segment.split(mark)
-                if kept and frame.items is not None:
-                    frame.items.append((place, number, parts))
-                if hook is not None:
-                    # first, so that what is found in a claim's first segment already bears its id
-                    self.number = number
-                    hook(state, self, number, parts)
+            if kept and frame.items is not None:
+                frame.items.append((place, number, parts))
+            if hook is not None:
+                # first, so that what is found in a claim's first segment already bears its id
+                self.number = number
+                hook(state, self, number, parts)
+            if good:
+                continue  # it was matched before
             if matches(segment) is None:
                 self.number = number
                 self._elements(place, segment)
             elif repeating and len(before) < MOST_KNOWN:
-                before[segment] = Good(link, parts or segment.split(mark))
+                before[segment] = Good(link, parts)
         self.number, self.table, self.place = number, table, place
 
     def _other(self, segment: str, segment_id: str) -> None:

@@ -28,12 +28,13 @@ class Loops(Standing):
         frames = self.frames
         machine = self.machine
         assert machine is not None
-        closing, ruled = machine.closing, machine.ruled
+        ruled = machine.ruled
         while len(frames) > keep:
             frame = frames.pop()
-            loop = frame.loop
-            if loop.required_mask & ~frame.mask or loop.id in closing:
-                self._close(frame)
+            if frame.loop.required_mask & ~frame.mask:
+                self._missing(frame)
+            if frame.loop.id in machine.closing:
+                self._ended(frame, machine)
         for loop in enter:
             parent = frames[-1]
             if not parent.mask & loop.bit:
@@ -52,6 +53,12 @@ class Loops(Standing):
             frames.append(Frame(loop, self.number, loop.id in ruled))
 
     def _close(self, frame: Frame) -> None:
+        assert self.machine is not None
+        self._missing(frame)
+        self._ended(frame, self.machine)
+
+    def _missing(self, frame: Frame) -> None:
+        """Tell what the loop lacks."""
         loop = frame.loop
         missing = loop.required_mask & ~(frame.mask | frame.excused)
         if missing:
@@ -74,13 +81,16 @@ class Loops(Standing):
                         "x12.segment-missing", f"{item.label} is missing in loop {loop.id} ({loop.name}).",
                         f"Give {item.label}.", number=number, loop=loop.id, segment_id=item.id,
                     )  # fmt: skip
-        assert self.machine is not None
-        meaning = self.machine.meaning
-        if loop.id in meaning.closing:
+
+    def _ended(self, frame: Frame, machine: Machine) -> None:
+        """Judge what a loop means that holds all that it will."""
+        meaning = machine.meaning
+        loop_id = frame.loop.id
+        if loop_id in meaning.closing:
             meaning.closed(self.state, self, frame)
         if frame.items is not None:
             meaning.situations.closed(self, frame)
-        if loop.id in meaning.SUBJECTS:
+        if loop_id in meaning.SUBJECTS:
             self.subject = ""
 
     def _again(self, frame: Frame, place: Place) -> bool:

@@ -80,7 +80,7 @@ _REPEATING = frozenset(
 )
 #: but not these: the persons
 _SINGULAR = frozenset(("IL", "QC", "74", "03"))
-MOST_KNOWN = 2000  # steps and good segments in one table
+MOST_KNOWN = 4000  # steps and good segments in one table
 NOT_YET = "…"  # a table's only key until it is filled
 
 

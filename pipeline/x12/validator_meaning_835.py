@@ -144,8 +144,13 @@ def _service_adjustment(state: _State835, walk: Standing, number: int, parts: li
     if NEEDS_REMARK in parts[2::3]:
         state.line_asks = state.line_asks or number
     total = trios(parts)
-    state.line_adjusted = None if state.line_adjusted is None or total is None else state.line_adjusted + total
-    state.adjusted = None if state.adjusted is None or total is None else state.adjusted + total
+    if total is None:
+        state.line_adjusted = state.adjusted = None
+        return
+    if state.line_adjusted is not None:
+        state.line_adjusted += total
+    if state.adjusted is not None:
+        state.adjusted += total
 
 
 def _provider_adjustment(state: _State835, walk: Standing, number: int, parts: list[str]) -> None:
