@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import warm_processes
 from ledger.books import Books
+from registers import make_register
 
 from pipeline import settings as settings_module
+from pipeline.payer_simulator import process
 from pipeline.settings import Settings
 from pipeline.store import Store, open_store
 
@@ -28,6 +32,27 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("CLAIMPIPE_") and name != "CLAIMPIPE_SAMPLES":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _boxes_start_warm() -> Iterator[None]:
+    """The payer in a box is the real process with its imports paid once; `cold_start` has it started as users do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "subprocess", warm_processes)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_flushed() -> Iterator[None]:
+    """Only a power cut could show it, and a test that makes one of this call puts its own in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _number: None)
+        yield
+
+
+@pytest.fixture
+def cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "subprocess", subprocess)
 
 
 @pytest.fixture
@@ -58,15 +83,13 @@ def postgres_server() -> Iterator[str]:
     shutil.rmtree(place, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database of the test's own."""
-    admin = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
+def _database(server: str, name: str, made_of: str) -> Iterator[str]:
+    """URL of a database of that name, which lives as long as its fixture."""
+    admin = sa.make_url(server).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(admin, isolation_level="AUTOCOMMIT")
-    name = f"claimpipe_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
     with engine.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{made_of}"')
     yield admin.set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -74,8 +97,36 @@ def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterat
 
 
 @pytest.fixture
+def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own, without a table."""
+    yield from _database(postgres_server, _name_of(request), "template1")
+
+
+@pytest.fixture(scope="session")
+def _postgres_pattern(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Name of a database with an empty register."""
+    name = "claimpipe_pattern"
+    made = _database(postgres_server, name, "template1")
+    open_store(settings_module.load(tmp_path_factory.mktemp("pattern"), store={"url": next(made)})).close()
+    yield name
+    for _ in made:
+        raise AssertionError
+
+
+@pytest.fixture
+def _postgres_register(postgres_server: str, _postgres_pattern: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own, with an empty register."""
+    yield from _database(postgres_server, _name_of(request), _postgres_pattern)
+
+
+def _name_of(request: pytest.FixtureRequest) -> str:
+    return f"claimpipe_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
+
+
+@pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """An empty store on SQLite."""
+    make_register(settings.home)
     opened = open_store(settings)
     yield opened
     opened.close()
@@ -85,7 +136,9 @@ def store(settings: Settings) -> Iterator[Store]:
 def any_store(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Store]:
     """An empty store on each database that the register runs on."""
     if request.param == "postgresql":
-        settings.store.url = request.getfixturevalue("postgres_url")
+        settings.store.url = request.getfixturevalue("_postgres_register")
+    else:
+        make_register(settings.home)
     opened = open_store(settings)
     yield opened
     opened.close()
@@ -105,7 +158,7 @@ def fresh_books(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
 
     def make() -> Books:
         place = root / str(next(numbers))
-        place.mkdir()
+        make_register(place / "home")
         opened.append(open_store(settings_module.load(place / "home")))
         return Books.open(opened[-1], place / "payers")
 

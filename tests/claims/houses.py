@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
+from registers import make_register
 
 from pipeline.money import cents
 from pipeline.settings import load
@@ -19,6 +20,7 @@ ON = date(2024, 3, 2)
 
 
 def opened(home: Path, **submitter: Any) -> Store:
+    make_register(home)
     return open_store(load(home=home, **({"submitter": submitter} if submitter else {})))
 
 

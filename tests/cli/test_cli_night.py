@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm_processes
 from claims.oracle import pyx12_errors
 from cli import extracts_on_disk as extracts
 from cli.commands import Ran, claimpipe
-from night.nights import record, tree
+from night.nights import judged_once, record, tree
 
 from pipeline import settings
 from pipeline.money import cents
@@ -28,6 +29,12 @@ from pipeline.transactions import read
 
 VISITS = 40
 DAY = extracts.ON.isoformat()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _judged_once() -> Iterator[None]:
+    with judged_once():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +92,7 @@ def test_progress_stands_on_a_terminal_only(tmp_path, extract):
                str(tmp_path / "home")]  # fmt: skip
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True) as shown:
+    with warm_processes.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True) as shown:
         os.close(theirs)
         seen = b""
         while True:
@@ -297,7 +304,7 @@ def test_build_without_claims_or_profile(night, tmp_path, monkeypatch):
 # --- the payer in a box -----------------------------------------------------------------------------------------------
 
 
-def test_payer_starts_and_stops(tmp_path):
+def test_payer_starts_and_stops(tmp_path, cold_start):
     home = tmp_path / "home"
     try:
         ran = claimpipe("payer", "start", "--home", home)

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+import warm_processes
 from cli import extracts_on_disk as extracts
 from cli.commands import Ran, claimpipe
-from night.nights import assert_nothing_twice, record, tree
+from night.nights import assert_nothing_twice, judged_once, record, tree
 
 from pipeline import settings
 from pipeline.payer_simulator import process
@@ -31,6 +32,12 @@ pytestmark = pytest.mark.slow
 
 VISITS = 30
 DAY = extracts.ON.isoformat()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _judged_once() -> Iterator[None]:
+    with judged_once():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -287,15 +294,13 @@ def assert_sentences(ran: Ran) -> None:
 def in_a_process(home: Path, extract: Path, *, kilobytes: int = 0, without_privileges: bool = False) -> Ran:
     command = [sys.executable, "-m", "pipeline.cli", "nightly", "--extract", str(extract), "--date", DAY, "--home",
                str(home), "--json"]  # fmt: skip
-    if kilobytes:
-        command = ["bash", "-c", f'ulimit -S -f {kilobytes}; exec "$@"', "-", *command]
     if without_privileges and os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("root may write everywhere, and setpriv is not here to take that away")
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", *command]
     # a payer in a box whose own disk is full never answers
     environment = os.environ | {"CLAIMPIPE_INBOX__WAIT_SECONDS": "10"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = warm_processes.run(command, env=environment, file_limit=kilobytes * 1024)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
@@ -367,10 +372,9 @@ def test_a_payer_that_is_down(home, good, tmp_path, monkeypatch):
 
 def test_ctrl_c_in_the_middle_of_a_night(home, good):
     """Stopped by a person while files are at the payer: said so, the payer in a box stopped with it, nothing lost."""
-    night = subprocess.Popen(
+    night = warm_processes.Popen(
         [sys.executable, "-m", "pipeline.cli", "nightly", "--extract", str(good), "--date", DAY, "--home", str(home)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not record(home) and time.monotonic() < deadline and night.poll() is None:

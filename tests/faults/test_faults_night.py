@@ -11,7 +11,7 @@ import great_expectations  # noqa: F401  (paid once)
 import pytest
 import sqlalchemy as sa
 from faults.test_kill_at_every_failure_point import ending
-from night.nights import assert_nothing_twice, payer_in_a_box, record, run_night
+from night.nights import assert_nothing_twice, judged_once, payer_in_a_box, record, run_night
 
 from pipeline import sample
 from pipeline.store import open_store
@@ -47,6 +47,12 @@ CASES = {
     "H2: unbalanced by one cent": Case('kind = "unbalanced_835"\ntimes = 1', heals=False, queue="remittance"),
     "28: a PDF among the answers": Case('kind = "unknown_file"\ntimes = 1', heals=False, queue="file"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _judged_once():
+    with judged_once():
+        yield
 
 
 @pytest.fixture(scope="module")

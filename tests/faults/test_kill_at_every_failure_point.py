@@ -10,28 +10,22 @@ has no effect of its own; what the stage does with the answer is done each time)
 holds for the disk, so nothing is flushed: what only a power cut could show is not looked for here.
 """
 
-import atexit
-import copy
-import hashlib
+import gc
 import os
-import pickle
-import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from night.nights import assert_nothing_twice, run_night
+from night.nights import assert_nothing_twice, judged_once, run_night
+from registers import make_register
 
 from pipeline import failpoints, sample, settings
 from pipeline.payer_simulator import process, serve
-from pipeline.quality import engine
 from pipeline.store import open_store
 from pipeline.store import register as r
 
@@ -48,19 +42,11 @@ def extract(tmp_path_factory):
     return out
 
 
-@cache
-def _empty_home() -> Path:
-    home = Path(tempfile.mkdtemp(prefix="claimpipe-empty-")) / "home"
-    atexit.register(shutil.rmtree, home.parent, ignore_errors=True)
-    open_store(settings.load(home)).close()
-    return home
-
-
 @contextmanager
 def payer_in_a_box(home: Path):
     """As the one for single nights, in a child of this process, beside a register without a row."""
     loaded = settings.load(home)
-    shutil.copytree(_empty_home(), home, dirs_exist_ok=True)
+    make_register(home)
     root = loaded.payer_box_dir
     root.mkdir(parents=True)
     child = os.fork()
@@ -88,20 +74,13 @@ def payer_in_a_box(home: Path):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _judged_once():
-    """Rows that were judged before get the answer of then; others are judged by Great Expectations, here or in a child."""
-    check, known = engine.check, {}
-
-    def remembered(name, frame, key):
-        digest = hashlib.sha256(pickle.dumps((name, key, frame.to_dict("list")))).digest()
-        if digest not in known:
-            known[digest] = check(name, frame, key)
-        return copy.deepcopy(known[digest])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "check", remembered)
-        patch.setattr(os, "fsync", lambda number: None)
+def _nothing_twice():
+    """Rows are judged once, here or in a child; no child looks through all that was imported for what may be forgotten."""
+    with judged_once():
+        gc.collect()
+        gc.freeze()
         yield
+        gc.unfreeze()
 
 
 def in_child(loaded, extract: Path, at: int) -> bool:

@@ -11,7 +11,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import simple_icd_10_cm as icd
 
 from pipeline import payers, sample
 from pipeline.encounters import formats
@@ -150,6 +149,8 @@ _FURTHER = [case for group in GROUPS.values() for case in group.cases]
 
 
 def test_codes_of_the_cases_are_real():
+    import simple_icd_10_cm as icd  # takes two seconds: only here
+
     words = WORDS | further.WORDS
     for case in [*CASES, *_FURTHER]:
         for codes in [*case.diagnoses, *((code,) for code in case.further_diagnoses.values())]:
