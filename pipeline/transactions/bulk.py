@@ -118,7 +118,7 @@ def export(
         try:
             for source, name, size in zip(sources, names, sizes, strict=True):
                 for_file = partial(progress, name) if progress is not None else None
-                engine.file(name, _blocks(source, engine, done, result.bytes, for_file))
+                engine.file(name, _blocks(source, size, engine, done, result.bytes, for_file))
                 done += size
             engine.finish()
             result.tables, result.rows = sink.close()
@@ -160,10 +160,12 @@ def _garbage_looked_for_less() -> Iterator[None]:
 
 
 def _blocks(
-    path: Path, engine: Engine, done: int, total: int, progress: Callable[[int, int], None] | None
+    path: Path, size: int, engine: Engine, done: int, total: int, progress: Callable[[int, int], None] | None
 ) -> Iterator[bytes]:
+    begin = done
     with path.open("rb", buffering=0) as handle:
-        while block := handle.read(engine.window):
+        # not more than is there, since room is made for all that is asked for; and one byte, to see where it ends
+        while block := handle.read(min(engine.window, max(begin + size - done, 0) + 1)):
             yield block
             before, done = done, done + len(block)
             if done // _TIDY_EACH > before // _TIDY_EACH:

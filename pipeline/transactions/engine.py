@@ -313,20 +313,25 @@ class Engine:
         offsets[:first] = self._preamble_offsets[:first]
         at_envelope = scan.of(*ENVELOPE_IDS)
         envelopes = scan.all_elements(at_envelope)
+        # what is looked up for each piece is looked up once for all: most pieces are small files
+        places, begins = tops.tolist(), bounds.tolist()
+        envelope_of = np.searchsorted(at_envelope, tops).tolist()
+        which = at_envelope.tolist()
         for j, piece in enumerate(pieces):
-            low, high = int(tops[j]), int(tops[j + 1])
+            low, high = places[j], places[j + 1]
             if piece.opens:
                 self.envelope.begin(piece.file)
                 self.numbered = 0
-            runs.append((low, high, self.numbered, piece.offset - int(bounds[j])))
+            shift = piece.offset - begins[j]
+            runs.append((low, high, self.numbered, shift))
             np.add(_count_to(high - low), self.numbered + 1, out=numbers[low:high])
-            np.add(scan.starts[low:high], piece.offset - int(bounds[j]), out=offsets[low:high])
+            np.add(scan.starts[low:high], shift, out=offsets[low:high])
             self.numbered += high - low
             for event in piece.events:
                 say = self.findings.tolerated if event.tolerated else self.findings.error
                 say(event.rule, event.message, _TELL if event.tolerated else _AGAIN, offset=event.offset)
-            inside = slice(*np.searchsorted(at_envelope, (low, high)).tolist())
-            for i, elements in zip(at_envelope[inside].tolist(), envelopes[inside], strict=True):
+            inside = slice(envelope_of[j], envelope_of[j + 1])
+            for i, elements in zip(which[inside], envelopes[inside], strict=True):
                 self._envelope_segment(chunk, i, elements)
             self._check_text(chunk, low, high)
             if piece.whole:
