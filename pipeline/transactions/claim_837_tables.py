@@ -48,11 +48,8 @@ def normalised(table: pa.Table, charset: Charset) -> pa.Table:
                 blank = pa.repeat("", len(column)) if blank is None else blank
                 arrays.append(blank)
                 continue
-            array = x.without_nulls(column)
-            if name not in AS_IS:
-                array = x.trimmed(array)
-                array = x.upper(array) if charset == "basic" else array
-            arrays.append(array)
+            whole = name in AS_IS
+            arrays.append(x.without_nulls(column) if whole else x.cleaned(column, capitals=charset == "basic"))
         else:
             arrays.append(x.flat(column))
     return pa.Table.from_arrays(arrays, names=table.column_names)

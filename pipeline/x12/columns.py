@@ -491,8 +491,32 @@ def without_nulls(column: pa.Array | pa.ChunkedArray) -> pa.Array:
         return array
     if array.null_count == len(array):
         return pa.repeat("", len(array))
-    if (lengths(array)[as_mask(array.is_null())] > 0).any():
+    if _hides_bytes(array):
         return pc.fill_null(array, "")
+    return _unflagged(array)
+
+
+def _hides_bytes(array: pa.Array) -> bool:
+    """Has a row that is null bytes all the same?"""
+    if (compiled := kernel()) is not None:
+        return compiled.look(array)[2]
+    return bool((lengths(array)[as_mask(array.is_null())] > 0).any())
+
+
+def cleaned(column: pa.Array | pa.ChunkedArray, *, capitals: bool) -> pa.Array:
+    """As `without_nulls`, `trimmed` and, with `capitals`, `upper`: most columns need none of them, which one look tells."""
+    array = flat(column)
+    compiled = kernel()
+    if compiled is not None and array.null_count < len(array):
+        small, blanks, hidden = compiled.look(array)
+        if not (blanks or hidden or (small and capitals)):
+            return _unflagged(array) if array.null_count else array
+    array = trimmed(without_nulls(array))
+    return upper(array) if capitals else array
+
+
+def _unflagged(array: pa.Array) -> pa.Array:
+    """The same bytes, and no row null."""
     return pa.Array.from_buffers(array.type, len(array), [None, *array.buffers()[1:]], 0, array.offset)
 
 

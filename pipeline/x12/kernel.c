@@ -594,8 +594,9 @@ void x12_fill(const Piece *pieces, int64_t many, int64_t rows, uint8_t *out) {
         }
 }
 
-/* Texts that lie one behind the other: 1 where a small letter is among them, 2 where one begins or ends with a blank. */
-int64_t x12_look(const int32_t *offsets, int64_t many, const uint8_t *data) {
+/* Texts that lie one behind the other: 1 where a small letter is among them, 2 where one begins or ends with a blank, 4 where one
+   that is null (its bit, from `bit` on, is not set) has bytes all the same. */
+int64_t x12_look(const int32_t *offsets, int64_t many, const uint8_t *data, const uint8_t *valid, int64_t bit) {
     uint8_t small = 0, blanks = 0;
     for (int64_t at = many ? offsets[0] : 0, stop = many ? offsets[many] : 0; at < stop; at++) {
         small |= (uint8_t)(data[at] - 'a') < 26;
@@ -604,5 +605,7 @@ int64_t x12_look(const int32_t *offsets, int64_t many, const uint8_t *data) {
     int64_t found = small;
     for (int64_t i = 0; blanks && i < many && found < 2; i++)
         if (offsets[i + 1] > offsets[i] && (data[offsets[i]] == ' ' || data[offsets[i + 1] - 1] == ' ')) found |= 2;
+    for (int64_t i = 0; valid && i < many && found < 4; i++)
+        if (offsets[i + 1] > offsets[i] && !(valid[(bit + i) >> 3] >> ((bit + i) & 7) & 1)) found |= 4;
     return found;
 }

@@ -72,7 +72,7 @@ class Kernel:
             ("x12_gather", None, (place, place, number)),
             ("x12_measure", number, (place, number, number, place)),
             ("x12_fill", None, (place, number, number, place)),
-            ("x12_look", number, (place, number, place)),
+            ("x12_look", number, (place, number, place, place, number)),
         ):
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
@@ -244,11 +244,12 @@ class Kernel:
         del masks, constants, addresses  # kept until here
         return pa.Array.from_buffers(pa.string(), rows, [None, offsets, data.slice(0, size)])
 
-    def look(self, texts: pa.Array) -> tuple[bool, bool]:
-        """Is there a small letter of ASCII in these texts, and does one of them begin or end with a blank?"""
+    def look(self, texts: pa.Array) -> tuple[bool, bool, bool]:
+        """Is there a small letter of ASCII in these texts; does one begin or end with a blank; has one that is null bytes?"""
         offsets, data, many, _ = _texts(texts)
-        found = self._library.x12_look(offsets, many, data)
-        return bool(found & 1), bool(found & 2)
+        valid = texts.buffers()[0]
+        found = self._library.x12_look(offsets, many, data, 0 if valid is None else valid.address, texts.offset)
+        return bool(found & 1), bool(found & 2), bool(found & 4)
 
 
 #: a piece of each row: one text, or texts (none of them null) of which it takes its own or the one of its number; where it stands

@@ -184,6 +184,21 @@ def test_upper_and_trimmed(values: list[str], skip: int) -> None:
 
 
 @settings(deadline=None)
+@given(st.lists(st.none() | st.text(alphabet="aZ 9", max_size=6), max_size=20), st.integers(0, 5), st.booleans())
+def test_cleaned(values: list[str | None], skip: int, capitals: bool) -> None:
+    column = pa.array(values, pa.string()).slice(min(skip, len(values)))
+    wanted = [(v or "").strip(" ") for v in column.to_pylist()]
+    assert x.cleaned(column, capitals=capitals).to_pylist() == [v.upper() if capitals else v for v in wanted]
+
+
+def test_cleaned_says_nothing_of_a_null_row_that_hides_bytes() -> None:
+    hidden = pa.Array.from_buffers(
+        pa.string(), 2, [pa.py_buffer(b"\x01"), *pa.array(["A", "B"]).buffers()[1:]], null_count=1
+    )
+    assert x.cleaned(hidden, capitals=True).to_pylist() == ["A", ""]
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUE, VALUE), min_size=1, max_size=20), st.integers(0, 3))
 def test_columns_beside_each_other_keep_what_is_empty(rows: list[tuple[str, str]], skip: int) -> None:
     one, two = (pa.array([row[i] for row in rows]).slice(skip) for i in range(2))
