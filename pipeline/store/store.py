@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,8 @@ class Store:
     engine: sa.Engine
     archive: Archive
     lake: Lake
+    #: payers whose inbox was swept to the end by this process: what the register knows of them, the archive's record knows too
+    level: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:

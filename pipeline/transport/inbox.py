@@ -71,11 +71,14 @@ def sweep(store: Store, on: date, payer_key: str) -> list[str]:
     on the server. A file that cannot be taken never stops the others.
     """
     run = _Sweep(store, on, payer_key)
-    behind.remember_received(store, payer_key)
+    if payer_key not in store.level:  # a night looks into each inbox many times, and the register grows with the years
+        behind.remember_received(store, payer_key)
+    store.level.discard(payer_key)
     try:
         retried(store.settings.transport, run.once, run.drop)
     finally:
         run.drop()
+    store.level.add(payer_key)
     return run.new
 
 

@@ -14,7 +14,7 @@ from transport.server import SftpPayer
 from pipeline.errors import Terminal
 from pipeline.payers import Transport
 from pipeline.settings import Settings
-from pipeline.store import Store
+from pipeline.store import Store, behind
 from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.transport import inbox
@@ -88,6 +88,23 @@ def test_the_same_bytes_under_two_names_are_one_file_that_arrived_twice(store: S
     assert files(store) == [("835", "processed", "")]  # not worked again
     assert arrivals(store) == ["one", "two"]
     assert payer.offered == []
+
+
+def test_the_archives_record_is_looked_through_once_a_run_and_again_after_a_sweep_that_broke_off(
+    store: Store, payer: SftpPayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(behind, "remember_received", lambda _, key: looks.append(key))
+    for _ in range(3):
+        inbox.sweep(store, ON, "acme")
+    assert looks == ["acme"]
+    payer.put("one", REMITTANCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox._Sweep, "_received", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            inbox.sweep(store, ON, "acme")
+    inbox.sweep(store, ON, "acme")
+    assert looks == ["acme", "acme"]
 
 
 def test_twins_in_one_sweep_are_one_file(store: Store, payer: SftpPayer) -> None:
