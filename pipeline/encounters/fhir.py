@@ -607,13 +607,13 @@ class _Visit:
         if not self.stay:
             return {}
         period, told = self.encounter.get("period") or {}, self.encounter.get("hospitalization") or {}
-        return {
-            "admission_date": self.v.day(period.get("start")),
+        self.v.gathered.stays[self.key] = {
             "admission_hour": self.v.hour(period.get("start")),
             "discharge_hour": self.v.hour(period.get("end")),
             "admission_source": self._nubc(told.get("admitSource"), "admit_sources"),
             "patient_status": self._nubc(told.get("dischargeDisposition"), "dispositions"),
         }
+        return {"admission_date": self.v.day(period.get("start"))}
 
     def _nubc(self, concept: Any, table: str) -> str:
         """The claim's own code of a concept: as it is written, or what HL7's code for it is in the claim's."""

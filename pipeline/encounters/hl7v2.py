@@ -270,17 +270,20 @@ class _Writer:
         visit_class = visit(2).upper()
         inpatient = visit_class == "I"
         first, second = records.street([_street(patient, 11), patient(11, 2)])
+        self.gathered.stays[self.key] = {
+            "patient_status": visit(36).zfill(2) if visit(36).isdigit() else "",
+        } | ({
+            "admission_hour": admitted[8:12],
+            "discharge_hour": discharged[8:12],
+            "admission_type": self.words["admission_types"].get(visit(4), ""),
+            "admission_source": visit(14) if len(visit(14)) == 1 else "",
+        } if inpatient else {})  # fmt: skip
         return {
             "service_from": min(days) if days else _day(admitted),
             "service_to": max(days) if days else _day(discharged),
             "visit_class": self.words["classes"].get(visit_class, visit_class.lower()),
             "charge": records.total(charges),
             "admission_date": _day(admitted) if inpatient else "",
-            "admission_hour": admitted[8:12] if inpatient else "",
-            "discharge_hour": discharged[8:12] if inpatient else "",
-            "admission_type": self.words["admission_types"].get(visit(4), "") if inpatient else "",
-            "admission_source": visit(14) if inpatient and len(visit(14)) == 1 else "",
-            "patient_status": visit(36).zfill(2) if visit(36).isdigit() else "",
             "patient_id": self._record_number(patient),
             "patient_last": patient(5),
             "patient_first": patient(5, 2),

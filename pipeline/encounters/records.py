@@ -61,6 +61,9 @@ class Gathered:
     #: (institutional, table, key, place, cells) of what counts only where the visit proves to be institutional, or proves not to be
     depending: list[tuple[bool, str, Key, Place, Mapping[str, str | None]]] = field(default_factory=list)
 
+    #: cells of visits that only institutional claims have a place for; what the visit states itself goes before them
+    stays: dict[Key, Mapping[str, str]] = field(default_factory=dict)
+
     def add(self, table: str, key: Key, place: Place, cells: Mapping[str, str | None]) -> None:
         row = {name: text for name, text in cells.items() if text}
         self.rows.setdefault(table, []).append((place, dict(zip(layout.KEY, key, strict=True)) | row))
@@ -133,6 +136,11 @@ class Gathered:
 
         stays = {key(row) for _, row in self.rows.get("encounters", []) if row.get("claim_type") == "institutional"}
         attended = {key(row) for _, row in self.rows.get("parties", []) if row.get("role") == "attending"}
+        for _, row in self.rows.get("encounters", []):
+            if key(row) in stays:
+                for name, text in self.stays.get(key(row), {}).items():
+                    if text:
+                        row.setdefault(name, text)
         for institutional, table, owner, place, cells in self.depending:
             if institutional == (owner in stays) and not (cells.get("role") == "attending" and owner in attended):
                 self.add(table, owner, place, cells)

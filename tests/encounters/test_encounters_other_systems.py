@@ -294,6 +294,8 @@ def test_a_stay_without_a_claim_says_who_attended_and_how_it_ended(tmp_path: Pat
     assert physician.lines.column("code").to_pylist() == ["0BH17EZ"]
     [visit] = physician.encounters.to_pylist()
     assert (visit["parties"], visit["codes"], visit["referring_last"]) == (None, None, "Quill")
+    assert [visit[name] for name in wanted[:4]] == [None] * 4
+    assert str(visit["admission_date"]) == "2026-11-10"
 
 
 # --- covers -------------------------------------------------------------------------------------------------------------
