@@ -44,6 +44,7 @@ READ = frozenset({
 #: a gzipped file may unpack to this many bytes and this many times its size
 MOST_BYTES, MOST_RATIO = 2 << 30, 200
 _GONE = frozenset({"cancelled", "entered-in-error"})
+_NOT_IN_USE = frozenset({"old", "maiden", "nickname", "anonymous", "temp"})
 _DONE = frozenset({"finished", ""})
 _NPI = ("hl7.org/fhir/sid/us-npi", "NPI", "npi")
 _TIN = ("urn:oid:2.16.840.1.113883.4.4", "TAX")
@@ -349,10 +350,20 @@ def _identifier(resource: Resource, systems: Iterable[str]) -> str:
     return ""
 
 
+def _current(entries: Any) -> Resource:
+    """Of several names or addresses the one that is in use: not an old one or one that ended, an official one before others, a
+    street before a post box."""
+
+    def behind(entry: Resource) -> tuple[bool, ...]:
+        ended = bool((entry.get("period") or {}).get("end"))
+        return entry.get("use") in _NOT_IN_USE, ended, entry.get("type") == "postal", entry.get("use") != "official"
+
+    return min(_list(entries), key=behind, default=_NOTHING)
+
+
 def _name(resource: Resource) -> dict[str, str]:
-    """last, first, middle, suffix of a person: the official name, else the first."""
-    names = _list(resource.get("name"))
-    name = next((n for n in names if n.get("use") == "official"), names[0] if names else {})
+    """last, first, middle, suffix of a person: the official name, else the first that is in use."""
+    name = _current(resource.get("name"))
     given = [str(g) for g in _list(name.get("given"))]
     return {
         "last": str(name.get("family") or ""), "first": given[0] if given else "", "middle": " ".join(given[1:]),
@@ -362,7 +373,7 @@ def _name(resource: Resource) -> dict[str, str]:
 
 def _address(resource: Resource) -> dict[str, str]:
     found = resource.get("address")
-    address = found if isinstance(found, dict) else next(iter(_list(found)), {})
+    address = found if isinstance(found, dict) else _current(found)
     first, second = records.street(str(line) for line in _list(address.get("line")))
     return {
         "address1": first, "address2": second, "city": str(address.get("city") or ""),
@@ -1029,8 +1040,8 @@ class _Visit:
             system, code, _ = self.v.coding(detail.get("productOrService"))
             if system == "NDC":
                 quantity = detail.get("quantity") or {}
-                return {"ndc": code.replace("-", ""), "ndc_units": _amount(quantity),
-                        "ndc_unit_basis": str(quantity.get("unit") or quantity.get("code") or "").upper()}  # fmt: skip
+                return {"ndc": records.ndc(code), "ndc_units": _amount(quantity),
+                        "ndc_unit_basis": records.drug_unit(str(quantity.get("code") or quantity.get("unit") or ""))}  # fmt: skip
         return {}
 
     def _deeds(self) -> list[str]:

@@ -458,9 +458,9 @@ class _Writer:
             "service_to": last if last != first else "",
             "pointers": ",".join(pointers),
             "revenue_code": revenue.zfill(4) if revenue else "",
-            "ndc": re.sub(r"\D", "", f(29)),
+            "ndc": records.ndc(f(29)),
             "ndc_units": f(43, 1),
-            "ndc_unit_basis": f(43, 2).upper() if f(29) else "",
+            "ndc_unit_basis": records.drug_unit(f(43, 2)) if f(29) else "",
             **{f"modifier{n}": text for n, text in enumerate(modifiers[:4], 1)},
         }
 

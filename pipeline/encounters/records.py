@@ -8,6 +8,7 @@ set aside under a key made of its bytes; its neighbours go on.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -179,6 +180,20 @@ def product(price: str, units: str) -> str:
     except ValueError:
         return price
     return f"{value:.2f}" if value == value.quantize(Decimal("0.01")) else f"{value:f}"
+
+
+def ndc(text: str) -> str:
+    """A drug's number in the eleven digits of claims (5-4-2). Ten digits with dashes tell which part lacks its zero; without
+    them nothing does, and they stay ten, to be told."""
+    parts = text.strip().split("-")
+    if len(parts) == 3 and all(part.isdecimal() for part in parts):
+        return "".join(part.zfill(width) for part, width in zip(parts, (5, 4, 2), strict=True))
+    return re.sub(r"\D", "", text)
+
+
+def drug_unit(text: str) -> str:
+    """A unit of a drug as claims write it (F2, GR, ME, ML, UN); one that is not known as it was written, in capitals."""
+    return str(words("common")["drug_units"].get(text.lower(), text.upper()))
 
 
 def street(lines: Iterable[str]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from encounters.test_encounters_formats_agree import CONTEXT, HL7, PRACTICE, bundle, fhir, told
 
-from pipeline.encounters import formats
+from pipeline.encounters import formats, records
 from pipeline.encounters.intake import Intake
 
 Records = list[dict[str, Any]]
@@ -316,6 +316,46 @@ def test_a_subscriber_of_unknown_relationship_is_not_the_patient(tmp_path: Path)
     del one(resources, "Coverage", "A")["relationship"]
     [visit] = fhir_of(tmp_path, resources).encounters.to_pylist()
     assert (visit["relationship"], visit["subscriber_first"]) == (None, "Mae")
+
+
+def test_names_and_addresses_that_are_in_use(tmp_path: Path) -> None:
+    resources = fhir()
+    patient, practice = one(resources, "Patient"), one(resources, "Organization", "P01")
+    patient["name"] = [
+        {"use": "maiden", "family": "Was"},
+        {"use": "usual", "family": "Nick"},
+        {**patient["name"][0], "use": "official"},
+    ]
+    patient["address"] = [
+        {"use": "old", "line": ["1 Past"]},
+        {"line": ["2 Gone"], "period": {"end": "2020-01-01"}},
+        *patient["address"],
+    ]
+    practice["address"] = [{"type": "postal", "line": ["PO Box 9"], "city": "Albany"}, *practice["address"]]
+    taken = fhir_of(tmp_path / "b", resources)
+    assert told(taken.encounters) == told(fhir_of(tmp_path / "a", fhir()).encounters)
+
+
+@pytest.mark.parametrize(
+    ("unit", "claims"), [("mg", "ME"), ("mL", "ML"), ("[iU]", "F2"), ("{tablet}", "UN"), ("GR", "GR"), ("drop", "DROP")]
+)
+def test_units_of_drugs(unit: str, claims: str, tmp_path: Path) -> None:
+    resources = fhir()
+    one(resources, "Claim")["item"][1]["detail"] = [{
+        "sequence": 1, "productOrService": coded("http://hl7.org/fhir/sid/ndc", "0409-3795-01"), "quantity": {"value": 2, "code": unit},
+    }]  # fmt: skip
+    line = fhir_of(tmp_path / "a", resources).lines.to_pylist()[1]
+    assert (line["ndc"], line["ndc_units"], line["ndc_unit_basis"]) == ("00409379501", 2, claims)
+    text = HL7.replace("87880^^C4", f"87880^^C4||||0409-3795-01^K^NDC||||||||||||||2^{unit}")
+    assert read(tmp_path / "b", {"a.hl7": text}).lines.column("ndc_unit_basis").to_pylist() == [None, claims]
+
+
+@pytest.mark.parametrize(("written", "claims"), [
+    ("0409-3795-01", "00409379501"), ("12345-678-90", "12345067890"), ("12345-6789-0", "12345678900"), ("00409-3795-01", "00409379501"),
+    ("00409379501", "00409379501"), ("0409379501", "0409379501"),
+])  # fmt: skip
+def test_numbers_of_drugs_have_their_zero_where_the_dashes_tell(written: str, claims: str) -> None:
+    assert records.ndc(written) == claims
 
 
 def test_minutes_of_anaesthesia(tmp_path: Path) -> None:
