@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,11 +21,17 @@ def _config() -> Config:
     return config
 
 
+@cache
+def _head() -> str | None:
+    """The newest revision. All migrations are read to know it, and a program opens its store many times."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def is_current(engine: sa.Engine) -> bool:
     """Whether the database has the shape of this version."""
     with engine.connect().execution_options(write=False) as connection:
         have = MigrationContext.configure(connection).get_current_revision()
-    return have == ScriptDirectory.from_config(_config()).get_current_head()
+    return have == _head()
 
 
 def upgrade(engine: sa.Engine) -> None:
