@@ -255,13 +255,38 @@ typedef struct {
     int64_t n, component;
 } Scan;
 
+/* rows of a block: what they read is still near when the next column reads it again */
+#define BLOCK 32
+
 /* how the values of a column are found */
-enum { BY_SPANS, BY_ELEMENTS, BY_ELEMENT, BY_COMPONENT };
+enum { BY_SPANS, BY_ELEMENT, BY_COMPONENT };
+
+/* What the columns of a block share that are read from the same segments, and from the same element by components. */
+typedef struct {
+    const int64_t *segments; /* of these, from row `low` to before row `high` */
+    int64_t low, high;
+    int64_t first[BLOCK], have[BLOCK]; /* the first mark of each, and how many elements it has: 0 where there is none */
+    const int64_t *elements;           /* one a row, or 0: `element` of each */
+    int64_t element;                   /* 0: no element was looked at by components */
+    int64_t start[BLOCK], stop[BLOCK]; /* where it is */
+    uint64_t separators[BLOCK];        /* where component separators stand in it, if it has at most 64 bytes */
+} Block;
+
+/* 64 bytes or less → a bit where the separator stands */
+static inline uint64_t separators_of(const uint8_t *from, int64_t length, uint8_t separator) {
+    uint64_t bits = 0;
+    for (int64_t part = 0; part < length; part += 8) {
+        uint64_t x = word_at(from + part) ^ (0x0101010101010101ULL * separator);
+        uint64_t hit = ~(((x & 0x7F7F7F7F7F7F7F7FULL) + 0x7F7F7F7F7F7F7F7FULL) | x | 0x7F7F7F7F7F7F7F7FULL);
+        bits |= (((hit >> 7) * 0x0102040810204080ULL) >> 56) << part;
+    }
+    return length < 64 ? bits & ((1ULL << length) - 1) : bits;
+}
 
 /* buffer[a:b] → its component of that number (from 1); 0 where it has fewer */
-static inline int component(const uint8_t *buffer, uint8_t separator, int64_t number, int64_t *a, int64_t *b) {
-    int64_t from = *a, to = *b, length = to - from;
-    if (length > 64) { /* seldom: byte by byte */
+static inline int component(const uint8_t *buffer, uint8_t separator, uint64_t bits, int64_t number, int64_t *a, int64_t *b) {
+    int64_t from = *a, to = *b;
+    if (to - from > 64) { /* seldom: byte by byte */
         for (int64_t skip = number - 1; skip; skip--) {
             while (from < to && buffer[from] != separator) from++;
             if (from >= to) return 0;
@@ -272,15 +297,8 @@ static inline int component(const uint8_t *buffer, uint8_t separator, int64_t nu
         *b = from;
         return 1;
     }
-    uint64_t bits = 0; /* where separators stand */
-    for (int64_t part = 0; part < length; part += 8) {
-        uint64_t x = word_at(buffer + from + part) ^ (0x0101010101010101ULL * separator);
-        uint64_t hit = ~(((x & 0x7F7F7F7F7F7F7F7FULL) + 0x7F7F7F7F7F7F7F7FULL) | x | 0x7F7F7F7F7F7F7F7FULL);
-        bits |= (((hit >> 7) * 0x0102040810204080ULL) >> 56) << part;
-    }
-    if (length < 64) bits &= (1ULL << length) - 1;
     if (number > 1) {
-        for (int64_t skip = number - 2; skip; skip--) bits &= bits - 1;
+        for (int64_t skip = number - 2; skip && bits; skip--) bits &= bits - 1;
         if (!bits) return 0;
         *a = from + __builtin_ctzll(bits) + 1;
         bits &= bits - 1;
@@ -289,24 +307,26 @@ static inline int component(const uint8_t *buffer, uint8_t separator, int64_t nu
     return 1;
 }
 
-static inline __attribute__((always_inline)) void span(const Scan *scan, const Column *column, const int how, int64_t row, int64_t *start, int64_t *stop) {
+/* an element of the k-th segment of a block; 0 where it is absent or empty */
+static inline int element_of(const Scan *scan, const Block *block, int64_t k, int64_t element, int64_t *a, int64_t *b) {
+    if (element < 1 || element >= block->have[k]) return 0;
+    int64_t at = block->first[k] + element;
+    *a = scan->marks[at - 1] + 1, *b = scan->ends[at];
+    return *b > *a;
+}
+
+static inline __attribute__((always_inline)) void span(const Scan *scan, const Column *column, const Block *block, const int how, int64_t row, int64_t *start, int64_t *stop) {
+    int64_t a, b, k = row - block->low;
     *start = *stop = PAD;
-    int64_t a, b;
     if (how == BY_SPANS) {
         a = column->starts[row], b = column->stops[row];
-        if (a < PAD || b > scan->size - PAD) return;
+        if (a < PAD || b > scan->size - PAD || b <= a) return;
+    } else if (how == BY_ELEMENT) {
+        if (!element_of(scan, block, k, column->elements ? column->elements[row] : column->element, &a, &b)) return;
     } else {
-        int64_t segment = column->segments[row];
-        if (segment < 0 || segment >= scan->n) return;
-        int64_t element = how == BY_ELEMENT || !column->elements ? column->element : column->elements[row];
-        if (element < 1 || element >= scan->counts[segment]) return;
-        int64_t at = scan->base[segment] + element;
-        a = scan->marks[at - 1] + 1, b = scan->ends[at];
-        if (how == BY_COMPONENT && column->component) {
-            if (b <= a || !component(scan->buffer, (uint8_t)scan->component, column->component, &a, &b)) return;
-        }
+        a = block->start[k], b = block->stop[k];
+        if (b <= a || !component(scan->buffer, (uint8_t)scan->component, block->separators[k], column->component, &a, &b) || b <= a) return;
     }
-    if (b <= a) return;
     *start = a;
     *stop = b;
 }
@@ -388,10 +408,7 @@ static inline int date(const uint8_t *at, const uint8_t *stop, int32_t *days) {
     return 1;
 }
 
-/* rows of a block: what they read is still near when the next column reads it again */
-#define BLOCK 32
-
-static inline __attribute__((always_inline)) void texts(const Scan *given_scan, Column *result, int64_t low, int64_t high, const int how) {
+static inline __attribute__((always_inline)) void texts(const Scan *given_scan, Column *result, const Block *block, int64_t low, int64_t high, const int how) {
     const Scan scan = *given_scan;
     const Column column = *result;
     int32_t *restrict offsets = column.values, *restrict from = column.from;
@@ -401,7 +418,7 @@ static inline __attribute__((always_inline)) void texts(const Scan *given_scan, 
         int64_t last = first + 8 < high ? first + 8 : high;
         for (int64_t row = first; row < last; row++) {
             int64_t start, stop;
-            span(&scan, &column, how, row, &start, &stop);
+            span(&scan, &column, block, how, row, &start, &stop);
             from[row] = (int32_t)start;
             bytes += stop - start;
             offsets[row + 1] = (int32_t)bytes;
@@ -416,7 +433,7 @@ static inline __attribute__((always_inline)) void texts(const Scan *given_scan, 
     result->nulls += high - low - given;
 }
 
-static inline __attribute__((always_inline)) void numbers(const Scan *given_scan, Column *result, int64_t low, int64_t high, const int how, const int kind) {
+static inline __attribute__((always_inline)) void numbers(const Scan *given_scan, Column *result, const Block *block, int64_t low, int64_t high, const int how, const int kind) {
     const Scan scan = *given_scan;
     const Column column = *result;
     int64_t *restrict wide = column.values;
@@ -429,7 +446,7 @@ static inline __attribute__((always_inline)) void numbers(const Scan *given_scan
             int64_t start, stop, value = 0;
             int32_t days = 0;
             unsigned has = 0;
-            span(&scan, &column, how, row, &start, &stop);
+            span(&scan, &column, block, how, row, &start, &stop);
             if (stop > start) {
                 const uint8_t *from = scan.buffer + start, *to = scan.buffer + stop;
                 given++;
@@ -448,12 +465,36 @@ static inline __attribute__((always_inline)) void numbers(const Scan *given_scan
     result->wrong += given - good;
 }
 
-static inline __attribute__((always_inline)) void column_by(const Scan *scan, Column *column, int64_t low, int64_t high, const int how) {
+static inline __attribute__((always_inline)) void column_by(const Scan *scan, Column *column, const Block *block, int64_t low, int64_t high, const int how) {
     switch (column->kind) {
-    case TEXT: texts(scan, column, low, high, how); break;
-    case DATE: numbers(scan, column, low, high, how, DATE); break;
-    case INTEGER: numbers(scan, column, low, high, how, INTEGER); break;
-    default: numbers(scan, column, low, high, how, DECIMAL);
+    case TEXT: texts(scan, column, block, low, high, how); break;
+    case DATE: numbers(scan, column, block, low, high, how, DATE); break;
+    case INTEGER: numbers(scan, column, block, low, high, how, INTEGER); break;
+    default: numbers(scan, column, block, low, high, how, DECIMAL);
+    }
+}
+
+static void look_at_segments(const Scan *scan, const Column *column, Block *block, int64_t low, int64_t high) {
+    block->segments = column->segments;
+    block->low = low, block->high = high;
+    block->element = 0;
+    for (int64_t row = low; row < high; row++) {
+        int64_t segment = column->segments[row], k = row - low;
+        int there = (uint64_t)segment < (uint64_t)scan->n;
+        block->first[k] = there ? scan->base[segment] : 0;
+        block->have[k] = there ? scan->counts[segment] : 0;
+    }
+}
+
+static void look_at_element(const Scan *scan, const Column *column, Block *block, int64_t low, int64_t high) {
+    block->element = column->elements ? -1 : column->element;
+    block->elements = column->elements;
+    for (int64_t row = low; row < high; row++) {
+        int64_t a = PAD, b = PAD, k = row - low;
+        if (!element_of(scan, block, k, column->elements ? column->elements[row] : column->element, &a, &b)) a = b = PAD;
+        block->start[k] = a;
+        block->stop[k] = b;
+        if (b - a <= 64) block->separators[k] = separators_of(scan->buffer + a, b - a, (uint8_t)scan->component);
     }
 }
 
@@ -478,22 +519,35 @@ static int64_t most_rows(const Column *columns, int64_t many) {
     return most;
 }
 
-/* Columns of numbers and dates, and where the texts of the others lie and how many bytes they take. */
+/* Columns of numbers and dates, and where the texts of the others lie and how many bytes they take. Those of the same segments,
+   and of the same element by components, are best given one after another. */
 void x12_columns(const Scan *scan, Column *columns, int64_t many) {
     int64_t most = most_rows(columns, many);
     for (int64_t i = 0; i < many; i++)
         if (columns[i].kind == TEXT) *(int32_t *)columns[i].values = 0;
-    for (int64_t low = 0; low < most; low += BLOCK)
+    Block block;
+    for (int64_t low = 0; low < most; low += BLOCK) {
+        block.segments = 0;
         for (int64_t i = 0; i < many; i++) {
             Column *column = &columns[i];
             int64_t high = low + BLOCK < column->n ? low + BLOCK : column->n;
             if (low >= high) continue;
-            if (column->segments && (!i || column->segments != columns[i - 1].segments)) ahead(scan, column, low);
-            if (column->starts) column_by(scan, column, low, high, BY_SPANS);
-            else if (column->component) column_by(scan, column, low, high, BY_COMPONENT);
-            else if (column->elements) column_by(scan, column, low, high, BY_ELEMENTS);
-            else column_by(scan, column, low, high, BY_ELEMENT);
+            if (column->starts) {
+                column_by(scan, column, &block, low, high, BY_SPANS);
+                continue;
+            }
+            if (column->segments != block.segments || high != block.high) {
+                ahead(scan, column, low);
+                look_at_segments(scan, column, &block, low, high);
+            }
+            if (!column->component) column_by(scan, column, &block, low, high, BY_ELEMENT);
+            else {
+                int known = column->elements ? block.element < 0 && block.elements == column->elements : block.element > 0 && block.element == column->element;
+                if (!known) look_at_element(scan, column, &block, low, high);
+                column_by(scan, column, &block, low, high, BY_COMPONENT);
+            }
         }
+    }
 }
 
 /* The bytes of the columns of texts that have room for them. */

@@ -197,17 +197,20 @@ class Kernel:
                 0, 0, 0, 0, 0,
             ])  # fmt: skip
             begin += 4 * n
-        table = np.array(rows, dtype=np.int64)
+        # columns of the same segments, and of the same element by components, one after another: they share what is looked up
+        order = sorted(range(len(rows)), key=lambda i: (rows[i][3], rows[i][6] > 0, rows[i][5], rows[i][4], rows[i][6]))
+        table = np.array([rows[i] for i in order], dtype=np.int64)
         place = table.ctypes.data
         self._library.x12_columns(source.ctypes.data, place, len(rows))
-        results = table[:, _RESULTS:].tolist()
+        results: list[Any] = [None] * len(rows)
         texts: list[pa.Buffer | None] = [None] * len(rows)
-        for i, ((form, _, _), (given, _, _, size)) in enumerate(zip(forms, results, strict=True)):
-            if form == _TEXT and given:
+        for at, (i, (given, nulls, wrong, size)) in enumerate(zip(order, table[:, _RESULTS:].tolist(), strict=True)):
+            results[i] = given, nulls, wrong, size
+            if forms[i][0] == _TEXT and given:
                 if size > MOST_BYTES:
                     return None
-                texts[i] = pa.py_buffer(np.empty(size + _SPARE, dtype=np.uint8))
-        table[:, _DATA] = [0 if data is None else data.address for data in texts]
+                texts[i] = data = pa.py_buffer(np.empty(size + _SPARE, dtype=np.uint8))
+                table[at, _DATA] = data.address
         self._library.x12_gather(source.ctypes.data, place, len(rows))
         del held
         return [
