@@ -590,7 +590,7 @@ typedef struct {
 /* Where each row's bytes begin (rows + 1 offsets), and how many bytes there are in all; -1: a number names no text, -2: more
    bytes than offsets can say. */
 int64_t x12_measure(const Piece *pieces, int64_t many, int64_t rows, int32_t *offsets) {
-    int32_t *lengths = offsets + 1;
+    uint32_t *lengths = (uint32_t *)offsets + 1; /* may run over until `most` is looked at */
     __builtin_memset(offsets, 0, (size_t)(rows + 1) * sizeof *offsets);
     int64_t most = 0; /* bytes of a row that has the longest of each piece */
     for (int64_t p = 0; p < many; p++) {
@@ -599,14 +599,14 @@ int64_t x12_measure(const Piece *pieces, int64_t many, int64_t rows, int32_t *of
         if (piece.before_size > INT32_MAX - most) return -2;
         int32_t always = (int32_t)piece.before_size;
         if (!piece.offsets) {
-            if (!piece.where) for (int64_t row = 0; row < rows; row++) lengths[row] += always;
-            else for (int64_t row = 0; row < rows; row++) lengths[row] += piece.where[row] ? always : 0;
+            if (!piece.where) for (int64_t row = 0; row < rows; row++) lengths[row] += (uint32_t)always;
+            else for (int64_t row = 0; row < rows; row++) lengths[row] += piece.where[row] ? (uint32_t)always : 0;
         } else if (!piece.numbers) {
             if (piece.count < rows) return -1;
             for (int64_t row = 0; row < rows; row++) {
                 int32_t length = piece.offsets[row + 1] - piece.offsets[row], here = !piece.where || piece.where[row];
                 longest = length > longest ? length : longest;
-                lengths[row] += here ? always + length : 0;
+                lengths[row] += here ? (uint32_t)always + (uint32_t)length : 0;
             }
         } else for (int64_t row = 0; row < rows; row++) {
             if (piece.where && !piece.where[row]) continue;
@@ -614,16 +614,16 @@ int64_t x12_measure(const Piece *pieces, int64_t many, int64_t rows, int32_t *of
             if ((uint64_t)number >= (uint64_t)piece.count) return -1;
             int32_t length = piece.offsets[number + 1] - piece.offsets[number];
             longest = length > longest ? length : longest;
-            lengths[row] += always + length;
+            lengths[row] += (uint32_t)always + (uint32_t)length;
         }
         most += always + longest;
-        if (most > INT32_MAX) return -2; /* before a row's length could be more than it can hold */
+        if (most > INT32_MAX) return -2; /* a row's length might be more than it can hold */
     }
     int64_t total = 0;
     for (int64_t row = 0; row < rows; row++) {
         total += lengths[row];
         if (total > INT32_MAX) return -2;
-        lengths[row] = (int32_t)total;
+        lengths[row] = (uint32_t)total;
     }
     return total;
 }
