@@ -287,9 +287,16 @@ def show_findings(console: Console, file: Path, found: Iterable[Finding]) -> Non
             str(f.segment or ""),
             Text(where.strip()),
             str(f.snip or ""),
-            Text(f"{f.message} {f.fix} ({f.rule})"),
+            Text(f"{_of_claim(f)}{f.message} {f.fix} ({f.rule})"),
         )
     console.print(table)
+
+
+def _of_claim(f: Finding) -> str:
+    """Which claim, and where in the source it came from, where the finding knows: among thousands of claims a place in a loop is none."""
+    told = [f"claim {f.subject}" if f.subject else "", f.source]
+    place = ", ".join(part for part in told if part)
+    return f"{place}: " if place else ""
 
 
 def acknowledge(

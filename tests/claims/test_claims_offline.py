@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from claims import samples
 from claims.oracle import pyx12_errors
+from cli.commands import claimpipe
 from night.test_night_three_guides import mixed
 
 from pipeline.claims import offline
@@ -92,3 +93,22 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "coded_claims.parquet").write_bytes(b"no parquet")
     with pytest.raises(Terminal, match="not Parquet"):
         offline.build(tmp_path, "meridian", tmp_path / "out", settings, ON)
+
+
+def test_what_is_left_out_is_named_by_claim_and_cell(tmp_path: Path) -> None:
+    claims, diagnoses, lines = samples.make(3, payer_key="meridian")
+    names = claims.column("patient_last").to_pylist()
+    spoilt = claims.set_column(
+        claims.column_names.index("patient_last"), "patient_last", pa.array([names[0], "A*B", names[2]])
+    )
+    for name, table in zip(NAMES, (spoilt, diagnoses, lines), strict=True):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    ran = claimpipe(
+        "build", "--claims", tmp_path, "--profile", "meridian", "--out", tmp_path / "out", "--date", ON.isoformat()
+    )
+    told = " ".join(ran.out.split())
+    assert ran.code == 1
+    assert f"claim {claims.column('claim_id')[1].as_py()}, " in told
+    assert "column patient_last: patient_last (2010BA NM103) holds a character" in told
+    assert "A*B" not in told
+    assert ": 2 claims, " in told
