@@ -458,7 +458,10 @@ class _Visits:
             )
             if claim.get("use", "claim") != "claim" or _first_code(claim.get("type")) not in self.words["claim_types"]:
                 others[held.place[0]] += 1
-                passed_over |= {id(encounter)} if encounter else set()
+                if (
+                    encounter and claim.get("use", "claim") == "claim"
+                ):  # what was only asked for bills nothing, nor keeps the visit from it
+                    passed_over.add(id(encounter))
                 continue
             found[id(encounter or claim)].append(held)
         for file, count in sorted(others.items()):
@@ -574,6 +577,9 @@ class _Visit:
         status = str(self.encounter.get("status") or "")
         if status not in _DONE and status not in _GONE:
             self.v.gathered.tell("intake.visit.unfinished", self.place, "Encounter.status", warning=True)
+            return
+        if str(self.claim.get("status") or "") == "draft":
+            self.v.gathered.tell("intake.visit.unfinished", self.place, "Claim.status", warning=True)
             return
         gone = status in _GONE or str(self.claim.get("status") or "") in _GONE
         self._diagnoses()
@@ -698,12 +704,12 @@ class _Visit:
         for number, (role, parts) in team.items():
             if role in ("rendering", "referring") and f"{role}_last" not in row:
                 row |= self._column(role, parts)
-            elif number not in of_lines:
+            elif number not in of_lines or role == "attending":
                 self._add("parties", {"role": role, **parts})
         for item in _list(self.claim.get("item")):
             for number in _list(item.get("careTeamSequence")):
                 role, parts = team.get(int(number), ("", {}))
-                if role and parts.get("npi") != row.get(f"{role}_npi"):
+                if role not in ("", "attending") and parts.get("npi") != row.get(f"{role}_npi"):
                     self._add("parties", {"role": role, **parts, "line": str(item.get("sequence"))})
         return self._participants({role for role, _ in team.values()}) | row
 

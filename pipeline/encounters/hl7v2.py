@@ -43,6 +43,15 @@ class _Message:
     place: Place
     segments: list[hl7.Segment]
     message: hl7.Message
+    #: segment (as the object read) → where it stands
+    places: dict[int, int] = field(init=False)
+    #: whether services have DG1 of their own; DG1 behind the last FT1 alone are the message's
+    diagnosed_by_service: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = {id(segment): number for number, segment in enumerate(self.segments)}
+        services = self.all("FT1")[:-1]
+        self.diagnosed_by_service = any(self.behind(service.segment, "DG1", _FINANCIAL) for service in services)
 
     def all(self, name: str) -> list[_Fields]:
         return [_Fields(self.message, s) for s in self.segments if str(s[0]) == name]
@@ -53,8 +62,9 @@ class _Message:
 
     def behind(self, segment: hl7.Segment | None, name: str, borders: frozenset[str]) -> list[_Fields]:
         """The segments of a name that stand behind a segment, before the next one of `borders`."""
-        start = next((n for n, s in enumerate(self.segments, 1) if s is segment), len(self.segments))
-        following = takewhile(lambda s: str(s[0]) not in borders, self.segments[start:])
+        start = self.places.get(id(segment), len(self.segments)) + 1
+        rest = (self.segments[number] for number in range(start, len(self.segments)))
+        following = takewhile(lambda s: str(s[0]) not in borders, rest)
         return [_Fields(self.message, s) for s in following if str(s[0]) == name]
 
 
@@ -397,15 +407,11 @@ class _Writer:
                 self._pointers(service, message)
 
     def _pointers(self, service: _Fields, message: _Message) -> list[str]:
-        """Ranks of what a service was for: FT1-19; else the DG1 behind it, where those of the message stand by service.
-
-        DG1 behind the last FT1 alone are the message's, not that service's.
-        """
+        """Ranks of what a service was for: FT1-19; else the DG1 behind it, where those of the message stand by service."""
         stated = service.list(19)
         if stated:
             return [self._diagnosis(each(3), each(1), each(2), message.place) for each in stated]
-        services = message.all("FT1")
-        if not any(message.behind(other.segment, "DG1", _FINANCIAL) for other in services[:-1]):
+        if not message.diagnosed_by_service:
             return []
         return [
             self._diagnosis(f(3, 3), f(3), f(3, 2), message.place)

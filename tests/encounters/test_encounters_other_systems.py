@@ -318,6 +318,35 @@ def test_a_subscriber_of_unknown_relationship_is_not_the_patient(tmp_path: Path)
     assert (visit["relationship"], visit["subscriber_first"]) == (None, "Mae")
 
 
+def test_who_attended_is_of_the_claim_though_lines_name_them(tmp_path: Path) -> None:
+    resources = fhir()
+    claim = one(resources, "Claim")
+    claim["type"] = coded("x", "institutional")
+    claim["careTeam"][0]["role"] = coded("x", "attending")  # line 2 names member 1
+    taken = fhir_of(tmp_path, resources)
+    [visit], lines = taken.encounters.to_pylist(), taken.lines.to_pylist()
+    assert [(p["role"], p["npi"]) for p in visit["parties"]] == [("attending", "1245319599")]
+    assert [[p["role"] for p in line["parties"] or []] for line in lines] == [[], ["ordering"]]
+
+
+def test_a_draft_of_a_claim_waits(tmp_path: Path) -> None:
+    resources = fhir()
+    other = json.loads(json.dumps(fhir()).replace("V1", "V9").replace('"C1"', '"C9"'))
+    one(resources, "Claim")["status"] = "draft"
+    taken = fhir_of(tmp_path, [*resources, *other])
+    assert taken.encounters.column("encounter_key").to_pylist() == ["P01:V9"]
+    assert ("warning", "intake.visit.unfinished") in rules(taken)
+
+
+def test_what_was_asked_for_before_the_visit_does_not_keep_it_from_being_billed(tmp_path: Path) -> None:
+    resources = fhir()
+    asked = copy.deepcopy(one(resources, "Claim")) | {"id": "C0", "use": "preauthorization"}
+    assert fhir_of(tmp_path / "a", [*resources, asked]).charge_cents == 19400
+    alone = [*unclaimed(type=[coded("http://www.ama-assn.org/go/cpt", "99213")]), asked]
+    taken = fhir_of(tmp_path / "b", alone)
+    assert (taken.encounters.num_rows, taken.lines.column("code").to_pylist()) == (1, ["99213"])
+
+
 def test_names_and_addresses_that_are_in_use(tmp_path: Path) -> None:
     resources = fhir()
     patient, practice = one(resources, "Patient"), one(resources, "Organization", "P01")
