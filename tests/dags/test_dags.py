@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from night.nights import ON, assert_nothing_twice, record
 
-from pipeline import dagkit, sample, settings
+from pipeline import sample, settings
 from pipeline.errors import Terminal
 from pipeline.store import open_store
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+
+
+@pytest.fixture(scope="module")
+def dagkit() -> ModuleType:
+    """Imported here alone: it takes Airflow along, in each process that only looks for tests."""
+    return importlib.import_module("pipeline.dagkit")
 
 
 def in_airflow(home: Path, extract: Path, *steps: str) -> tuple[list[dict], str]:
@@ -137,7 +144,7 @@ def test_no_patient_data_in_airflow_its_logs_or_reports_after_a_night_with_failu
     assert not [n for n in names if CANARY.casefold() in n]
 
 
-def test_the_dag_folder_imports_clean_and_every_dag_is_described(tmp_path):
+def test_the_dag_folder_imports_clean_and_every_dag_is_described(tmp_path, dagkit):
     script = (
         "import json,sys\n"
         "from pipeline import airflow_night as a, settings\n"
@@ -168,7 +175,7 @@ def context(run_type="scheduled", **params):
     }
 
 
-def test_only_its_parameter_lets_a_backfill_send():
+def test_only_its_parameter_lets_a_backfill_send(dagkit):
     assert dagkit.may_send(context("scheduled"))
     assert dagkit.may_send(context("manual"))
     assert dagkit.may_send(context("asset_triggered"))
@@ -177,7 +184,7 @@ def test_only_its_parameter_lets_a_backfill_send():
     assert dagkit.may_send(context("backfill", send_from_backfill=True))
 
 
-def test_the_night_of_a_run_is_its_parameter_then_its_events_then_its_interval():
+def test_the_night_of_a_run_is_its_parameter_then_its_events_then_its_interval(dagkit):
     interval = {"data_interval_start": datetime.fromisoformat("2026-11-20T07:00:00+00:00")}
     event = SimpleNamespace(extra={"date": "2026-11-18"})
     later = SimpleNamespace(extra={"date": "2026-11-19"})
@@ -190,7 +197,7 @@ def test_the_night_of_a_run_is_its_parameter_then_its_events_then_its_interval()
         dagkit.night_of(context(date="yesterday"))
 
 
-def test_a_defect_inside_a_task_reaches_airflow_without_its_values(tmp_path, monkeypatch):
+def test_a_defect_inside_a_task_reaches_airflow_without_its_values(tmp_path, monkeypatch, dagkit):
     monkeypatch.setenv("CLAIMPIPE_HOME", str(tmp_path))
     open_store(settings.load()).close()
 
