@@ -16,15 +16,17 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from pipeline import shapes
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.store import register as r
+
+if TYPE_CHECKING:  # frames come from who asks; commands that only show results need not wait for it
+    import pandas as pd
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 #: how many failed keys get a finding of their own; all of them are set aside
