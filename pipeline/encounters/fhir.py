@@ -437,9 +437,14 @@ class _Visits:
                 further = claim is not None and claim.data["id"] != mine[0].data["id"]
                 number = claim.data.number if claim is not None and further else held.data.number
                 _Visit(self, held, claim, children[id(held.data)], known, number).write()
+        by_visit: dict[str, list[_Held]] = defaultdict(list)
         for alone in claims.values():
             for claim in alone:
-                _Visit(self, None, claim, [], known, claim.data.number).write()
+                by_visit[_visit_named(claim.data) or f"claim {claim.data.number}"].append(claim)
+        for together in by_visit.values():
+            for nth, claim in enumerate(sorted(together, key=_made)):
+                number = claim.data.number if nth else _visit_named(claim.data) or claim.data.number
+                _Visit(self, None, claim, [], known, number).write()
 
     def _claims(self) -> tuple[dict[int, list[_Held]], set[int]]:
         """Claims by the encounter that they bill (by themselves where they name none), and encounters of other bills."""
@@ -519,6 +524,16 @@ class _Around:
 
     roles: Mapping[str, list[Resource]]
     covers: Mapping[int, list[Resource]]
+
+
+def _visit_named(claim: _Record) -> str:
+    """The id of the encounter that a claim names though the extract does not hold it: an export of what changed brings the claim of
+    a visit that an earlier night brought, and it is the same visit."""
+    named = (
+        str(ref.get("reference") or "") for item in _list(claim.get("item")) for ref in _list(item.get("encounter"))
+    )
+    kind, _, number = _HISTORY.sub("", next((n for n in named if n), "")).rpartition("/")
+    return number if kind.rpartition("/")[2] == "Encounter" else ""
 
 
 def _made(claim: _Held) -> tuple[str, str]:

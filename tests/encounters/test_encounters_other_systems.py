@@ -329,6 +329,17 @@ def test_who_attended_is_of_the_claim_though_lines_name_them(tmp_path: Path) -> 
     assert [[p["role"] for p in line["parties"] or []] for line in lines] == [[], ["ordering"]]
 
 
+def test_a_claim_whose_encounter_came_before_is_of_that_visit(tmp_path: Path) -> None:
+    """An export of what changed since: the claim alone, its encounter in an earlier night's."""
+    later = [r for r in fhir() if r["resourceType"] != "Encounter"]
+    further = copy.deepcopy(one(later, "Claim")) | {"id": "C2", "created": "2026-11-12"}
+    taken = fhir_of(tmp_path, [further, *later])
+    assert sorted(taken.encounters.column("encounter_key").to_pylist()) == ["P01:C2", "P01:V1"]
+    for item in one(later, "Claim")["item"]:
+        item.pop("encounter", None)
+    assert fhir_of(tmp_path / "own", later).encounters.column("encounter_key").to_pylist() == ["P01:C1"]
+
+
 def test_a_draft_of_a_claim_waits(tmp_path: Path) -> None:
     resources = fhir()
     other = json.loads(json.dumps(fhir()).replace("V1", "V9").replace('"C1"', '"C9"'))
