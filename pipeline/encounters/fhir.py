@@ -597,6 +597,8 @@ class _Visit:
             self.v.gathered.tell("intake.visit.unfinished", self.place, "Claim.status", warning=True)
             return
         gone = status in _GONE or str(self.claim.get("status") or "") in _GONE
+        if not self.patient:
+            self._tell("intake.reference.missing", "Claim.patient" if self.claim else "Encounter.subject")
         self._diagnoses()
         charges = self._services()
         amount = _amount(self.claim.get("total")) or records.total(c for c in charges if c)
@@ -702,6 +704,12 @@ class _Visit:
         npi = synthetic_npi(str(provider.get("id") or "")) if self.synthea else _identifier(provider, _NPI)
         return {**name, "npi": npi, "taxonomy": _taxonomy(provider) or _taxonomy(role)}
 
+    def _unknown(self, member: Resource) -> dict[str, str]:
+        """Someone whose record the extract does not hold: without a number the claim is held, not sent as if nobody had been there."""
+        provider = member.get("provider") or {}
+        self._tell("intake.reference.missing", "Claim.careTeam.provider")
+        return {"last": str(provider.get("display") or provider.get("reference") or "UNKNOWN")}
+
     def _care_team(self) -> dict[str, str]:
         """Rendering and referring in their columns; other roles, and whoever a line names, as parties."""
         row: dict[str, str] = {}
@@ -709,8 +717,11 @@ class _Visit:
         for member in _list(self.claim.get("careTeam")):
             stated = _first_code(member.get("role")) or ("" if member.get("role") else "primary")
             role = self.words["roles"].get(stated, "")
-            if role and (parts := self._who(member.get("provider"), self.claim)):
-                team[int(member.get("sequence") or 0)] = (role, parts)
+            if role:
+                team[int(member.get("sequence") or 0)] = (
+                    role,
+                    self._who(member.get("provider"), self.claim) or self._unknown(member),
+                )
         of_lines = {
             int(number)
             for item in _list(self.claim.get("item"))

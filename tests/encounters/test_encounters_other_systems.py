@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from encounters.test_encounters_formats_agree import CONTEXT, HL7, PRACTICE, bundle, fhir, told
 
-from pipeline.encounters import formats, records
+from pipeline.encounters import formats, records, stage
 from pipeline.encounters.intake import Intake
+from pipeline.reports.rejects import rejects
+from pipeline.store import Store
 
 Records = list[dict[str, Any]]
 
@@ -309,6 +311,22 @@ def test_a_cover_whose_payer_is_not_there_is_never_the_patients_own_bill(tmp_pat
     own = fhir()  # the patient pays, says the record
     one(own, "Coverage", "A")["payor"] = [{"reference": "Patient/PT1"}]
     assert fhir_of(tmp_path / "own", own).encounters.column("payer_source").to_pylist() == ["NO_INSURANCE"]
+
+
+def test_an_export_without_its_records_is_no_clean_night(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "all.json").write_text(json.dumps(bundle([r for r in fhir() if r["id"] != "ACME"])))
+    stage.run(store, CONTEXT.on, tmp_path)
+    with store.read() as connection:
+        assert [line.split(":")[0] for line in rejects(connection, CONTEXT.on)] == ["The extract is not whole"]
+
+
+@pytest.mark.parametrize("gone", ["D1", "PT1"])
+def test_a_person_who_is_not_there_is_told_and_never_left_out(gone: str, tmp_path: Path) -> None:
+    taken = fhir_of(tmp_path, [r for r in fhir() if r["id"] != gone])
+    assert set(rules(taken)) == {("error", "intake.reference.missing")}
+    [visit] = taken.encounters.to_pylist()
+    if gone == "D1":  # a provider without a number: scrubbing holds the claim
+        assert (visit["rendering_last"], visit["rendering_npi"]) == ("Practitioner/D1", None)
 
 
 def test_a_subscriber_of_unknown_relationship_is_not_the_patient(tmp_path: Path) -> None:
