@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 import warm_processes
 from ledger.books import Books
-from registers import make_register
+from registers import make_register, statements_made_once
 
 from pipeline import settings as settings_module
 from pipeline.payer_simulator import process
@@ -47,6 +47,12 @@ def _nothing_is_flushed() -> Iterator[None]:
     """Only a power cut could show it, and a test that makes one of this call puts its own in its place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _number: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_made_once() -> Iterator[None]:
+    with statements_made_once():
         yield
 
 
