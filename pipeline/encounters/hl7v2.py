@@ -221,6 +221,9 @@ class _Writer:
         self.last = messages[-1]
         self.ranks: dict[str, int] = {}
         self.billed_by: set[str] = set()
+        #: days of charges that a credit took away
+        self.credited: list[str] = []
+        self.standing = self._standing()
 
     def _add(self, table: str, cells: Mapping[str, str | None], place: Place | None = None) -> None:
         self.gathered.add(table, self.key, place or self.last.place, cells)
@@ -228,7 +231,9 @@ class _Writer:
     def write(self) -> None:
         self._diagnoses()
         charges, days = self._services()
-        self._add("encounters", self._row(charges, days) | {"claim_type": self._claim_type()})
+        gone = bool(self.credited) and not self.standing  # every charge was taken back
+        row = self._row(charges, days) | {"claim_type": self._claim_type(), "cancelled": "Y" if gone else ""}
+        self._add("encounters", row)
         self._facts()
         attending = _person(self.last.one("PV1"), 7)
         if attending["last"]:
@@ -402,9 +407,8 @@ class _Writer:
                 kind = self.words["diagnosis_kinds"].get(diagnosis(6).upper(), "")
                 if diagnosis(3):
                     self._diagnosis(diagnosis(3, 3), diagnosis(3), diagnosis(3, 2), message.place, kind, diagnosis(26))
-        for message in self.messages:
-            for service in message.all("FT1"):
-                self._pointers(service, message)
+        for message, service in self.standing:
+            self._pointers(service, message)
 
     def _pointers(self, service: _Fields, message: _Message) -> list[str]:
         """Ranks of what a service was for: FT1-19; else the DG1 behind it, where those of the message stand by service."""
@@ -422,24 +426,42 @@ class _Writer:
     def _services(self) -> tuple[list[str], list[str]]:
         charges: list[str] = []
         days: list[str] = []
-        line = 0
+        for line, (message, service) in enumerate(self.standing, 1):
+            charge = _charge(service)
+            if service(6).upper() not in ("CG", ""):
+                self.gathered.tell("intake.charge.credited", message.place, "FT1-6")
+                charge = "-" + charge  # no charge that could be billed: the layout refuses the visit
+            first, last = _day(service(4)), _day(service(4, 2))
+            charges.append(charge)
+            days += [day for day in (first, last) if day]
+            self._add("services", self._service(service, line, charge, first, last, message), message.place)
+            self._party(service, line, message.place)
+        return charges, days or [day for day in self.credited if day]
+
+    def _standing(self) -> list[tuple[_Message, _Fields]]:
+        """The charges that stand: a credit takes away the last one that says the same. A credit of anything else stays, to be told."""
+        standing: list[tuple[_Message, _Fields]] = []
         for message in self.messages:
             for service in message.all("FT1"):
                 kind = service(6).upper()
-                if kind not in ("CG", ""):
-                    if kind in self.words["other_transactions"]:
+                if kind in self.words["other_transactions"]:
+                    continue
+                if kind in self.words["credits"]:
+                    mine = _said(service)
+                    twin = next(
+                        (
+                            n
+                            for n in reversed(range(len(standing)))
+                            if standing[n][1](6).upper() in ("CG", "") and _said(standing[n][1]) == mine
+                        ),
+                        None,
+                    )
+                    if twin is not None:
+                        self.credited.append(_day(service(4)))
+                        del standing[twin]
                         continue
-                    self.gathered.tell("intake.charge.credited", message.place, "FT1-6")
-                line += 1
-                charge = service(11) or _extended(service(12), service(10))
-                if kind not in ("CG", ""):
-                    charge = "-" + charge  # no charge that could be billed: the layout refuses the visit
-                first, last = _day(service(4)), _day(service(4, 2))
-                charges.append(charge)
-                days += [day for day in (first, last) if day]
-                self._add("services", self._service(service, line, charge, first, last, message), message.place)
-                self._party(service, line, message.place)
-        return charges, days
+                standing.append((message, service))
+        return standing
 
     def _service(
         self, f: _Fields, line: int, charge: str, first: str, last: str, message: _Message
@@ -520,6 +542,17 @@ def _day(text: str) -> str:
     """YYYYMMDD… → YYYY-MM-DD; anything else as it was written, to be told."""
     found = _DAY.match(text)
     return "-".join(found.groups()) if found else text
+
+
+def _charge(service: _Fields) -> str:
+    return service(11) or _extended(service(12), service(10))
+
+
+def _said(service: _Fields) -> tuple[str, ...]:
+    """What a charge and the credit that takes it back have in common; signs aside."""
+    modifiers = (each(1) for each in service.list(26))
+    units, charge = (text.removeprefix("-") for text in (service(10) or "1", _charge(service)))
+    return (service(25) or service(7), _day(service(4)), units, charge, *modifiers)
 
 
 def _extended(price: str, units: str) -> str:

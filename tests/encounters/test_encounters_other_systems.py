@@ -427,6 +427,40 @@ def test_minutes_of_anaesthesia(tmp_path: Path) -> None:
 
 # --- HL7 ----------------------------------------------------------------------------------------------------------------
 
+
+def credit(text: str, kind: str = "CD", sign: str = "") -> str:
+    """The message's first charge taken back."""
+    charge = next(line for line in text.splitlines() if line.startswith("FT1|1|"))
+    return charge.replace("|CG|", f"|{kind}|").replace("|156.00|", f"|{sign}156.00|") + "\n"
+
+
+@pytest.mark.parametrize(("kind", "sign"), [("CD", ""), ("CR", "-")])
+def test_a_credit_takes_its_charge_away(kind: str, sign: str, tmp_path: Path) -> None:
+    later = HL7.replace("|M1|", "|M2|")
+    head, tail = later.split("FT1|1|")[0], "IN1|1|" + later.split("IN1|1|")[1]
+    taken = read(tmp_path / "a", {"a.hl7": HL7 + head + credit(HL7, kind, sign) + tail})
+    assert (taken.lines.column("code").to_pylist(), taken.charge_cents, taken.findings) == (["87880"], 3800, [])
+    other = read(tmp_path / "b", {"a.hl7": HL7 + head + credit(HL7, kind, sign).replace("156.00", "150.00") + tail})
+    assert "intake.charge.credited" in {f.rule for f in other.findings}
+    assert other.encounters.num_rows == 0
+    again = (
+        HL7.split("FT1|1|")[0].replace("|M1|", "|M3|")
+        + next(x for x in HL7.splitlines() if x.startswith("FT1|1|"))
+        + "\n"
+        + tail
+    )
+    text = HL7 + head + credit(HL7, kind, sign) + tail + again  # charged, taken back, charged again
+    assert read(tmp_path / "c", {"a.hl7": text}).charge_cents == 19400
+
+
+def test_a_visit_whose_charges_were_all_taken_back_is_cancelled(tmp_path: Path) -> None:
+    alone = "\n".join(line for line in HL7.splitlines() if not line.startswith("FT1|2|")) + "\n"
+    head, tail = alone.split("FT1|1|")[0].replace("|M1|", "|M2|"), "IN1|1|" + alone.split("IN1|1|")[1]
+    taken = read(tmp_path, {"a.hl7": alone + head + credit(alone) + tail})
+    [visit] = taken.encounters.to_pylist()
+    assert (visit["cancelled"], str(visit["service_from"]), taken.lines.num_rows) == (True, "2026-11-10", 0)
+
+
 STAY = (
     r"""MSH|^~\&|ADT|P01|CLAIMS|X|20261112||DFT^P03|M7|P|2.5
 PID|1||MR77^^^P01^MR||O'Dwyer^Silas^J||19900131|M|||3 Oak Road^^Troy^NY^12180
