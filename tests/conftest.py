@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pyx12.map_if
 import sqlalchemy as sa
 import warm_processes
 from ledger.books import Books
@@ -53,6 +54,23 @@ def _nothing_is_flushed() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _statements_are_made_once() -> Iterator[None]:
     with statements_made_once():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pyx12_reads_each_map_once() -> Iterator[None]:
+    """It builds two trees from XML for each file, which is nearly all of its time. It only looks at them: what it counts on
+    its way stands in its walker."""
+    read, known = pyx12.map_if.load_map_file, {}
+
+    def load(name: str, param: Any, folder: str | None = None) -> Any:
+        key = (name, type(param), folder)
+        if key not in known:
+            known[key] = read(name, param, folder)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyx12.map_if, "load_map_file", load)
         yield
 
 
