@@ -497,10 +497,10 @@ class _Visits:
     def minutes(self, period: Any) -> str:
         try:
             start, end = (datetime.fromisoformat(str(period[name])) for name in ("start", "end"))
-            whole = int((end - start).total_seconds() // 60)
+            whole = records.length(start, end)
         except (KeyError, TypeError, ValueError):
             return ""
-        return str(whole) if 0 < whole < 1440 else ""
+        return str(whole or "")
 
     def coding(self, concept: Any) -> tuple[str, str, str]:
         """(system, code, text) of the coding that counts; a system that is not known keeps its own name."""

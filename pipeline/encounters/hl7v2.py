@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -35,6 +36,7 @@ _FINANCIAL = frozenset({"FT1", "DRG", "GT1", "IN1", "ACC", "UB1", "UB2"})
 #: code systems in which a claim's lines are written, before all others
 _PREFERRED = ("HCPCS", "CDT", "HIPPS", "REVENUE")
 _BLANKS = re.compile(r"[\x0b\x1c]")
+_MOMENT = re.compile(r"(\d{8})(\d{4})(?:\d{2}(?:\.\d+)?)?([+-]\d{4})?$", re.ASCII)
 _DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
 
 
@@ -296,6 +298,7 @@ class _Writer:
         return {
             "service_from": min(days) if days else _day(admitted),
             "service_to": max(days) if days else _day(discharged),
+            "minutes": _length(admitted, discharged),
             "visit_class": self.words["classes"].get(visit_class, visit_class.lower()),
             "charge": records.total(charges),
             "admission_date": _day(admitted) if inpatient else "",
@@ -542,6 +545,15 @@ def _day(text: str) -> str:
     """YYYYMMDD… → YYYY-MM-DD; anything else as it was written, to be told."""
     found = _DAY.match(text)
     return "-".join(found.groups()) if found else text
+
+
+def _length(first: str, last: str) -> str:
+    """Minutes between two moments (YYYYMMDDHHMM…); '' where one of them is a day alone or none."""
+    try:
+        start, end = (datetime.fromisoformat(_MOMENT.sub(r"\1T\2\3", text)) for text in (first, last))
+        return str(records.length(start, end) or "") if _MOMENT.match(first) and _MOMENT.match(last) else ""
+    except (ValueError, TypeError):  # no moments, or only one of them tells its zone
+        return ""
 
 
 def _charge(service: _Fields) -> str:

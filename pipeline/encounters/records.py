@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -27,6 +28,7 @@ from pipeline.findings import Finding
 
 #: fills the cells of billing providers that the records themselves leave empty
 PRACTICES = "practices.csv"
+_DAY_OF_MINUTES = 1440
 Key = tuple[str, str]
 #: (file, 1-based record in it)
 Place = tuple[str, int]
@@ -160,6 +162,12 @@ class Gathered:
             files=pa.array([place[0] for place, _ in rows], pa.string()),
             called=self.called.get(table, {}),
         )
+
+
+def length(start: datetime, end: datetime) -> int | None:
+    """Whole minutes of a visit; None where they are no length of one: nothing, or a day and more, which is a stay."""
+    whole = int((end - start).total_seconds() // 60)
+    return whole if 0 < whole < _DAY_OF_MINUTES else None
 
 
 def total(amounts: Iterable[str]) -> str:

@@ -25,8 +25,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline import shapes
-from pipeline.encounters import intake, tables
+from pipeline.encounters import intake, records, tables
 from pipeline.encounters.identifiers import synthetic_ein, synthetic_npi
 from pipeline.encounters.intake import NO_INSURANCE, UNITEMISED, Context, Intake, SetAside, finding
 from pipeline.encounters.layout import row_key
@@ -295,7 +297,7 @@ class _Reader:
         base = self._amount(row["BASE_ENCOUNTER_COST"], "BASE_ENCOUNTER_COST", fault)
         self.charge_cents += cents(total) if total is not None else 0
         day = start.date() if start else None
-        key = f"synthea:{row['Id']}"
+        key = str(intake.visit_keys(pa.array([row["ORGANIZATION"]]), pa.array([row["Id"]]))[0].as_py())
         diagnoses = self._diagnoses(key, table.file, number, row, visit)
         lines = self._lines(key, number, row, visit, day, base, total, diagnoses)
         insured = payer != NO_INSURANCE
@@ -307,7 +309,7 @@ class _Reader:
             "synthetic": True,
             "service_from": day,
             "service_to": stop.date() if stop else None,
-            "minutes": int((stop - start).total_seconds() // 60) if start and stop else None,
+            "minutes": records.length(start, stop) if start and stop else None,
             "visit_class": row["ENCOUNTERCLASS"],
             "visit_system": "SNOMED",
             "visit_code": row["CODE"],
@@ -486,7 +488,7 @@ def _patient(patient: Row, patient_id: str, born: date | None) -> dict[str, Any]
         "patient_address1": patient["ADDRESS"],
         "patient_city": patient["CITY"],
         "patient_state": STATES.get(patient["STATE"], patient["STATE"]),
-        "patient_zip": patient["ZIP"],
+        "patient_zip": patient["ZIP"].replace("-", ""),
     }
 
 

@@ -1,6 +1,9 @@
 """One visit from each format gives one normalised encounter (A4).
 
 The visit: two diagnoses, an office visit and a laboratory test, a spouse's policy, a second payer, a supervising provider.
+
+It is told twice: with the codes of claims, which Synthea does not have, and with clinical ones (`clinical`), which all five
+formats can write. What Synthea's columns cannot say of it stands in `SYNTHEA_CANNOT`, and nothing else may differ.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +22,7 @@ from encounters.extracts import Extract
 
 from pipeline import shapes
 from pipeline.encounters import formats
+from pipeline.encounters.identifiers import synthetic_ein, synthetic_npi
 from pipeline.encounters.intake import Context, Intake
 
 CONTEXT = Context(on=date(2026, 11, 20), payers={"acme health": "acme"}, timezone=ZoneInfo("America/New_York"))
@@ -146,35 +151,152 @@ IN1|2|B|ZM1|Zenith Mutual|1 Bay Street^^Reno^NV^89501|||ZG||||||||O'Dwyer^Silas|
 """
 
 
+#: codes of claims → clinical ones
+CLINICAL = {
+    "J02.0": "43878008", "I10": "59621000", "99213": "185345009", "87880": "122121004", "ICD10CM": "SNOMED", "HCPCS": "SNOMED",
+    "http://hl7.org/fhir/sid/icd-10-cm": "http://snomed.info/sct", "http://www.ama-assn.org/go/cpt": "http://snomed.info/sct",
+    "^C4": "^SCT",
+}  # fmt: skip
+#: ids of Synthea's records, of which it has no numbers of people and companies; they are made up of them
+CLINIC, DOCTOR = "6f0c6a5e-0001", "6f0c6a5e-0002"
+
+
+def clinical(text: str) -> str:
+    """The visit in clinical codes, from 08:15 to 08:40 in New York."""
+    text = text.replace("^I10|", "^SCT|").replace("^I10~", "^SCT~")  # HL7's name of a coding system, and of a diagnosis
+    for old, new in CLINICAL.items():
+        text = text.replace(old, new)
+    made_up = {
+        "2875355242": synthetic_npi(CLINIC),
+        "006056727": synthetic_ein(CLINIC),
+        "1245319599": synthetic_npi(DOCTOR),
+    }
+    for old, new in made_up.items():
+        text = text.replace(old, new).replace(f"{old[:2]}-{old[2:]}", f"{new[:2]}-{new[2:]}")
+    return text
+
+
+def own_clinical() -> Extract:
+    extract = own_layout()
+    for rows in extract.tables.values():
+        rows[:] = json.loads(clinical(json.dumps(rows)))
+        for row in rows:
+            row["practice_id"] = CLINIC
+    extract.encounters[0] |= {
+        "minutes": "25", "visit_system": "SNOMED", "visit_code": "185345009", "rendering_taxonomy": "207Q00000X",
+    }  # fmt: skip
+    return extract
+
+
+def fhir_clinical() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(clinical(json.dumps(fhir())).replace("P01", CLINIC))
+    for resource in found:
+        if resource["resourceType"] == "Encounter":
+            resource["type"] = [{"coding": [{"system": "http://snomed.info/sct", "code": "185345009"}]}]
+            resource["period"] = {"start": "2026-11-10T08:15:00-05:00", "end": "2026-11-10T13:40:00Z"}
+        if resource["id"] == "D1":
+            code = {"coding": [{"system": "http://nucc.org/provider-taxonomy", "code": "207Q00000X"}]}
+            resource["qualification"] = [{"code": code}]
+    return found
+
+
+def hl7_clinical() -> str:
+    times = f"V1{'|' * 25}202611100815|202611100840"
+    return clinical(HL7).replace("|P01|", f"|{CLINIC}|").replace("V1\n", times + "\n", 1)
+
+
+#: columns of a table; its rows, a row a line
+SYNTHEA = {
+    "encounters": """Id,START,STOP,PATIENT,ORGANIZATION,PROVIDER,PAYER,ENCOUNTERCLASS,CODE,DESCRIPTION,BASE_ENCOUNTER_COST,TOTAL_CLAIM_COST,REASONCODE,REASONDESCRIPTION
+V1,2026-11-10T13:15:00Z,2026-11-10T13:40:00Z,MR77,CLINIC,DOCTOR,acme,outpatient,185345009,visit,156.00,194.00,43878008,strep throat
+""",
+    "patients": """Id,BIRTHDATE,FIRST,MIDDLE,LAST,SUFFIX,GENDER,ADDRESS,CITY,STATE,ZIP
+MR77,1990-01-31,Silas,J,O'Dwyer,,M,3 Oak Road,Troy,New York,12180
+""",
+    "organizations": """Id,NAME,ADDRESS,CITY,STATE,ZIP,PHONE
+CLINIC,Northgate Family Medicine,12 Elm Street,Albany,NY,12207-1234,518-555-0100
+""",
+    "providers": "Id,NAME,SPECIALITY\nDOCTOR,Ben Okafor,FAMILY PRACTICE\n",
+    "payers": "Id,NAME\nacme,Acme Health\nzenith,Zenith Mutual\n",
+    "payer_transitions": """PATIENT,MEMBERID,START_DATE,END_DATE,PAYER,SECONDARY_PAYER,PLAN_OWNERSHIP,OWNER_NAME
+MR77,ACM123,2026-01-01T05:00:00Z,2027-01-01T05:00:00Z,acme,zenith,Spouse,Mae O'Dwyer
+""",
+    "conditions": """ENCOUNTER,SYSTEM,CODE,DESCRIPTION
+V1,http://snomed.info/sct,59621000,x
+""",
+    "procedures": """START,ENCOUNTER,SYSTEM,CODE,DESCRIPTION,BASE_COST,REASONCODE,REASONDESCRIPTION
+2026-11-10T13:20:00Z,V1,http://snomed.info/sct,122121004,x,38.00,43878008,strep throat
+""",
+    "immunizations": "DATE,ENCOUNTER,CODE,DESCRIPTION,BASE_COST\n",
+    "medications": "START,ENCOUNTER,CODE,DESCRIPTION\n",
+}
+_NOT_THE_OWNER = "the owner of a policy is a name alone; the patient's own number makes the patient the subscriber"
+#: table → column → (what stands there instead, why)
+SYNTHEA_CANNOT: dict[str, dict[str, tuple[Any, str]]] = {
+    "encounters": {
+        "billing_taxonomy": (None, "organisations have no taxonomy"),
+        **dict.fromkeys(("referring_npi", "referring_last", "referring_first"), (None, "nobody refers")),
+        "relationship": ("18", _NOT_THE_OWNER),
+        **dict.fromkeys((
+            "subscriber_last", "subscriber_first", "subscriber_birth_date", "subscriber_sex", "subscriber_address1",
+            "subscriber_city", "subscriber_state", "subscriber_zip"), (None, _NOT_THE_OWNER)),
+        "group_number": (None, "covers have no group"),
+        "authorization_number": (None, "nothing is authorized"),
+        "other_payers": (None, "a second payer is named without the patient's number there"),
+    },
+    "diagnoses": {},
+    "lines": {
+        "modifier1": (None, "codes have no modifiers"),
+        "units": (Decimal("1.0000"), "a service is done once"),
+        "pointers": ("1", "a service has one reason"),
+        "parties": (None, "nobody orders a service"),
+    },
+}  # fmt: skip
+#: HL7's charge messages have no field for these
+HL7_CANNOT: dict[str, dict[str, tuple[Any, str]]] = {
+    "encounters": {
+        **dict.fromkeys(("visit_system", "visit_code"), (None, "no field says in a coding system what a visit was for")),
+        "rendering_taxonomy": (None, "a person of FT1-20 has no taxonomy"),
+    },
+    "diagnoses": {},
+    "lines": {"kind": ("procedure", "nothing says which service is the visit itself, where its code does not")},
+}  # fmt: skip
+
+
 def bundle(resources: list[dict[str, Any]]) -> dict[str, Any]:
     return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in resources]}
 
 
-def write(fmt: str, folder: Path) -> Path:
+def write(fmt: str, folder: Path, *, in_clinical_codes: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
+    own, resources, text, practice = own_layout(), fhir(), HL7, {"practice_id": "P01", **PRACTICE}
+    if in_clinical_codes:
+        own, resources, text = own_clinical(), fhir_clinical(), hl7_clinical()
+        practice = json.loads(clinical(json.dumps(practice))) | {"practice_id": CLINIC}
     if fmt == "csv":
-        return own_layout().write(folder)
+        return own.write(folder)
     if fmt == "parquet":
-        return own_layout().write_parquet(folder)
-    if fmt == "fhir bundle":
-        (folder / "visits.json").write_text(json.dumps(bundle(fhir())))
+        return own.write_parquet(folder)
+    if fmt == "synthea":
+        for name, cells in SYNTHEA.items():
+            (folder / f"{name}.csv").write_text(cells.replace("CLINIC", CLINIC).replace("DOCTOR", DOCTOR))
+    elif fmt == "fhir bundle":
+        (folder / "visits.json").write_text(json.dumps(bundle(resources)))
     elif fmt == "fhir bundle, gzipped":
-        (folder / "visits.json.gz").write_bytes(gzip.compress(json.dumps(bundle(fhir())).encode()))
+        (folder / "visits.json.gz").write_bytes(gzip.compress(json.dumps(bundle(resources)).encode()))
     elif fmt == "fhir ndjson by type":
-        for resource in fhir():
+        for resource in resources:
             with (folder / f"{resource['resourceType']}.ndjson").open("a") as file:
                 file.write(json.dumps(resource) + "\n")
     else:
-        text = HL7 if fmt == "hl7" else HL7.replace("\n", "\r")
+        text = text if fmt == "hl7" else text.replace("\n", "\r")
         (folder / "charges.hl7").write_bytes(text.encode())
-        (folder / "practices.csv").write_text(
-            ",".join(["practice_id", *PRACTICE]) + "\n" + ",".join(["P01", *PRACTICE.values()]) + "\n"
-        )
+        (folder / "practices.csv").write_text(",".join(practice) + "\n" + ",".join(practice.values()) + "\n")
     return folder
 
 
-def taken(fmt: str, folder: Path) -> Intake:
-    found, sources = formats.sources(write(fmt, folder), "auto")
+def taken(fmt: str, folder: Path, *, in_clinical_codes: bool = False) -> Intake:
+    found, sources = formats.sources(write(fmt, folder, in_clinical_codes=in_clinical_codes), "auto")
     assert found == fmt.split()[0].rstrip(",")
     return formats.READERS[found].read(sources, CONTEXT)
 
@@ -202,6 +324,30 @@ def test_one_visit_from_each_format_is_one_encounter(fmt: str, tmp_path: Path):
         (found.encounters, "encounters"), (found.diagnoses, "encounter_diagnoses"), (found.lines, "encounter_lines"),
     ):  # fmt: skip
         shapes.check(table, shape)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "cannot"),
+    [("parquet", {}), ("fhir bundle", {}), ("hl7", HL7_CANNOT), ("synthea", SYNTHEA_CANNOT)],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_one_visit_in_clinical_codes_from_all_five_formats_is_one_encounter(
+    fmt: str, cannot: dict[str, dict[str, tuple[Any, str]]], tmp_path: Path
+):
+    expected = taken("csv", tmp_path / "csv", in_clinical_codes=True)
+    found = taken(fmt, tmp_path / "other", in_clinical_codes=True)
+    assert found.set_aside == expected.set_aside == []
+    assert [f for f in (*found.findings, *expected.findings) if f.severity == "error"] == []
+    assert (found.charge_cents, found.rows_read) == (expected.charge_cents, expected.rows_read) == (19400, 1)
+    for table in ("encounters", "diagnoses", "lines"):
+        unsaid = cannot.get(table, {})
+        rows, mine = told(getattr(expected, table)), told(getattr(found, table))
+        assert len(mine) == len(rows) > 0
+        assert table == "encounters" or {each["system"] for each in mine} == {"SNOMED"}
+        # what cannot be said is as it is told above, and nothing stands there that could be said after all
+        for each in mine:
+            assert {n: each[n] for n in unsaid} == {n: value for n, (value, _why) in unsaid.items()}
+        assert {n for a, b in zip(rows, mine, strict=True) for n in a if a[n] != b[n]} == set(unsaid)
 
 
 def test_the_same_visit_again_has_the_same_hash(tmp_path: Path):

@@ -461,6 +461,23 @@ def test_a_visit_whose_charges_were_all_taken_back_is_cancelled(tmp_path: Path) 
     assert (visit["cancelled"], str(visit["service_from"]), taken.lines.num_rows) == (True, "2026-11-10", 0)
 
 
+@pytest.mark.parametrize(
+    ("times", "minutes"),
+    [
+        ("202611100815|202611100840", 25),
+        ("20261110081500.5-0500|20261110133000+0000", 15),
+        ("20261110081500-0500|202611100840", None),
+        ("20261110|20261111", None),
+        ("202611100815|202611110815", None),
+        ("202611100815|202611100815", None),
+        ("202611100815|", None),
+    ],
+)
+def test_minutes_of_a_visit_lie_between_two_moments(times: str, minutes: int | None, tmp_path: Path) -> None:
+    text = HL7.replace("|V1\n", f"|V1{'|' * 25}{times}\n", 1)
+    assert read(tmp_path, {"a.hl7": text}).encounters.column("minutes").to_pylist() == [minutes]
+
+
 STAY = (
     r"""MSH|^~\&|ADT|P01|CLAIMS|X|20261112||DFT^P03|M7|P|2.5
 PID|1||MR77^^^P01^MR||O'Dwyer^Silas^J||19900131|M|||3 Oak Road^^Troy^NY^12180

@@ -55,7 +55,9 @@ def test_every_encounter_of_a_real_export_is_read(real: tuple[Path, Intake]):
     count, total = REAL[folder.name]
     assert taken.encounters.num_rows == taken.rows_read == count
     assert (taken.set_aside, taken.findings) == ([], [])
-    stated = {f"synthea:{row['Id']}": Decimal(row["TOTAL_CLAIM_COST"]) for row in table(folder, "encounters")}
+    stated = {
+        f"{row['ORGANIZATION']}:{row['Id']}": Decimal(row["TOTAL_CLAIM_COST"]) for row in table(folder, "encounters")
+    }
     mine = dict(zip(taken.encounters["encounter_key"].to_pylist(), taken.encounters["charge"].to_pylist(), strict=True))
     assert mine == stated
     assert sum(mine.values()) == total == Decimal(taken.charge_cents) / 100
@@ -87,9 +89,8 @@ def test_every_row_of_a_service_becomes_one_line_at_its_place(real: tuple[Path, 
             if r["source_file"] == f"{name}.csv" and r["kind"] == kind
         }
         assert {r["system"] for r in mine.values()} == {system}
-        assert {n: (r["code"], r["encounter_key"]) for n, r in mine.items()} == {
-            n: (row["CODE"], "synthea:" + row["Id" if name == "encounters" else "ENCOUNTER"])
-            for n, row in enumerate(rows, 1)
+        assert {n: (r["code"], r["encounter_key"].rpartition(":")[2]) for n, r in mine.items()} == {
+            n: (row["CODE"], row["Id" if name == "encounters" else "ENCOUNTER"]) for n, row in enumerate(rows, 1)
         }
 
 
@@ -98,11 +99,11 @@ def test_line_charges_are_those_that_synthea_booked(samples: Path):
     booked: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
     for row in table(folder, "claims_transactions"):
         if row["TYPE"] == "CHARGE":
-            booked[f"synthea:{row['APPOINTMENTID']}", row["PROCEDURECODE"]].append(Decimal(row["AMOUNT"]))
+            booked[row["APPOINTMENTID"], row["PROCEDURECODE"]].append(Decimal(row["AMOUNT"]))
     compared = 0
     for row in read(folder).lines.to_pylist():
         if row["kind"] in ("visit", "procedure", "immunization"):
-            assert booked[row["encounter_key"], row["code"]].pop(0) == row["charge"]
+            assert booked[row["encounter_key"].rpartition(":")[2], row["code"]].pop(0) == row["charge"]
             compared += 1
     assert compared == 882
 
@@ -110,7 +111,7 @@ def test_line_charges_are_those_that_synthea_booked(samples: Path):
 def test_payers_and_members_are_those_of_the_day(real: tuple[Path, Intake]):
     folder, taken = real
     names = {row["Id"]: row["NAME"] for row in table(folder, "payers")}
-    source = {f"synthea:{row['Id']}": row for row in table(folder, "encounters")}
+    source = {f"{row['ORGANIZATION']}:{row['Id']}": row for row in table(folder, "encounters")}
     covers = table(folder, "payer_transitions")
     first, last = ("START_DATE", "END_DATE") if "START_DATE" in covers[0] else ("START_YEAR", "END_YEAR")
     without = 0
@@ -145,8 +146,8 @@ def test_diagnoses_are_the_reason_then_the_conditions(real: tuple[Path, Intake])
                 expected[row[key]].append(row[column])
     mine: dict[str, list[str]] = defaultdict(list)
     for row in taken.diagnoses.to_pylist():
-        mine[row["encounter_key"].removeprefix("synthea:")].append(row["code"])
-        assert row["rank"] == len(mine[row["encounter_key"].removeprefix("synthea:")])
+        mine[row["encounter_key"].rpartition(":")[2]].append(row["code"])
+        assert row["rank"] == len(mine[row["encounter_key"].rpartition(":")[2]])
         cells = table_cells(folder, row["source_file"])
         assert cells[row["source_row"] - 1][row["source_column"]] == row["code"]
     assert mine == {key: codes for key, codes in expected.items() if codes}
@@ -166,7 +167,8 @@ def test_service_dates_are_local_days(real: tuple[Path, Intake]):
     for row, encounter in zip(taken.encounters.to_pylist(), table(folder, "encounters"), strict=True):
         start, stop = (datetime.fromisoformat(encounter[name]).astimezone(ZONE) for name in ("START", "STOP"))
         assert (row["service_from"], row["service_to"]) == (start.date(), stop.date())
-        assert row["minutes"] == (stop - start).total_seconds() // 60
+        minutes = (stop - start).total_seconds() // 60
+        assert row["minutes"] == (minutes if 0 < minutes < 1440 else None)  # a day and more is a stay
         assert row["claim_type"] == (
             "institutional" if encounter["ENCOUNTERCLASS"] in ("inpatient", "snf", "hospice") else "professional"
         )
@@ -264,7 +266,7 @@ def test_prices_are_carried_in_order_while_the_total_covers_them(tmp_path: Path,
     lines = read(write(small(newer), tmp_path)).lines.to_pylist()
     # 300.00 = 80 visit + 30 vaccine + 100 procedure + (100 does not fit in the 90 left) ... + 90 that no row explains
     assert [
-        (x["kind"], x["code"], str(x["charge"]), x["pointers"]) for x in lines if x["encounter_key"] == "synthea:e1"
+        (x["kind"], x["code"], str(x["charge"]), x["pointers"]) for x in lines if x["encounter_key"] == "o1:e1"
     ] == [
         ("visit", "185345009", "80.00", None),
         ("immunization", "140", "30.00", None),
@@ -273,7 +275,7 @@ def test_prices_are_carried_in_order_while_the_total_covers_them(tmp_path: Path,
         ("drug", "834061", "0.00", None),
         ("other", "UNITEMISED", "90.00", None),
     ]
-    assert [x["kind"] for x in lines if x["encounter_key"] == "synthea:e2"] == ["visit"]
+    assert [x["kind"] for x in lines if x["encounter_key"] == "o1:e2"] == ["visit"]
 
 
 def test_the_normalised_visit(tmp_path: Path):
@@ -364,8 +366,8 @@ def test_one_fault_sets_one_encounter_aside(tmp_path: Path, change: Callable[[Ta
     tables = small()
     change(tables)
     taken = read(write(tables, tmp_path))
-    assert taken.encounters["encounter_key"].to_pylist() == ["synthea:e2", "synthea:e3"]
-    assert set(taken.lines["encounter_key"].to_pylist()) == {"synthea:e2", "synthea:e3"}
+    assert taken.encounters["encounter_key"].to_pylist() == ["o1:e2", "o1:e3"]
+    assert set(taken.lines["encounter_key"].to_pylist()) == {"o1:e2", "o1:e3"}
     assert taken.diagnoses.num_rows == 0
     assert taken.set_aside[0].reason == rule
     assert source in [f.source for f in taken.findings if f.rule == rule]
@@ -386,7 +388,7 @@ def test_garbled_bytes_of_a_patient_cost_the_patients_encounters_only(tmp_path: 
     path = write(tables, tmp_path) / "patients.csv"
     path.write_bytes(path.read_bytes().replace(b"Marker", b"Mark\xe9r"))
     taken = read(tmp_path)
-    assert [(a.encounter_key, a.reason) for a in taken.set_aside] == [("synthea:e1", "intake.text.encoding")]
+    assert [(a.encounter_key, a.reason) for a in taken.set_aside] == [("o1:e1", "intake.text.encoding")]
     assert taken.encounters.num_rows == 2
 
 
@@ -394,7 +396,7 @@ def test_equal_rows_of_an_encounter_count_once_and_the_repeat_is_set_aside(tmp_p
     tables = small()
     repeat()(tables)
     taken = read(write(tables, tmp_path))
-    assert taken.encounters["encounter_key"].to_pylist() == ["synthea:e1", "synthea:e2", "synthea:e3"]
+    assert taken.encounters["encounter_key"].to_pylist() == ["o1:e1", "o1:e2", "o1:e3"]
     assert [(a.reason, a.source_row) for a in taken.set_aside] == [("intake.key.duplicate", 4)]
     assert taken.set_aside[0].encounter_key.startswith("row:encounters.csv:")
     assert taken.rows_read == 4
