@@ -1,7 +1,8 @@
 """HL7 v2 charges: DFT^P03 (and P11) messages, one a file or many, with or without batch segments or MLLP framing.
 
-The messages of one visit number are one visit: their FT1 segments are its services, in the order in which they came. What a message
-says of patient, cover and diagnoses is taken from the visit's last message. A message that was delivered twice counts once. PR1 and
+The messages of one visit number are one visit, those of earlier extracts included (`Context.earlier`): their FT1 segments are its
+services, in the order in which they came. Which charges stand, `hl7v2_charges` says. What messages say of patient, cover and diagnoses is
+taken from the visit's last message that speaks of it. A message that was delivered twice counts once. PR1 and
 DG1 segments behind an FT1 belong to it; UB2, DRG and procedures in ICD-10-PCS are facts of a stay. A charge message says nothing of the
 billing provider: `practices.csv` beside the messages does, by the sending facility (MSH-4). Other messages (ADT, BAR …) bill
 nothing and are passed over, counted and told. A batch trailer (BTS-1) that counts other messages than came refuses the file:
@@ -23,8 +24,9 @@ from typing import Any
 
 import hl7
 
-from pipeline.encounters import records
-from pipeline.encounters.intake import Context, Intake
+from pipeline.encounters import intake, records
+from pipeline.encounters.hl7v2_charges import Charge, Charges, Kind, stand
+from pipeline.encounters.intake import Context, Intake, Stated
 from pipeline.encounters.records import Gathered, Key, Place
 
 PATTERNS = ("*.hl7", "*.dft")
@@ -45,6 +47,8 @@ class _Message:
     place: Place
     segments: list[hl7.Segment]
     message: hl7.Message
+    #: 1 for messages of the first extract that spoke of the visit, 2 for those of the next …
+    extract: int = 0
     #: segment (as the object read) → where it stands
     places: dict[int, int] = field(init=False)
     #: whether services have DG1 of their own; DG1 behind the last FT1 alone are the message's
@@ -109,38 +113,63 @@ class _Fields:
         return "" if text == '""' else self.message.unescape(text).strip()
 
 
-@dataclass(slots=True)
-class _Visit:
-    """All messages of one visit number."""
-
-    messages: list[_Message] = field(default_factory=list)
-
-
 def read(sources: Mapping[str, bytes], context: Context) -> Intake:
     """Read an extract (`sources`: file name → bytes). Terminal where it holds no charge message at all."""
     words = records.words("hl7")
     gathered = Gathered("hl7", words["called"])
-    visits: dict[Key, _Visit] = {}
-    seen: set[tuple[str, ...]] = set()
+    came: dict[Key, list[_Message]] = {}
     alone: list[tuple[Key, _Message]] = []
     for name in sorted(sources):
         if name == records.PRACTICES:
             continue
         for message in _messages(name, sources[name], gathered, words["charsets"]):
             key = _key(message)
-            if (delivered := _delivery(message)) in seen:
-                gathered.tell("intake.row.repeated", message.place, subject=":".join(key), warning=True)
-                continue
-            seen.add(delivered)
             if key[1]:
-                visits.setdefault(key, _Visit()).messages.append(message)
+                came.setdefault(key, []).append(message)
             else:
                 alone.append((key, message))
-    for key, visit in visits.items():
-        _Writer(gathered, words, key, visit.messages).write()
-    for key, message in alone:  # without a visit number: the layout tells it
-        _Writer(gathered, words, key, [message]).write()
+    earlier = context.earlier([intake.visit_key(*key) for key in came])
+    for key, messages in came.items():
+        _visit(gathered, words, key, messages, earlier.get(intake.visit_key(*key)))
+    for key, messages in _once(alone, gathered):  # without a visit number: the layout tells it
+        _Writer(gathered, words, key, messages).write()
     return gathered.result(sources, context, synthetic=False)
+
+
+def _visit(
+    gathered: Gathered, words: Mapping[str, Any], key: Key, came: list[_Message], stated: list[Stated] | None
+) -> None:
+    """One visit: what earlier extracts stated of it, and behind that what came tonight and was not delivered before."""
+    messages = [_restored(each) for each in stated or ()]
+    before = {_delivery(message) for message in messages}
+    new = [message for message in came if _delivery(message) not in before]
+    for _, [message] in _once([(key, message) for message in new], gathered):
+        message.extract = max((each.extract for each in stated or ()), default=0) + 1
+        messages.append(message)
+    if stated == []:  # without its first charges a visit is not whole
+        gathered.refuse(key, "intake.earlier.missing", came[-1].place, "FT1")
+    gathered.stated[key] = [
+        Stated(message.extract, "\r".join(str(s) for s in message.segments), *message.place) for message in messages
+    ]
+    _Writer(
+        gathered, words, key, messages, told_before=max((m.extract for m in messages[: len(stated or ())]), default=0)
+    ).write()
+
+
+def _restored(stated: Stated) -> _Message:
+    message = hl7.parse(stated.text + "\r")
+    return _Message((stated.file, stated.row), list(message), message, stated.extract)
+
+
+def _once(found: list[tuple[Key, _Message]], gathered: Gathered) -> Iterator[tuple[Key, list[_Message]]]:
+    """Each message once; that an extract holds one twice is told."""
+    seen: set[tuple[str, ...]] = set()
+    for key, message in found:
+        if (delivered := _delivery(message)) in seen:
+            gathered.tell("intake.row.repeated", message.place, subject=":".join(key), warning=True)
+            continue
+        seen.add(delivered)
+        yield key, [message]
 
 
 def _key(message: _Message) -> Key:
@@ -218,14 +247,47 @@ def _parsed(text: str) -> hl7.Message | None:
 class _Writer:
     """One visit as rows of the layout."""
 
-    def __init__(self, gathered: Gathered, words: Mapping[str, Any], key: Key, messages: list[_Message]) -> None:
+    def __init__(
+        self, gathered: Gathered, words: Mapping[str, Any], key: Key, messages: list[_Message], told_before: int = 0
+    ) -> None:
         self.gathered, self.words, self.key, self.messages = gathered, words, key, messages
         self.last = messages[-1]
         self.ranks: dict[str, int] = {}
         self.billed_by: set[str] = set()
+        charges = self._charges()
+        self.standing = charges.standing
         #: days of charges that a credit took away
-        self.credited: list[str] = []
-        self.standing = self._standing()
+        self.credited = charges.credited
+        for rule, charge in charges.told:
+            if charge.extract > told_before:  # what was told when it came is not told again
+                gathered.tell(rule, charge.of[0].place, "FT1-2", warning=True, subject=":".join(key))
+
+    def _latest(self, name: str) -> _Message:
+        """The last message that has such a segment: a late charge may come without the cover, and does not end it."""
+        return next((message for message in reversed(self.messages) if message.all(name)), self.last)
+
+    def _charges(self) -> Charges[tuple[_Message, _Fields]]:
+        stated = []
+        for number, message in enumerate(self.messages, 1):
+            for service in message.all("FT1"):
+                stated_as = service(6).upper()
+                if stated_as in self.words["other_transactions"]:
+                    continue
+                credit = stated_as in self.words["credits"]
+                kind: Kind = "credit" if credit else "charge" if stated_as in ("CG", "") else "other"
+                stated.append(self._charge(number, message, service, kind))
+        return stand(stated)
+
+    @staticmethod
+    def _charge(number: int, message: _Message, service: _Fields, kind: Kind) -> Charge[tuple[_Message, _Fields]]:
+        """What tells a charge from others, and from the credit that takes it back; signs aside."""
+        units, amount = (text.removeprefix("-") for text in (service(10) or "1", _amount(service)))
+        done = (procedure(3) for procedure in message.behind(service.segment, "PR1", _FINANCIAL))
+        return Charge(
+            of=(message, service), extract=message.extract, message=number, number=service(2), place=service(1), kind=kind,
+            code=service(25) or service(7) or next(done, ""), day=_day(service(4)),
+            modifiers=tuple(each(1) for each in service.list(26)), units=units, amount=amount,
+        )  # fmt: skip
 
     def _add(self, table: str, cells: Mapping[str, str | None], place: Place | None = None) -> None:
         self.gathered.add(table, self.key, place or self.last.place, cells)
@@ -237,20 +299,20 @@ class _Writer:
         row = self._row(charges, days) | {"claim_type": self._claim_type(), "cancelled": "Y" if gone else ""}
         self._add("encounters", row)
         self._facts()
-        attending = _person(self.last.one("PV1"), 7)
+        attending = _person(self._latest("PV1").one("PV1"), 7)
         if attending["last"]:
             row = {"role": "attending", **attending}
             self.gathered.add_where(True, "parties", self.key, self.last.place, row)
 
     def _claim_type(self) -> str:
         """Where the charges themselves say it: revenue codes and UB segments are a facility's, CDT a dentist's."""
-        if "REVENUE" in self.billed_by or self.last.all("UB2"):
+        if "REVENUE" in self.billed_by or self._latest("UB2").all("UB2"):
             return "institutional"
         return "dental" if self.billed_by == {"CDT"} else ""
 
     def _facts(self) -> None:
         """Codes of a stay: UB2's conditions, values and occurrences, the DRG, and procedures in ICD-10-PCS."""
-        bill, found = self.last.one("UB2"), list[tuple[str, Place, dict[str, str]]]()
+        bill, found = self._latest("UB2").one("UB2"), list[tuple[str, Place, dict[str, str]]]()
         for each in bill.list(3):
             found.append(("condition", self.last.place, {"code": each(1)}))
         for each in bill.list(6):
@@ -260,7 +322,7 @@ class _Writer:
         for each in bill.list(8):
             span = {"code": each(1), "from_date": _day(each(2)), "to_date": _day(each(3))}
             found.append(("occurrence_span", self.last.place, span))
-        if drg := self.last.one("DRG")(1):
+        if drg := self._latest("DRG").one("DRG")(1):
             found.append(("drg", self.last.place, {"code": drg}))
         operations = [
             (_number(f(14)), message.place, {"code": f(3).replace(".", ""), "from_date": _day(f(5))})
@@ -282,7 +344,7 @@ class _Writer:
     # --- the visit ------------------------------------------------------------------------------------------------------
 
     def _row(self, charges: list[str], days: list[str]) -> dict[str, str]:
-        patient, visit = self.last.one("PID"), self.last.one("PV1")
+        patient, visit = self._latest("PID").one("PID"), self._latest("PV1").one("PV1")
         admitted, discharged = visit(44), visit(45)
         visit_class = visit(2).upper()
         inpatient = visit_class == "I"
@@ -334,10 +396,10 @@ class _Writer:
         if performed:
             most = Counter(f(20) for f in performed).most_common(1)[0][0]
             return _prefixed("rendering", next(f for f in performed if f(20) == most), 20)
-        return _prefixed("rendering", self.last.one("PV1"), 7)
+        return _prefixed("rendering", self._latest("PV1").one("PV1"), 7)
 
     def _accident(self) -> dict[str, str]:
-        accident = self.last.one("ACC")
+        accident = self._latest("ACC").one("ACC")
         if accident.segment is None:
             return {}
         kind = self.words["accidents"].get(accident(2).upper(), "OA")
@@ -349,16 +411,15 @@ class _Writer:
 
     def _cover(self) -> dict[str, str]:
         """The first insurance in the visit's columns, the others as other payers."""
-        covers = sorted(self.last.all("IN1"), key=lambda f: _number(f(22) or f(1)))
+        message = self._latest("IN1")
+        covers = sorted(message.all("IN1"), key=lambda f: _number(f(22) or f(1)))
         row: dict[str, str] = {}
         if not covers:
             self.gathered.tell("intake.cover.missing", self.last.place, "IN1", warning=True, subject=":".join(self.key))
         for rank, cover in zip("PSTABCDEFGH", covers, strict=False):
             relationship = self.words["relationships"].get(cover(17).upper(), "G8" if cover(17) else "18")
             own = relationship == "18"
-            further = next(
-                iter(self.last.behind(cover.segment, "IN2", frozenset({"IN1"}))), _Fields(cover.message, None)
-            )
+            further = next(iter(message.behind(cover.segment, "IN2", frozenset({"IN1"}))), _Fields(cover.message, None))
             street, _ = records.street([_street(cover, 19), cover(19, 2)])
             person = {} if own else {
                 "subscriber_last": cover(16), "subscriber_first": cover(16, 2), "subscriber_middle": cover(16, 3),
@@ -404,14 +465,13 @@ class _Writer:
         return str(self.ranks[found])
 
     def _diagnoses(self) -> None:
-        for message in [self.last]:
-            listed = sorted(message.all("DG1"), key=lambda f: (_number(f(15)), _number(f(1))))
-            for diagnosis in listed:
-                kind = self.words["diagnosis_kinds"].get(diagnosis(6).upper(), "")
-                if diagnosis(3):
-                    self._diagnosis(diagnosis(3, 3), diagnosis(3), diagnosis(3, 2), message.place, kind, diagnosis(26))
-        for message, service in self.standing:
-            self._pointers(service, message)
+        message = self._latest("DG1")
+        for diagnosis in sorted(message.all("DG1"), key=lambda f: (_number(f(15)), _number(f(1)))):
+            kind = self.words["diagnosis_kinds"].get(diagnosis(6).upper(), "")
+            if diagnosis(3):
+                self._diagnosis(diagnosis(3, 3), diagnosis(3), diagnosis(3, 2), message.place, kind, diagnosis(26))
+        for stated in self.standing:
+            self._pointers(stated.of[1], stated.of[0])
 
     def _pointers(self, service: _Fields, message: _Message) -> list[str]:
         """Ranks of what a service was for: FT1-19; else the DG1 behind it, where those of the message stand by service."""
@@ -429,42 +489,20 @@ class _Writer:
     def _services(self) -> tuple[list[str], list[str]]:
         charges: list[str] = []
         days: list[str] = []
-        for line, (message, service) in enumerate(self.standing, 1):
-            charge = _charge(service)
-            if service(6).upper() not in ("CG", ""):
-                self.gathered.tell("intake.charge.credited", message.place, "FT1-6")
-                charge = "-" + charge  # no charge that could be billed: the layout refuses the visit
+        for line, stated in enumerate(self.standing, 1):
+            message, service = stated.of
+            charge = _amount(service)
+            if stated.doubtful:
+                self.gathered.refuse(self.key, "intake.charge.doubtful", message.place, "FT1-2")
+            if stated.kind != "charge":
+                self.gathered.refuse(self.key, "intake.charge.credited", message.place, "FT1-6")
+                charge = "-" + charge  # no charge that could be billed
             first, last = _day(service(4)), _day(service(4, 2))
             charges.append(charge)
             days += [day for day in (first, last) if day]
             self._add("services", self._service(service, line, charge, first, last, message), message.place)
             self._party(service, line, message.place)
         return charges, days or [day for day in self.credited if day]
-
-    def _standing(self) -> list[tuple[_Message, _Fields]]:
-        """The charges that stand: a credit takes away the last one that says the same. A credit of anything else stays, to be told."""
-        standing: list[tuple[_Message, _Fields]] = []
-        for message in self.messages:
-            for service in message.all("FT1"):
-                kind = service(6).upper()
-                if kind in self.words["other_transactions"]:
-                    continue
-                if kind in self.words["credits"]:
-                    mine = _said(service)
-                    twin = next(
-                        (
-                            n
-                            for n in reversed(range(len(standing)))
-                            if standing[n][1](6).upper() in ("CG", "") and _said(standing[n][1]) == mine
-                        ),
-                        None,
-                    )
-                    if twin is not None:
-                        self.credited.append(_day(service(4)))
-                        del standing[twin]
-                        continue
-                standing.append((message, service))
-        return standing
 
     def _service(
         self, f: _Fields, line: int, charge: str, first: str, last: str, message: _Message
@@ -556,15 +594,8 @@ def _length(first: str, last: str) -> str:
         return ""
 
 
-def _charge(service: _Fields) -> str:
+def _amount(service: _Fields) -> str:
     return service(11) or _extended(service(12), service(10))
-
-
-def _said(service: _Fields) -> tuple[str, ...]:
-    """What a charge and the credit that takes it back have in common; signs aside."""
-    modifiers = (each(1) for each in service.list(26))
-    units, charge = (text.removeprefix("-") for text in (service(10) or "1", _charge(service)))
-    return (service(25) or service(7), _day(service(4)), units, charge, *modifiers)
 
 
 def _extended(price: str, units: str) -> str:

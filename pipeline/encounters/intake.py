@@ -9,7 +9,7 @@ Cells are read exactly or not at all: a date, an amount or a number that is not 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -160,6 +160,27 @@ RULES: dict[str, tuple[str, str, str]] = {
         "Send the visit with the charges that stand.",
         "credited charge",
     ),
+    "intake.charge.doubtful": (
+        "charges without a transaction number repeat some charges of an earlier extract and leave out others: whether they are "
+        "the same ones or further ones cannot be known.",
+        "Send all charges of the visit that stand in one extract, or give each its own transaction number (FT1-2).",
+        "charges that may have come before",
+    ),
+    "intake.charge.again": (
+        "the charge was stated before; it counts once, as it is stated now.",
+        "Nothing to do, unless it is a further charge: then give each charge its own transaction number (FT1-2).",
+        "charge that was stated before",
+    ),
+    "intake.charge.gone": (
+        "the charge was taken back by a credit, and its transaction number is stated again: it stays taken back.",
+        "Nothing to do, unless it was charged anew: then send it with a transaction number of its own (FT1-2).",
+        "charge that was taken back before",
+    ),
+    "intake.earlier.missing": (
+        "an earlier extract brought charges of the visit, and what it said is not in the lake.",
+        "Restore the lake from its backup, or send the whole visit in claimpipe's own layout (docs/extracts.md).",
+        "visit whose earlier charges are not there",
+    ),
     "intake.cover.missing": (
         "the records name no insurance; the visit is taken for one that the patient pays.",
         "Nothing to do where that is so. Else export the patient's cover with the visit.",
@@ -204,12 +225,32 @@ RULES: dict[str, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """A record as an extract stated it. `extract`: 1 for the first extract that spoke of the visit, 2 for the next ..."""
+
+    extract: int
+    text: str
+    file: str
+    row: int
+
+
+def _nothing(keys: Collection[str]) -> Mapping[str, list[Stated]]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """What a reader may know besides the bytes: the night's date, payer names (case-folded) → keys, the time zone."""
+    """What a reader may know besides the bytes: the night's date, payer names (case-folded) → keys, the time zone.
+
+    `earlier`: for formats whose extracts are no whole statements of a visit but go on where the one before ended. Keys of visits
+    → the records of which earlier extracts of the format made them, in their order. A visit that never came is not in it; the
+    records of one that came are empty where the lake does not have them.
+    """
 
     on: date
     payers: Mapping[str, str]
     timezone: ZoneInfo
+    earlier: Callable[[Collection[str]], Mapping[str, list[Stated]]] = _nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +279,8 @@ class Intake:
     findings: list[Finding] = field(default_factory=list)
     #: what payers have authorized, where the extract has a list of it
     authorizations: pa.Table | None = None
+    #: the records of which each visit is made, where the next extract goes on from there (`Context.earlier`)
+    statements: pa.Table | None = None
     rows_read: int = 0
     charge_cents: int = 0
 
@@ -263,6 +306,11 @@ def visit_keys(practices: pa.Array, encounters: pa.Array) -> pa.Array:
         return pc.replace_substring(pc.replace_substring(ids, "%", "%25"), ":", "%3A")
 
     return pc.binary_join_element_wise(escaped(practices), escaped(encounters), ":")
+
+
+def visit_key(practice: str, encounter: str) -> str:
+    """The key of one visit."""
+    return str(visit_keys(pa.array([practice], pa.string()), pa.array([encounter], pa.string()))[0].as_py())
 
 
 def plain(text: str) -> str:

@@ -148,7 +148,7 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
         )
     fmt = visits.source.file.rpartition(".")[2]
     authorized = _authorizations(sources, manifest, context, findings)
-    taken = _Assembly(read, fmt, bool(manifest.get("synthetic", False)), context, findings).result()
+    taken = _Assembly(read, fmt, bool(manifest.get("synthetic", False)), context, findings, {}).result()
     return replace(taken, authorizations=authorized)
 
 
@@ -159,13 +159,15 @@ def assemble(
     *,
     synthetic: bool,
     findings: Sequence[Finding] = (),
+    faults: Mapping[str, Sequence[tuple[str, str, int, str]]] | None = None,
 ) -> Intake:
     """Visits that another format's reader has put into tables of this layout: judged, hashed and handed on like its own.
 
-    `found`: the layout's three tables and any further ones; `findings`: what the reader itself has to say.
+    `found`: the layout's three tables and any further ones; `findings`: what the reader itself has to say; `faults`: key of a
+    visit → (rule, file, row, column) of what sets it aside though its cells are sound.
     """
     read = {table: _typed(table, source) for table, source in found.items()}
-    return _Assembly(read, fmt, synthetic, context, list(findings)).result()
+    return _Assembly(read, fmt, synthetic, context, list(findings), faults or {}).result()
 
 
 def _source(sources: Mapping[str, bytes], table: str) -> tables.TextTable:
@@ -342,8 +344,9 @@ class _Assembly:
     """Puts the tables together: which row belongs to which visit, which visits are set aside, what is handed on."""
 
     def __init__(
-        self, read: Mapping[str, _Read], fmt: str, synthetic: bool, context: Context, findings: list[Finding]
-    ) -> None:
+        self, read: Mapping[str, _Read], fmt: str, synthetic: bool, context: Context, findings: list[Finding],
+        faults: Mapping[str, Sequence[tuple[str, str, int, str]]],
+    ) -> None:  # fmt: skip
         self.format = fmt
         visits = read["encounters"]
         self.visits, self.children = visits, {name: read[name] for name in ("diagnoses", "services")}
@@ -354,7 +357,9 @@ class _Assembly:
         self.practice = practice
         self.keys: pa.Array = intake.visit_keys(practice, encounter)
         #: index of the visit → (rule, file, row, column) of each of its faults, in the order found
-        self.faults: dict[int, list[tuple[str, str, int, str]]] = {}
+        self.faults: dict[int, list[tuple[str, str, int, str]]] = {
+            index: list(faults[key]) for index, key in enumerate(self.keys.to_pylist()) if key in faults
+        } if faults else {}  # fmt: skip
         #: index of the visit → the key under which it is registered, where that is not its own
         self.renamed: dict[int, str] = {}
         self.set_aside: list[SetAside] = []

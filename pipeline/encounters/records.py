@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from pipeline import shapes
 from pipeline.encounters import extras, intake, layout, tables
-from pipeline.encounters.intake import Context, Intake, SetAside, finding
+from pipeline.encounters.intake import Context, Intake, SetAside, Stated, finding
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 
@@ -64,6 +64,11 @@ class Gathered:
     #: (institutional, table, key, place, cells) of what counts only where the visit proves to be institutional, or proves not to be
     depending: list[tuple[bool, str, Key, Place, Mapping[str, str | None]]] = field(default_factory=list)
 
+    #: what sets a visit aside though its cells are sound: rule, place, column
+    faults: dict[Key, list[tuple[str, Place, str]]] = field(default_factory=dict)
+    #: the records of which visits are made, where a later extract goes on from there
+    stated: dict[Key, list[Stated]] = field(default_factory=dict)
+
     #: cells of visits that only institutional claims have a place for; what the visit states itself goes before them
     stays: dict[Key, Mapping[str, str]] = field(default_factory=dict)
 
@@ -83,6 +88,10 @@ class Gathered:
         self.findings.append(
             finding(rule, file, row or None, column, subject=subject, severity="warning" if warning else "error")
         )
+
+    def refuse(self, key: Key, rule: str, place: Place, column: str) -> None:
+        """Set the visit aside for what no cell of it shows."""
+        self.faults.setdefault(key, []).append((rule, place, column))
 
     def unreadable(self, rule: str, place: Place, data: bytes, column: str = "", practice: str = "") -> None:
         """A record that cannot be worked: a finding, and a visit set aside for whatever it held."""
@@ -107,10 +116,24 @@ class Gathered:
             table: self._table(table) for table in (*layout.SHAPES, *extras.EXTRAS)
             if table in layout.SHAPES or table in self.rows
         }  # fmt: skip
-        taken = layout.assemble(found, self.format, context, synthetic=synthetic, findings=self.findings)
+        faults = {
+            intake.visit_key(*key): [(rule, *place, column) for rule, place, column in told]
+            for key, told in self.faults.items()
+        }
+        taken = layout.assemble(found, self.format, context, synthetic=synthetic, findings=self.findings, faults=faults)
         return replace(
-            taken, set_aside=[*taken.set_aside, *self.set_aside], rows_read=taken.rows_read + len(self.set_aside)
-        )
+            taken, set_aside=[*taken.set_aside, *self.set_aside], rows_read=taken.rows_read + len(self.set_aside),
+            statements=self._statements(),
+        )  # fmt: skip
+
+    def _statements(self) -> pa.Table | None:
+        if not self.stated:
+            return None
+        return shapes.from_rows("encounter_statements", [
+            {"encounter_key": intake.visit_key(*key), "extract": each.extract, "number": number, "text": each.text,
+             "source_file": each.file, "source_row": each.row}
+            for key, records in self.stated.items() for number, each in enumerate(records, 1)
+        ])  # fmt: skip
 
     def _fill_from_practices(self, sources: Mapping[str, bytes]) -> None:
         if PRACTICES not in sources:

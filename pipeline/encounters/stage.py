@@ -4,6 +4,10 @@ Intake is idempotent by the visit: one whose key and content stand in the regist
 extract brings only what is new, and the same extract again brings nothing. It is not idempotent by the extract's bytes: the
 same files have another effect once a visit's day has come, or once another extract has brought other content in between.
 
+Most extracts state a visit as a whole. Charge messages go on where the ones before ended: for such a format the lake keeps the records
+of which each version of a visit was made (`encounter_statements`), and the reader puts the new ones behind them
+(`Context.earlier`), so that what it hands on is the whole visit again.
+
 What a visit is, the latest logical date says, and of extracts of one date the last to come. An extract of an earlier night
 than the one that brought a visit does not change it, so a backfill over later nights alters nothing; where its content
 differs, a work item says so. A visit that comes again changed takes the earlier one's place. A claim that has not left the
@@ -15,9 +19,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +33,7 @@ import sqlalchemy as sa
 
 from pipeline import payers
 from pipeline.encounters import formats
-from pipeline.encounters.intake import RULES, Context, Intake, SetAside
+from pipeline.encounters.intake import RULES, Context, Intake, SetAside, Stated
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
 from pipeline.money import cents
@@ -36,7 +41,7 @@ from pipeline.store import Store
 from pipeline.store import register as r
 from pipeline.store.archive import sha256
 from pipeline.store.events import Move, move_claims
-from pipeline.store.store import insert_new, record_findings, record_stage, update_rows
+from pipeline.store.store import chunks, insert_new, record_findings, record_stage, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
 
 STAGE = "encounters"
@@ -65,6 +70,7 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = ""
         on=on,
         payers=payers.by_source_name(payers.load_profiles(store.settings.payers_dir)),
         timezone=ZoneInfo(store.settings.timezone),
+        earlier=partial(_stated, store, on, fmt),
     )
     taken = formats.READERS[fmt].read(files, context)
     sizes = {name: len(data) for name, data in files.items()}
@@ -81,6 +87,10 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = ""
             ("encounters", taken.encounters), ("encounter_diagnoses", taken.diagnoses), ("encounter_lines", taken.lines),
         ):  # fmt: skip
             store.lake.write(shape, on, part, rows.filter(pc.is_in(rows.column("encounter_key"), keys)))
+    if taken.statements is not None and news.writes:
+        keys = pa.array([row["encounter_key"] for row in (*news.inserts, *news.updates)], type=pa.string())
+        said = taken.statements.filter(pc.is_in(taken.statements.column("encounter_key"), keys))
+        store.lake.write("encounter_statements", on, part, said)
     listed = taken.authorizations
     if listed is not None and listed.num_rows and (news.writes or not earlier):
         store.lake.write("authorizations", on, part, listed)
@@ -127,6 +137,32 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = ""
         _close_mended(c, part)
         record_stage(c, STAGE, on, counts, import_id)
     return counts
+
+
+def _stated(store: Store, on: date, fmt: str, keys: Collection[str]) -> dict[str, list[Stated]]:
+    """The records of which each visit's newest version up to the night of `on` was made, of those that came in this format."""
+    v, i = r.visit_versions.c, r.imports.c
+    newest: dict[str, tuple[date, str]] = {}
+    with store.read() as c:
+        for some in chunks(sorted(keys)):
+            query = (
+                sa.select(v.encounter_key, i.logical_date, v.import_id)
+                .join_from(r.visit_versions, r.imports, v.import_id == i.import_id)
+                .where(v.encounter_key.in_(some), i.format == fmt, i.logical_date <= on)
+                .order_by(v.encounter_key, v.version)
+            )
+            newest.update({row.encounter_key: (row.logical_date, row.import_id[:16]) for row in c.execute(query)})
+    parts: dict[tuple[date, str], list[str]] = defaultdict(list)
+    for key, place in newest.items():
+        parts[place].append(key)
+    found: dict[str, list[Stated]] = {key: [] for key in newest}
+    for (day, part), theirs in sorted(parts.items()):
+        said = store.lake.read("encounter_statements", day, part, ("encounter_key", theirs))
+        for row in said.sort_by([("encounter_key", "ascending"), ("number", "ascending")]).to_pylist():
+            found[row["encounter_key"]].append(
+                Stated(row["extract"], row["text"], row["source_file"], row["source_row"])
+            )
+    return found
 
 
 def _earlier(store: Store, files_id: str) -> dict[str, date]:

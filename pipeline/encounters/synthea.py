@@ -25,8 +25,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline import shapes
 from pipeline.encounters import intake, records, tables
 from pipeline.encounters.identifiers import synthetic_ein, synthetic_npi
@@ -297,7 +295,7 @@ class _Reader:
         base = self._amount(row["BASE_ENCOUNTER_COST"], "BASE_ENCOUNTER_COST", fault)
         self.charge_cents += cents(total) if total is not None else 0
         day = start.date() if start else None
-        key = str(intake.visit_keys(pa.array([row["ORGANIZATION"]]), pa.array([row["Id"]]))[0].as_py())
+        key = intake.visit_key(row["ORGANIZATION"], row["Id"])
         diagnoses = self._diagnoses(key, table.file, number, row, visit)
         lines = self._lines(key, number, row, visit, day, base, total, diagnoses)
         insured = payer != NO_INSURANCE
