@@ -533,14 +533,17 @@ def work_unbilled(
     from pipeline.reports.terminal import console_for_people
 
     with existing_store(home, reading=True) as store:
-        rows = unbilled.visits(store, day_of(day, store.settings), days)
+        on = day_of(day, store.settings)
+        rows, future = unbilled.visits(store, on, days), unbilled.in_the_future(store, on)
     if not everything:
         rows = unbilled.by_state(rows)
     if as_json:
         for row in rows:
             emit(row)
+        if future["visits"]:
+            emit({"future": future})
     else:
-        unbilled.show(console_for_people(), rows)
+        unbilled.show(console_for_people(), rows, future)
 
 
 @work_app.command("at-risk")
