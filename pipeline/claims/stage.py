@@ -24,7 +24,7 @@ from pipeline.claims.batches import Build, BuiltFile, build_files, required, rou
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
-from pipeline.ledger import posting
+from pipeline.ledger import earlier, posting
 from pipeline.ledger.versions import close_versions
 from pipeline.payers import PayerProfile
 from pipeline.store import Store, behind, locks, outgoing
@@ -55,6 +55,7 @@ def build(store: Store, on: date, payer_key: str) -> dict[str, int]:
     behind.require_level(store)
     with locks.held(store, f"build-{payer_key}"):
         rejoin(store, on)
+        earlier.complete(store, on)
         with store.read() as c:  # again, now that no other run can take them
             waiting = _ready(c, payer_key)
         return _run(store, on, profile, waiting) if waiting else _counts([], 0)
@@ -241,10 +242,11 @@ def _count_ready(connection: sa.Connection, claim_ids: Sequence[str]) -> int:
 
 
 def _post_charges(connection: sa.Connection, on: date, payer_key: str, rows: Sequence[Any]) -> None:
-    """Dr receivable of the payer, Cr income; the charges of the versions before are taken back, and a void has none."""
+    """Dr receivable of the payer, Cr income; what earlier payers settled leaves the receivable again. The charges of the versions
+    before are taken back, and a void has none."""
     _close_earlier(connection, on, [row for row in rows if row.version > 1])
     billed = [row for row in rows if row.frequency != "8"]
-    posting.post(connection, [posting.charge(row.claim_id, payer_key, row.charge_cents, on) for row in billed])
+    posting.post(connection, earlier.charges(billed, payer_key, on))
 
 
 def _close_earlier(connection: sa.Connection, on: date, rows: Sequence[Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 INCOME = "income:charges"
 PATIENT = "receivable:patient"
 NEXT_PAYER = "receivable:next_payer"
+EARLIER_PAYERS = "settled:earlier_payers"
 UNAPPLIED = "unapplied:remittance"
 BANK = "bank:operating"
 SUSPENSE = "suspense:deposits"
@@ -39,6 +40,8 @@ CHART: tuple[Account, ...] = (
     Account(PATIENT, r"receivable:patient", "debit", "What remittances say the patient owes (group PR)."),
     Account(NEXT_PAYER, r"receivable:next_payer", "debit",
             "Group PR of claims that the payer has sent on to the patient's next payer, less what that one settled."),
+    Account(EARLIER_PAYERS, r"settled:earlier_payers", "debit",
+            "What payers before had settled of claims to a later one, as those claims say. It came another way than these books."),
     Account("adjustment:<category>", r"adjustment:[a-z_]+", "debit",
             "Written off under group CO for a reason code that the policy lists, by category of the code."),
     Account("clearing:eft:<key>", r"clearing:eft:[a-z0-9_-]+", "debit",

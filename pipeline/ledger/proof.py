@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from pipeline.errors import ClaimpipeError
 from pipeline.ledger import accounts, posting
+from pipeline.ledger.earlier_in_files import earlier_in
 from pipeline.money import received_cents
 from pipeline.store import Store, behind, events, outgoing
 from pipeline.store import register as r
@@ -277,7 +278,7 @@ def _charged() -> sa.Subquery:
     return (
         sa.select(e.claim_id, sa.func.sum(e.cents).label("cents"))
         .join_from(r.ledger_entries, r.ledger_transactions, t.transaction_id == e.transaction_id)
-        .where(t.kind == "charge", _payers_owe())
+        .where(t.kind == "charge", sa.or_(_payers_owe(), e.account == accounts.EARLIER_PAYERS))
         .group_by(e.claim_id)
         .subquery("charged")
     )
@@ -321,25 +322,32 @@ def _receivables(connection: sa.Connection) -> Iterator[Line]:
 
     receivable = held(_payers_owe(), "receivable")
     patient = held(e.account == accounts.PATIENT, "patient")
+    before = held(e.account == accounts.EARLIER_PAYERS, "before")
     charge = sa.case((_stands(c), c.charge_cents), else_=0)
-    expected = charge - sa.func.coalesce(settled.c.moved, 0)
+    earlier_part = sa.case((_stands(c), sa.func.coalesce(c.earlier_cents, 0)), else_=0)
+    earlier_booked = sa.func.coalesce(before.c.cents, 0)
+    expected = charge - earlier_part - sa.func.coalesce(settled.c.moved, 0)
     found = sa.func.coalesce(receivable.c.cents, 0)
     owed, booked = sa.func.coalesce(settled.c.patient, 0), sa.func.coalesce(patient.c.cents, 0)
     row = connection.execute(
         sa.select(
             sa.func.sum(expected), sa.func.sum(found), sa.func.sum(sa.func.abs(expected - found)),
             sa.func.sum(owed), sa.func.sum(booked), sa.func.sum(sa.func.abs(owed - booked)),
+            sa.func.sum(earlier_part), sa.func.sum(earlier_booked), sa.func.sum(sa.func.abs(earlier_part - earlier_booked)),
         ).select_from(
             r.claims.outerjoin(settled, settled.c.claim_id == c.claim_id)
             .outerjoin(receivable, receivable.c.claim_id == c.claim_id)
             .outerjoin(patient, patient.c.claim_id == c.claim_id)
+            .outerjoin(before, before.c.claim_id == c.claim_id)
         )
     ).one()  # fmt: skip
     values = [int(value or 0) for value in row]
-    yield Line("charge − paid − written off − patient = the payers' receivable", values[0], values[1])
+    yield Line("charge − earlier payers − paid − written off − patient = the payers' receivable", values[0], values[1])
     yield Line("the payer's receivable of each claim (sum of differences)", 0, values[2])
     yield Line("group PR of remittances = the patients' receivable", values[3], values[4])
     yield Line("the patient's receivable of each claim (sum of differences)", 0, values[5])
+    yield Line("what earlier payers settled of claims = the account", values[6], values[7])
+    yield Line("what earlier payers settled of each claim (sum of differences)", 0, values[8])
     yield Line(
         "the payers' receivable of claims = the account as a whole",
         values[1],
@@ -453,9 +461,15 @@ def _archived(store: Store, connection: sa.Connection, broken: list[str]) -> Ite
     """The bytes that were sent and that came, read again, against the register."""
     s, m, c = r.sendings.c, r.remittances.c, r.claims.c
     carried: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in connection.execute(sa.select(c.claim_id, c.charge_cents, c.file_id).where(c.file_id.is_not(None))):
+    settled: dict[str, dict[str, int]] = defaultdict(dict)
+    columns = (c.claim_id, c.charge_cents, c.earlier_cents, c.file_id)
+    for row in connection.execute(sa.select(*columns).where(c.file_id.is_not(None))):
         carried[row.file_id][row.claim_id] = row.charge_cents
-    in_files = in_claims = differ = stated = recorded = 0
+        if row.earlier_cents is None:  # not found in the lake yet: nothing is posted of it
+            settled[row.file_id][row.claim_id] = -1
+        elif row.earlier_cents:
+            settled[row.file_id][row.claim_id] = row.earlier_cents
+    in_files = in_claims = differ = stated = recorded = earlier_in_files = earlier_in_claims = earlier_differ = 0
     for sending in connection.execute(sa.select(s.file_id, s.charge_cents).order_by(s.file_id)):
         data = _bytes(store, sending.file_id, broken)
         if data is None:
@@ -464,6 +478,14 @@ def _archived(store: Store, connection: sa.Connection, broken: list[str]) -> Ite
         stated += sum(charges.values())
         recorded += sending.charge_cents
         ours = carried.pop(sending.file_id, {})  # a claim that was sent again belongs to its last file
+        parts, known = dict(earlier_in(data)), settled[sending.file_id]
+        earlier_in_files += sum(parts.get(claim, 0) for claim in ours if known.get(claim, 0) >= 0)
+        earlier_in_claims += sum(cents for cents in known.values() if cents > 0)
+        earlier_differ += sum(
+            abs(parts.get(claim, 0) - known.get(claim, 0))
+            for claim in {*parts, *known} & ours.keys()
+            if known.get(claim, 0) >= 0
+        )
         in_claims += sum(ours.values())
         in_files += sum(charges.get(claim, 0) for claim in ours)
         differ += sum(abs(cents - charges.get(claim, 0)) for claim, cents in ours.items())
@@ -472,6 +494,10 @@ def _archived(store: Store, connection: sa.Connection, broken: list[str]) -> Ite
     yield Line("CLM02 in the archived 837 files = charges of the sendings", stated, recorded)
     yield Line("CLM02 of claims in their files = charges of claims", in_files, in_claims)
     yield Line("CLM02 of each claim in its file (sum of differences)", 0, differ)
+    yield Line(
+        "what claims in their files say that earlier payers settled = of claims", earlier_in_files, earlier_in_claims
+    )
+    yield Line("what each claim in its file says that earlier payers settled (sum of differences)", 0, earlier_differ)
     amounts = 0
     posted: dict[str, set[int]] = defaultdict(set)
     for taken in connection.execute(sa.select(m.file_id, m.set_number)):

@@ -10,8 +10,8 @@ AMT segments take no part. What does not balance never posts by itself.
 from __future__ import annotations
 
 from pipeline.findings import Finding
+from pipeline.ledger.policy import GROUPS, STATUSES, provider_reasons
 from pipeline.money import shown
-from pipeline.remittances.policy import GROUPS, STATUSES, provider_reasons
 from pipeline.remittances.reading import Remittance
 
 _FIX = "Nothing was posted. Ask the payer for a corrected remittance, or post it by hand after a person has looked."

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from pipeline.ledger import accounts, posting
+from pipeline.ledger import accounts, policy, posting
 from pipeline.money import shown
-from pipeline.remittances import lines, policy, underpayment
+from pipeline.remittances import lines, underpayment
 from pipeline.remittances.context import Run
-from pipeline.remittances.payments import Payment
+from pipeline.remittances.payments import Payment, by_billed_payer, restate
 from pipeline.remittances.reading import Claim
 from pipeline.store.filing import last_days
 from pipeline.store.work import WorkItem, close_items, closed_by_person
 
 OVERPOSTED = "overposted"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how much a payer's view of what earlier payers settled differs from the claim's, and the words for it."""
+
+    first: Payment
+    cents: int
+    told: str
 
 
 class Judging:
@@ -35,7 +44,8 @@ class Judging:
         self._charges(standing_payments, known)
         self._line_problems(standing_payments, known)
         self._underpayments(standing_payments, known)
-        self._overposted([p for p in [*fresh, *settled] if p.claim_id], known)
+        less = self._earlier_payers(standing_payments, known)
+        self._overposted([p for p in [*fresh, *settled] if p.claim_id], known, less)
 
     def _denials(self, payment: Payment, ours: Any, filing: Mapping[str, date]) -> None:
         claim = payment.claim
@@ -46,8 +56,7 @@ class Judging:
             return
         denied = [a for a in claim.adjustments if a[2] > 0 and policy.is_denial(a[0], a[1])]
         review = [a for a in claim.adjustments if a[2] and policy.kind(a[0], a[1]) == "review"]
-        if payment.clearing_key != ours.payer_key:
-            review = [a for a in review if (a[0], a[1]) != policy.EARLIER_PAYER]
+        review = [a for a in review if (a[0], a[1]) != policy.EARLIER_PAYER]  # see _earlier_payers
         if denied:
             self._denial(payment, denied, ours, filing)
         if review:
@@ -79,6 +88,43 @@ class Judging:
         reason, _, _ = policy.denial_words(claim.adjustments, claim.all_remarks())
         self.run.item(payment.key, f"status-{payment.status}", title, f"CLP02 is {payment.status}. {reason}", action,
                    payment.charge, payment.clearing_key, payment.claim_id, queue=queue)  # fmt: skip
+
+    def _earlier_payers(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> list[Difference]:
+        """OA-23 against what the claim states that earlier payers settled: where both agree nobody has to do anything.
+
+        Returns where the payer takes off less, and so decided more than was open: see `_overposted`. OA-23 of a payer to whom the
+        one we billed sent the claim on says what that one decided, and opens nothing.
+        """
+        less = []
+        for pieces in by_billed_payer(payments, known):
+            first, ours = min(pieces, key=lambda p: p.number), known[pieces[0].claim_id or ""]
+            seen = restate(pieces, ours)
+            if not seen.difference:
+                continue
+            stated = (
+                f"The claim says that earlier payers paid and wrote off {shown(seen.stated)} of it"
+                if seen.stated
+                else "The claim names no earlier payer that settled any of it"
+            )
+            told = f"{stated}; this payer takes off {shown(seen.told)} (OA-23)"
+            told += f" and writes off {shown(seen.restated)} of the same once more." if seen.restated else "."
+            found = Difference(first, abs(seen.difference), told)
+            if seen.difference < 0:
+                less.append(found)
+            else:
+                self._differs(
+                    found,
+                    ours,
+                    "More than was stated stays in the receivable: it is neither written off nor billed to the patient.",
+                )
+        return less
+
+    def _differs(self, found: Difference, ours: Any, effect: str) -> None:
+        self.run.item(found.first.key, "-".join(policy.EARLIER_PAYER), "What earlier payers settled differs",
+                   f"{found.told} {effect}",
+                   "Compare with the earlier payer's remittance. Where this payer is wrong, ask it to correct its decision; where "
+                   "the claim is, send the visit again with the amounts of that remittance.",
+                   found.cents, ours.payer_key, found.first.claim_id)  # fmt: skip
 
     def _charges(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> None:
         """Claims whose payer decided less than we billed. A payer may split a claim over several CLP of one remittance."""
@@ -136,7 +182,11 @@ class Judging:
 
     def _underpayments(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> None:
         """One item for each payment that allowed less than the contract says."""
-        asked = [(p.claim, known[p.claim_id or ""]) for p in payments if p.claim and p.status in underpayment.PRIMARY]
+        asked = [
+            (p.claim, known[p.claim_id or ""])
+            for p in payments
+            if p.claim and p.status in underpayment.PRIMARY and not known[p.claim_id or ""].earlier_cents
+        ]
         by_claim = {id(p.claim): p for p in payments}
         for short in underpayment.find(self.run.store, asked, self.run.profiles):
             payment = by_claim[id(short.claim)]
@@ -149,12 +199,13 @@ class Judging:
             self.run.counts["underpayments"] += 1
             self.run.counts["underpaid_cents"] += short.cents
 
-    def _overposted(self, changed: Sequence[Payment], known: Mapping[str, Any]) -> None:
+    def _overposted(self, changed: Sequence[Payment], known: Mapping[str, Any], less: Sequence[Difference]) -> None:
         """A visit whose payer has settled more than was charged: a credit that somebody must look at.
 
         Judged over all versions of the visit's claim, payer by payer: what a payer paid late on a version that was replaced is
         covered by the charge of its replacement until that one is paid as well, and the payer's reversal of the first one then makes
-        it level. What a person has closed stays closed until more money comes.
+        it level. What a person has closed stays closed until more money comes. Where a payer took off `less` than earlier payers had
+        settled, that is told as the reason, and apart where the visit is not overdrawn by it.
         """
         families: dict[str, list[str]] = defaultdict(list)
         for claim_id, row in sorted(known.items(), key=lambda item: item[1].version):
@@ -162,6 +213,7 @@ class Judging:
         visits = sorted({known[p.claim_id].encounter_key for p in changed if p.claim_id})
         if not visits:
             return
+        why = {known[d.first.claim_id or ""].encounter_key: d.told for d in less}
         balances = posting.claim_balances(self.run.connection, sorted(i for visit in visits for i in families[visit]))
         newest: dict[str, str] = {}  # visit → the latest payment that came in this run
         for payment in sorted(changed, key=lambda p: p.order):
@@ -176,7 +228,13 @@ class Judging:
                         owed[account] += cents
             left = sum(min(cents, 0) for cents in owed.values())
             if left < 0:
-                items[visit] = self._credit([i for i in families[visit] if i in balances], left, known)
+                items[visit] = self._credit(
+                    [i for i in families[visit] if i in balances], left, known, why.get(visit, "")
+                )
+        for difference in less:
+            ours = known[difference.first.claim_id or ""]
+            if ours.encounter_key not in items:
+                self._differs(difference, ours, "What it decided is that much more than was open.")
         self.run.counts["overposted"] += len(items)
         settled = closed_by_person(self.run.connection, [item.item_id for item in items.values()])
         for visit, item in items.items():
@@ -189,7 +247,7 @@ class Judging:
             cause=OVERPOSTED, but=[item.item_id for item in items.values()],
         )  # fmt: skip
 
-    def _credit(self, versions: Sequence[str], left: int, known: Mapping[str, Any]) -> WorkItem:
+    def _credit(self, versions: Sequence[str], left: int, known: Mapping[str, Any], why: str) -> WorkItem:
         """`versions`: those of the visit that stand in the ledger, oldest first."""
         which = f" (versions {', '.join(versions)})" if len(versions) > 1 else ""
         replaced = any(known[claim_id].closed_on for claim_id in versions)
@@ -197,7 +255,7 @@ class Judging:
         return WorkItem(
             queue="remittance", subject=versions[0], cause=OVERPOSTED, title="More was settled than was charged",
             reason=f"What payers owe on the claim{which} stands at {shown(left)}: payments, write-offs and the patient's "
-                   f"share are more than the charge.{due}",
+                   f"share are more than the charge{' and what earlier payers left of it' if why else ''}.{due}{' ' + why if why else ''}",
             action="Look for a payment that came twice or a reversal that is missing; refund what is not ours.",
             cents=-left, payer_key=known[versions[-1]].payer_key, claim_id=versions[-1], opened_on=self.run.on, reference=str(-left),
         )  # fmt: skip

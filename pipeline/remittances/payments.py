@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from pipeline.ledger import accounts
+from pipeline.ledger import accounts, policy
 from pipeline.ledger.posting import Entry
 from pipeline.remittances.reading import Claim
 
@@ -45,6 +45,8 @@ class Payment:
     reverses: str = ""
     was_exception: bool = False
     by_person: bool = False  # a person has named its claim
+    #: of its write-offs, by group and reason: what earlier payers had settled already
+    restated: dict[tuple[str, str], int] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
 
     @property
@@ -54,6 +56,76 @@ class Payment:
     @property
     def order(self) -> tuple[date, str, int]:
         return self.paid_on, self.remittance_id, self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The earlier payers' part of a claim, as the payer that we billed sees it in one remittance.
+
+    `stated`: what the claim says of it; `told`: OA-23; `restated`: write-offs that repeat it. A payer may split a claim over several
+    CLP; `whole` says whether together they decide all of its charge.
+    """
+
+    stated: int
+    told: int
+    restated: int
+    whole: bool
+
+    @property
+    def difference(self) -> int:
+        """Above 0: the payer takes off more than was stated, and that much stays open. Below 0: it takes off less, and what it
+        decided is that much more than was open."""
+        more = self.told + self.restated - self.stated
+        return more if self.whole else max(more, 0)
+
+
+def restate(pieces: Sequence[Payment], ours: Any) -> Earlier:
+    """Say of each of one remittance's payments of a claim how much of its write-offs earlier payers had settled already.
+
+    A payer that leaves OA-23 out, or puts into it only what was paid, writes off under CO what an earlier payer has paid or written
+    off before. Nothing is settled twice: of those write-offs, as much is restated as OA-23 leaves of what the claim states. Where
+    the pieces decide only a part of the charge, nobody can tell which part of that it is, so only what would overdraw the claim is.
+    """
+    pieces = sorted(pieces, key=lambda p: p.number)
+    stated = ours.earlier_cents or 0
+    told = sum(c for p in pieces for group, reason, c in _adjustments(p) if (group, reason) == policy.EARLIER_PAYER)
+    written = [
+        (n, (group, reason), c)
+        for n, p in enumerate(pieces)
+        for group, reason, c in _adjustments(p)
+        if policy.kind(group, reason) in policy.WRITTEN_OFF and c > 0
+    ]
+    whole = sum(p.charge for p in pieces) >= ours.charge_cents
+    left = max(0, min(stated, stated - told))
+    if not whole:
+        patient = sum(c for p in pieces for group, _, c in _adjustments(p) if group == "PR")
+        moved = sum(p.paid for p in pieces) + patient + sum(c for _, _, c in written)
+        left = min(left, max(0, moved - (ours.charge_cents - stated)))
+    restated = 0
+    for payment in pieces:
+        payment.restated = {}
+    for n, code, c in sorted(
+        written, key=lambda w: (-w[2], w[0], w[1])
+    ):  # the largest is the likeliest to hold the earlier part
+        if part := min(c, left - restated):
+            pieces[n].restated[code] = part
+            restated += part
+    return Earlier(stated, told, restated, whole)
+
+
+def by_billed_payer(payments: Iterable[Payment], known: Mapping[str, Any]) -> list[list[Payment]]:
+    """The processed payments of the payer that we billed, each alone; but those that decide a part of a claim's charge together
+    with the other parts in their remittance."""
+    found: dict[tuple[str, str, int], list[Payment]] = defaultdict(list)
+    for p in payments:
+        ours = known[p.claim_id or ""]
+        if policy.STATUSES.get(p.status) == "processed" and p.clearing_key == ours.payer_key:
+            found[p.remittance_id, ours.claim_id, 0 if p.charge < ours.charge_cents else p.number].append(p)
+    return list(found.values())
+
+
+def _adjustments(payment: Payment) -> Sequence[tuple[str, str, int]]:
+    return payment.claim.adjustments if payment.claim is not None else ()
 
 
 def standing(payments: Sequence[Payment]) -> str | None:

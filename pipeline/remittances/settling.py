@@ -13,10 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.ledger import accounts
+from pipeline.ledger import accounts, policy
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
-from pipeline.remittances import balance, parts, policy
+from pipeline.remittances import balance, parts
 from pipeline.remittances.context import Run
 from pipeline.remittances.payments import (
     CHARGE_TOO_HIGH,
@@ -26,11 +26,13 @@ from pipeline.remittances.payments import (
     UNKNOWN_STATUS,
     WRONG_SIGN,
     Payment,
+    by_billed_payer,
     earlier_versions,
     mirrors,
     negated,
     negates,
     references,
+    restate,
     stored_payment,
     unapplied,
 )
@@ -65,6 +67,7 @@ class Settling:
         for payment in found:
             payment.claim_id = payment.stated_id
             (waiting if payment.status == "22" else originals).append(payment)
+        self._restate(originals, known)
         for payment in originals:
             self._place(payment, known[payment.claim_id or ""])
             history[payment.claim_id or ""].append(payment)
@@ -93,7 +96,7 @@ class Settling:
             query = sa.select(
                 columns.claim_id, columns.payer_key, columns.charge_cents, columns.service_from, columns.state,
                 columns.scrubbed_date, columns.scrubbed_part, columns.encounter_key, columns.version, columns.closed_on,
-                columns.guide,
+                columns.guide, columns.earlier_cents,
             ).where(
                 columns.encounter_key.in_(sa.select(named.c.encounter_key).where(named.c.claim_id.in_(part)))
             )  # fmt: skip
@@ -161,6 +164,13 @@ class Settling:
             for payment in of_file:
                 payment.claim = claims[payment.set_number, payment.number]
 
+    def _restate(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> None:
+        """Of claims that state what earlier payers settled: which write-offs only repeat that."""
+        for pieces in by_billed_payer(payments, known):
+            ours = known[pieces[0].claim_id or ""]
+            if ours.earlier_cents:
+                restate(pieces, ours)
+
     def _place(self, payment: Payment, ours: Any) -> None:
         """Post a payment (not a reversal) by the policy of its reasons.
 
@@ -181,6 +191,10 @@ class Settling:
                 if account is None or account == receivable or not cents:
                     continue
                 entries.append(Entry(account, cents, payment.claim_id, f"{group}-{reason}"))
+                if again := payment.restated.get((group, reason), 0):
+                    # without a detail: it is no reason of the payer's, which a reversal would have to negate
+                    entries.append(Entry(account, -again, payment.claim_id))
+                    cents -= again
                 if account == accounts.PATIENT:
                     payment.patient += cents
                 elif account != accounts.NEXT_PAYER:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from pipeline import payers, transactions
 from pipeline.findings import has_errors
-from pipeline.ledger import posting
+from pipeline.ledger import earlier, posting
 from pipeline.remittances import balance, parts, reading
 from pipeline.remittances.arriving import READ_MARK, STAGE, Arrivals, File
 from pipeline.remittances.context import Run
@@ -41,6 +41,7 @@ LARGE, AT_ONCE = 1 << 24, 1 << 26
 def run(store: Store, on: date) -> dict[str, int]:
     """Post the remittances that have arrived, and settle earlier exceptions that can be settled now."""
     profiles = payers.load_profiles(store.settings.payers_dir)
+    earlier.complete(store, on)
 
     def record(connection: sa.Connection, files: list[File], counts: dict[str, int]) -> None:
         for file in files:

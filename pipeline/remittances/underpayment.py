@@ -22,9 +22,9 @@ import pyarrow as pa
 
 from pipeline import payers
 from pipeline.codes import contracts
+from pipeline.ledger import policy
 from pipeline.money import cents, shown
 from pipeline.remittances import lines as matching
-from pipeline.remittances import policy
 from pipeline.remittances.reading import Claim
 from pipeline.store import Store
 

@@ -80,6 +80,8 @@ def render(summary: Summary) -> str:
         ("Patients owe", sum(p.patient for p in summary.payer_lines), "wait"),
         ("Open at payers, denied and rejected included", sum(p.open for p in summary.payer_lines), "go"),
     ]
+    if earlier := sum(p.earlier for p in summary.payer_lines):
+        parts.insert(2, ("Settled by earlier payers, as claims to later ones say", earlier, "off"))
     context: dict[str, Any] = {
         "s": summary,
         "on": summary.on.isoformat(),

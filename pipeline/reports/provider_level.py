@@ -16,8 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.ledger import accounts
-from pipeline.remittances import policy
+from pipeline.ledger import accounts, policy
 from pipeline.store import register as r
 from pipeline.store.store import chunks
 

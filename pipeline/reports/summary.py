@@ -140,6 +140,8 @@ class SentFile:
 
 @dataclass(frozen=True, slots=True)
 class PayerLine:
+    """A payer's claims and their dollars. `earlier`: of `charge`, what payers before it had settled."""
+
     payer: str
     claims: int
     charge: int
@@ -149,6 +151,7 @@ class PayerLine:
     open: int
     denied: int
     rejected: int
+    earlier: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,7 +551,7 @@ def _payer_lines(connection: sa.Connection, names: dict[str, str]) -> list[Payer
         PayerLine(
             names.get(key, key), line["claims"], line["charge"], money.get((key, "clearing"), 0),
             money.get((key, "adjustment"), 0), money.get((key, "patient"), 0), money.get((key, "receivable"), 0),
-            line["denied"], line["rejected"],
+            line["denied"], line["rejected"], money.get((key, "settled"), 0),
         )
         for key, line in sorted(found.items())
     ]  # fmt: skip

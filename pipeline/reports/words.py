@@ -58,6 +58,7 @@ ACCOUNTS: dict[str, str] = {
     "receivable:payer": "Payers owe, denied money included",
     "receivable:patient": "Patients owe",
     "receivable:next_payer": "Next payers owe (claims sent on)",
+    "settled:earlier_payers": "Settled by earlier payers, as claims to later ones say",
     "adjustment": "Written off",
     "provider_adjustment": "Adjustments outside of claims (PLB)",
     "unapplied:remittance": "Paid for claims that were not found",

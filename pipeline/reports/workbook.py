@@ -51,8 +51,8 @@ def render(summary: Summary) -> bytes:
                ((f.payer, f.interchange_control, f.claims, f.cents, SENDINGS.get(f.state, (f.state, True))[0],
                  "test" if f.usage == "T" else "production", f.file_id) for f in summary.files))  # fmt: skip
     sheets.add("Payers", ("Payer", "Claims", "$Billed", "$Paid", "$Written off", "$Patients owe", "$Open",
-                          "$Claims denied", "$Claims rejected"),
-               ((p.payer, p.claims, p.charge, p.paid, p.adjusted, p.patient, p.open, p.denied, p.rejected)
+                          "$Claims denied", "$Claims rejected", "$Earlier payers"),
+               ((p.payer, p.claims, p.charge, p.paid, p.adjusted, p.patient, p.open, p.denied, p.rejected, p.earlier)
                 for p in summary.payer_lines))  # fmt: skip
     sheets.add("Ledger", ("Account", "What it holds", "$Dollars (debit +)"),
                ((account, ACCOUNTS.get(family(account), ""), cents)

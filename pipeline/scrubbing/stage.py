@@ -26,6 +26,7 @@ from pipeline.codes import Status, judging, open_icd10cm
 from pipeline.errors import Terminal, Transient
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
+from pipeline.ledger import earlier
 from pipeline.ledger.versions import close_versions
 from pipeline.money import cents
 from pipeline.payers import PayerProfile, load_profiles, usage
@@ -397,13 +398,14 @@ def _record(
         return {}
     counts.update({"claims": int(fresh.sum()), **{k: n for k, n in judged.counts.items() if k.startswith("repair.")}})
     counts["findings"] = len(judged.findings)
-    part = ""
+    part, settled = "", {}
     if ready:
         part = _part_name(ready)
         failpoint("scrubbing.before_lake")
-        _write(store, on, part, batch, ready_rows)
+        written = _write(store, on, part, batch, ready_rows)
+        settled = earlier.settled(written["claims"], written["lines"])
     for claim in ready:
-        claim["scrubbed_part"] = part
+        claim |= {"scrubbed_part": part, "earlier_cents": settled.get(claim["claim_id"], 0)}
     failpoint("scrubbing.before_register")
     with store.begin() as connection:
         update_rows(connection, r.encounters, "encounter_key", changes, ["state", "reason", "claim_id"])
@@ -439,10 +441,12 @@ def _part_name(ready: list[dict[str, Any]]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _write(store: Store, on: date, part: str, batch: Batch, rows: list[int]) -> None:
+def _write(store: Store, on: date, part: str, batch: Batch, rows: list[int]) -> dict[str, pa.Table]:
     """The claims that passed, as repaired."""
-    for name, table in _some(batch, rows).items():
+    tables = _some(batch, rows)
+    for name, table in tables.items():
         store.lake.write(f"scrubbed_{name}", on, part, table)
+    return tables
 
 
 def _some(batch: Batch, rows: list[int]) -> dict[str, pa.Table]:

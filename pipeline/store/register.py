@@ -146,6 +146,9 @@ claims = _table(
         sa.Date,
         comment="a later version went out, or the visit was cancelled: its charge no longer stands",
     ),
+    sa.Column(
+        "earlier_cents", Cents, comment="what earlier payers settled of it, as it says; null: made before this was kept"
+    ),
     sa.UniqueConstraint("encounter_key", "version", name="uq_claims_encounter_version"),
     comment="one row a version; what a payer did with a version stays that version's state",
 )
@@ -236,6 +239,14 @@ sendings = _table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.UniqueConstraint("payer_key", "interchange_control"),
+)
+
+#: those alone, so that nothing is searched once all are known
+sa.Index(
+    "ix_claims_earlier_unknown",
+    claims.c.claim_id,
+    sqlite_where=claims.c.earlier_cents.is_(None),
+    postgresql_where=claims.c.earlier_cents.is_(None),
 )
 
 recovered_claims = _table(

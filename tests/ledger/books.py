@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from pipeline import shapes
-from pipeline.ledger import posting
+from pipeline.ledger import earlier, posting
 from pipeline.money import dollars
 from pipeline.store import Store
 from pipeline.store import register as r
@@ -104,12 +104,13 @@ class Books:
     def send(
         self, *claim_ids: str, cents: int = 10_000, payer_key: str = "acme", state: str = "sent", number: int = 1,
         sets: Sequence[str] = ("0001",), data: bytes | None = None, lines: Sequence[tuple[Any, ...]] = (),
-        sending_state: str = "verified", charged: bool = True,
+        sending_state: str = "verified", charged: bool = True, earlier_cents: int | None = 0,
     ) -> str:  # fmt: skip
         """Claims that went out in one 837 file, charged in the ledger; returns the file's id.
 
         `sets` are handed out to the claims in turn. `lines` are (procedure, modifier, date) of each claim's lines, and
         where it matters their charge in cents, place of service and revenue code; their control numbers are CLAIM-1, CLAIM-2 …
+        `earlier_cents`: what earlier payers settled of each claim; None: as a register knew it before that was kept.
         """
         data = data or b"\n".join(f"CLM*{c}*{cents}".encode() for c in claim_ids)
         file_id = self.store.archive.put(data)
@@ -139,7 +140,7 @@ class Books:
                  "guide": "005010X222A1", "frequency": "1", "charge_cents": cents, "service_from": SENT,
                  "logical_date": SENT, "state": "ready", "file_id": file_id, "interchange_control": f"{number:09d}",
                  "group_control": str(number), "set_control": sets[n % len(sets)], "scrubbed_date": SENT,
-                 "scrubbed_part": part}
+                 "scrubbed_part": part, "earlier_cents": earlier_cents}
                 for n, i in enumerate(claim_ids)
             ])  # fmt: skip
             insert_new(c, r.sendings, [
@@ -150,7 +151,8 @@ class Books:
             ])  # fmt: skip
             move_claims(c, SENT, [Move(i, "sent", state, file_id) for i in claim_ids])
             if charged:
-                posting.post(c, [posting.charge(i, payer_key, cents, SENT) for i in claim_ids])
+                mine = sa.select(r.claims).where(r.claims.c.claim_id.in_(claim_ids))
+                posting.post(c, earlier.charges(c.execute(mine).all(), payer_key, SENT))
         return file_id
 
     def receive(self, data: bytes, kind: str, payer_key: str = "acme", on: date = ON) -> str:

@@ -8,6 +8,7 @@ from claims.oracle import pyx12_errors
 from night.nights import assert_nothing_twice, payer_in_a_box, run_night
 
 from pipeline import sample, transactions
+from pipeline.ledger import posting
 from pipeline.store import open_store
 from pipeline.store import register as r
 from pipeline.x12.validator import validate
@@ -30,6 +31,11 @@ def test_a_night_on_a_mixed_sample_closes(tmp_path):
         with store.read() as connection:
             claims = connection.execute(sa.select(r.claims)).mappings().all()
             files = connection.execute(sa.select(f.file_id, f.kind).where(f.kind.in_(("837", "835")))).all()
+            owed = posting.claim_balances(connection, [c["claim_id"] for c in claims])
+            worked = {
+                row.claim_id: row.cents
+                for row in connection.execute(sa.select(r.work_items).where(r.work_items.c.queue == "denial"))
+            }
             causes = set(connection.execute(sa.select(r.work_items.c.cause)).scalars())
         sent, paid, statuses = {}, {}, Counter()
         for file_id, kind in files:
@@ -54,5 +60,15 @@ def test_a_night_on_a_mixed_sample_closes(tmp_path):
         assert line["charge"] == ours["charge"], number
         assert line["procedure"] == (ours["procedure"] or ours["revenue_code"]), number
     assert not {"code-mismatch", "line-not-found"} & causes
+    # what a second payer owes is what the first one left and it has not decided, or denied; nobody has to look at OA-23
+    seconds = [c for c in claims if c["earlier_cents"]]
+    assert any(c["state"] == "paid" for c in seconds)
+    for c in seconds:
+        left = owed[c["claim_id"]].get(f"receivable:payer:{c['payer_key']}", 0)
+        assert 0 < c["earlier_cents"] < c["charge_cents"]
+        assert owed[c["claim_id"]]["settled:earlier_payers"] == c["earlier_cents"]
+        whole = c["charge_cents"] - c["earlier_cents"]
+        assert left == (whole if c["state"] not in ("paid", "denied") else left and worked[c["claim_id"]]), c["state"]
+    assert not {"OA-23", "overposted"} & causes
     # processed for us, as the second payer, and sent on to the second payer
     assert statuses.keys() >= {"1", "2", "19"}, statuses

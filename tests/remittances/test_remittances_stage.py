@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.books import ON, SENT, Books, file_835, remittance
 
-from pipeline.ledger import proof
-from pipeline.remittances import policy, stage
+from pipeline.ledger import policy, proof
+from pipeline.remittances import stage
 from pipeline.store import register as r
 
 

@@ -10,7 +10,7 @@ from ledger.books import ON, ZETA_ORIGIN, Books, file_835, remittance
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.remittances import policy
+from pipeline.ledger import policy
 from pipeline.remittances import stage as remittances
 from pipeline.reports import provider_level
 

@@ -87,7 +87,7 @@ def test_work_is_named_in_words_and_never_by_the_key_of_its_cause(bad_night):
 def test_the_dollars_billed_are_divided_without_a_rest(bad_night):
     total = dict(bad_night.summary.accounts)["income:charges"]
     lines = bad_night.summary.payer_lines
-    assert sum(p.paid + p.adjusted + p.patient + p.open for p in lines) == -total > 0
+    assert sum(p.paid + p.adjusted + p.earlier + p.patient + p.open for p in lines) == -total > 0
     [(charges,)] = bad_night.sql("select sum(charge_cents) from claims")
     assert sum(p.charge for p in lines) == charges
 

@@ -32,8 +32,10 @@ STATUSES = {
 }  # fmt: skip
 #: processed, and sent on by the payer to the patient's next one
 SENT_ON = frozenset({"19", "20", "21"})
-#: what an earlier payer decided: in the remittance of a later payer it is information, not an adjustment
+#: what earlier payers settled: in the remittance of a later payer it is information, not an adjustment
 EARLIER_PAYER = ("OA", "23")
+#: kinds that leave the receivable for `adjustment:<category>`
+WRITTEN_OFF = ("write_off", "capitation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def kind(group: str, number: str) -> Kind:
         return "patient"
     if group != "CO":
         return "review"
-    if policy in ("write_off", "capitation"):
+    if policy in WRITTEN_OFF:
         return "capitation" if policy == "capitation" else "write_off"
     return "denial"
 
@@ -103,7 +105,7 @@ def account(group: str, number: str, sent_on: bool = False) -> str | None:
     what = kind(group, number)
     if what == "patient":
         return accounts.NEXT_PAYER if sent_on else accounts.PATIENT
-    return accounts.adjustment(reason(number).category) if what in ("write_off", "capitation") else None
+    return accounts.adjustment(reason(number).category) if what in WRITTEN_OFF else None
 
 
 def is_denial(group: str, number: str) -> bool:
