@@ -33,6 +33,15 @@ _AT_HOME = ("built", "intent", "sent_temporary", "failed")
 
 def refused(store: Store, on: date, payer_key: str, *, do: bool) -> dict[str, int]:
     """Claims of the payer that a TA1 or 999 refused → `claims`, `charge_cents`; made ready where `do`."""
+    k = r.claims.c
+    query = sa.select(k.claim_id, k.charge_cents, k.file_id).where(
+        k.payer_key == payer_key, k.closed_on.is_(None), refused_for_form()
+    )
+    return _go(store, on, payer_key, query, "released_refused", do)
+
+
+def refused_for_form() -> sa.ColumnElement[bool]:
+    """Of `claims`: a TA1 or 999 refused its file or set, and it stands so."""
     k, v = r.claims.c, r.claim_events.c
     last = (
         sa.select(v.event)
@@ -41,10 +50,7 @@ def refused(store: Store, on: date, payer_key: str, *, do: bool) -> dict[str, in
         .limit(1)
         .scalar_subquery()
     )
-    query = sa.select(k.claim_id, k.charge_cents, k.file_id).where(
-        k.payer_key == payer_key, k.state == "rejected", k.closed_on.is_(None), last.like("TA1 %") | last.like("999 %")
-    )
-    return _go(store, on, payer_key, query, "released_refused", do)
+    return (k.state == "rejected") & (last.like("TA1 %") | last.like("999 %"))
 
 
 def tested(store: Store, on: date, payer_key: str, *, do: bool) -> dict[str, int]:

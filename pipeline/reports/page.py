@@ -36,7 +36,7 @@ def _environment() -> jinja2.Environment:
         "of": words.counted,
     }
     environment.globals |= {
-        "STATES": words.STATES, "QUEUES": words.QUEUES, "SENDINGS": words.SENDINGS, "ACCOUNTS": words.ACCOUNTS,
+        "STATES": words.STATES, "QUEUES": words.QUEUES, "sending": words.sending, "ACCOUNTS": words.ACCOUNTS,
         "SUITES": words.SUITES, "KINDS": words.KINDS,
     }  # fmt: skip
     return environment

@@ -20,7 +20,8 @@ from pipeline.ledger import accounts, policy
 from pipeline.store import register as r
 from pipeline.store.store import chunks
 
-#: longer references hold more than a claim's number: some payers append the patient's member number
+#: longer references hold more than a claim's number: after two characters of a reason and seventeen of a number Medicare appends the
+#: patient's member number, and others do alike
 _SHOWN = 19
 _TO_TAKE = "The payer will take it from a later payment: book nothing, and look that the reference comes back."
 _TAKEN = (

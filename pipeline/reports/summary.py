@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline import payers
+from pipeline.claims import release
 from pipeline.deposits import stage as deposits_stage
 from pipeline.errors import Terminal
 from pipeline.ledger.proof import Proof
@@ -136,6 +137,7 @@ class SentFile:
     cents: int
     state: str
     usage: str
+    refused: int  # of its claims: those that a TA1 or 999 refused for the form of their file or set
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,7 +510,17 @@ def _items(connection: sa.Connection, names: dict[str, str]) -> list[Item]:
 
 
 def _files(connection: sa.Connection, on: date, names: dict[str, str]) -> list[SentFile]:
-    s = r.sendings.c
+    s, c = r.sendings.c, r.claims.c
+    ours = sa.select(s.file_id).where(s.logical_date == on)
+    refused: dict[str, int] = dict(
+        connection.execute(
+            sa.select(c.file_id, sa.func.count())
+            .where(c.file_id.in_(ours), release.refused_for_form())
+            .group_by(c.file_id)
+        )
+        .tuples()
+        .all()
+    )
     rows = connection.execute(
         sa.select(r.sendings).where(s.logical_date == on).order_by(s.payer_key, s.interchange_control)
     )
@@ -521,6 +533,7 @@ def _files(connection: sa.Connection, on: date, names: dict[str, str]) -> list[S
             x.charge_cents,
             x.state,
             x.usage,
+            refused.get(x.file_id, 0),
         )
         for x in rows
     ]

@@ -107,7 +107,7 @@ def _files(summary: Summary) -> RenderableType | None:
         return None
     made = table("Claim files", "payer", "control", "claims", "dollars", "state", right=(2, 3), fold=(0, 4))
     for file in summary.files:
-        state, fine = words.SENDINGS.get(file.state, (file.state, True))
+        state, fine = words.sending(file.state, file.refused)
         test = " (test)" if file.usage == "T" else ""
         made.add_row(
             Text(file.payer), file.interchange_control, f"{file.claims:,}", shown(file.cents),

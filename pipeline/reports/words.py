@@ -94,6 +94,13 @@ KINDS: dict[str, str] = {
 }
 
 
+def sending(state: str, refused: int) -> tuple[str, bool]:
+    """State of a claim file → its words, and whether it is as it should be. `refused`: claims of it that a TA1 or 999 refused:
+    an answer came, and the payer does not have them."""
+    words, fine = SENDINGS.get(state, (state, True))
+    return (f"{words}, {counted(refused, 'claim')} refused", False) if refused else (words, fine)
+
+
 def counted(number: int, noun: str) -> str:
     """1 visit, 2 visits, 1,000 visits."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

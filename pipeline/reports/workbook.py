@@ -15,7 +15,7 @@ import xlsxwriter
 
 from pipeline.money import dollars
 from pipeline.reports.summary import ITEMS, Summary
-from pipeline.reports.words import ACCOUNTS, QUEUES, SENDINGS, STATES, SUITES, family
+from pipeline.reports.words import ACCOUNTS, QUEUES, STATES, SUITES, family, sending
 
 
 def render(summary: Summary) -> bytes:
@@ -48,7 +48,7 @@ def render(summary: Summary) -> bytes:
     sheets.add("States", ("State", "Visits", "$Dollars charged"),
                ((STATES.get(n, (n, ""))[0], count, cents) for n, count, cents in summary.states))  # fmt: skip
     sheets.add("Files", ("Payer", "Control number", "Claims", "$Dollars", "State", "Usage", "sha256"),
-               ((f.payer, f.interchange_control, f.claims, f.cents, SENDINGS.get(f.state, (f.state, True))[0],
+               ((f.payer, f.interchange_control, f.claims, f.cents, sending(f.state, f.refused)[0],
                  "test" if f.usage == "T" else "production", f.file_id) for f in summary.files))  # fmt: skip
     sheets.add("Payers", ("Payer", "Claims", "$Billed", "$Paid", "$Written off", "$Patients owe", "$Open",
                           "$Claims denied", "$Claims rejected", "$Earlier payers"),

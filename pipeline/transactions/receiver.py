@@ -27,9 +27,10 @@ from pipeline.x12.validator_meaning import is_npi
 from pipeline.x12.writer import EXTENDED, Envelope
 
 _ACCEPTED = (Status("A2", "20", "PR"),)
-#: SNIP type of a claim's error → category and status of its 277CA: 178 charges that do not add up, 21 missing or invalid
-_REJECTED = {3: (Status("A8", "178", "PR"),)}
-_REJECTED_OTHERWISE = (Status("A7", "21", "PR"),)
+#: loops above the claims without a name of their own → whose they are
+_WHOSE = {"2000A": "85", "2000B": "IL", "2000C": "QC"}
+#: NM101 of an 837 that a 277CA may speak of; others are left out
+_ENTITIES = frozenset({"40", "41", "71", "72", "77", "82", "85", "87", "DK", "DN", "DQ", "IL", "P3", "PR", "QC"})
 
 
 @dataclass(slots=True)
@@ -82,6 +83,7 @@ def _claims(data: bytes, acks: Acknowledgments, on: date) -> tuple[bytes | None,
     taken = {number: head for number, head in heads.items() if head["segment"] in taken_sets}
     above = _Above(result.tables["837.parties"], heads)
     rejected = _rejected(acks.findings, claims, above)
+    entities = _Entities(result.tables["837.parties"])
     days = _service_days(result.tables["837.service_lines"])
     batches: dict[int, list[ClaimStatus]] = defaultdict(list)
     for place, claim in enumerate(claims):
@@ -89,7 +91,7 @@ def _claims(data: bytes, acks: Acknowledgments, on: date) -> tuple[bytes | None,
             key = (claim["set_number"], claim["claim_number"])
             first, last = days.get(key, (on, on))  # a predetermination has no day of service: the day of the answer
             batches[claim["set_number"]].append(
-                _status(claim, rejected.get(place), above.provider(claim["segment"]), first, last)
+                _status(claim, rejected.get(place), entities, above.provider(claim["segment"]), first, last)
             )
     if not batches:
         return None, 0
@@ -172,6 +174,33 @@ class _Above:
         return self._at[name][place - 1] if place else None
 
 
+class _Entities:
+    """Whom a finding is about: the name (NM1) of its loop that stands at it or before it."""
+
+    def __init__(self, parties: pa.Table) -> None:
+        self._of: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for loop, segment, entity in zip(
+            *(parties.column(n).to_pylist() for n in ("loop", "segment", "entity")), strict=True
+        ):
+            self._of[loop or ""].append((segment, entity or ""))
+
+    def of(self, finding: Finding) -> str:
+        """Its code, or nothing where the finding is about the claim or a line itself."""
+        if finding.loop in _WHOSE:
+            return _WHOSE[finding.loop]
+        names = self._of.get(finding.loop, [])
+        place = bisect_right(names, (finding.segment or 0, "\uffff"))
+        entity = names[place - 1][1] if place else ""
+        return entity if entity in _ENTITIES else ""
+
+
+def _refusal(fault: Finding, entities: _Entities) -> tuple[Status, ...]:
+    """What a 277CA says of a claim with this error: 178 charges that do not add up, 562 an NPI, 21 missing or invalid."""
+    if fault.snip == 3:
+        return (Status("A8", "178"),)
+    return (Status("A7", "562" if fault.rule == "npi" else "21", entities.of(fault)),)
+
+
 def _rejected(findings: list[Finding], claims: list[dict[str, Any]], above: _Above) -> dict[int, Finding]:
     """Place of each claim with an error that the 999 does not tell → the first: its own, or one of what it hangs under."""
     starts = [claim["segment"] for claim in claims]
@@ -221,7 +250,9 @@ def _references(data: bytes, places: dict[int, int]) -> dict[int, str]:
     }
 
 
-def _status(claim: dict[str, Any], fault: Finding | None, provider: Party, first: date, last: date) -> ClaimStatus:
+def _status(
+    claim: dict[str, Any], fault: Finding | None, entities: _Entities, provider: Party, first: date, last: date
+) -> ClaimStatus:
     institutional = "X223" in (claim["version"] or "")
     return ClaimStatus(
         claim_id=_clean(claim["claim_id"]) or "0",
@@ -231,7 +262,7 @@ def _status(claim: dict[str, Any], fault: Finding | None, provider: Party, first
         member_id=_padded(claim["subscriber_id"]),
         charge=claim["charge"] if claim["charge"] is not None else Decimal(0),
         accepted=fault is None,
-        statuses=_ACCEPTED if fault is None else _REJECTED.get(fault.snip or 0, _REJECTED_OTHERWISE),
+        statuses=_ACCEPTED if fault is None else _refusal(fault, entities),
         bill_type=_clean(f"{claim['facility_code'] or ''}{claim['frequency'] or ''}") if institutional else "",
         service_from=claim["statement_from"] or first,
         service_to=claim["statement_to"] or (claim["statement_from"] or last),

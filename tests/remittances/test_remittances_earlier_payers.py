@@ -215,7 +215,7 @@ def decisions(draw: st.DrawFn) -> tuple[int, dict[str, int]]:
     return draw(st.integers(0, 100)), dict(zip(names, draw(st.permutations(parts)), strict=True))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(decisions())
 def test_what_stays_open_is_what_the_payer_holds_back_and_the_difference(
     books: Books, decision: tuple[int, dict[str, int]]

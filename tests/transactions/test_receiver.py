@@ -101,11 +101,29 @@ def test_a_fault_of_a_provider_rejects_all_claims_below_it_and_none_above():
     assert answers.codes["999"] == "A"
     found = statuses(answers.files["277CA"])
     assert {claim_id: row[2] for claim_id, row in found.items()} == {"A1": "WQ", "B1": "U", "B2": "U"}
-    assert found["B1"][0] == "A7"
+    assert found["B1"] == ("A7", "562", "U")
     text = answers.files["277CA"].decode()
+    assert text.count("STC*A7:562:85*") == 2  # an NPI, and whose: the billing provider's
     assert "~NM1*85*2*PRACTICE 3*****FI*987654321~" in text  # a number that is no NPI is not given back as one
     assert validate(answers.files["277CA"]) == []
     assert pyx12_errors(answers.files["277CA"]) == []
+
+
+@pytest.mark.parametrize(
+    ("loop", "entity"),
+    [
+        ("NM1*82*1*HAND*LEE****XX*1234567890~", "82"),
+        ("NM1*DN*1*HAND*LEE****XX*1234567890~NM1*82*1*HAND*LEE****XX*1234567893~", "DN"),
+        ("NM1*DN*1*HAND*LEE****XX*1234567893~NM1*82*1*HAND*LEE****XX*1234567890~", "82"),
+    ],
+)
+def test_a_fault_names_whose_it_is(loop: str, entity: str):
+    one = claim("A1", "100", ("100", "20251101")).replace("HI*ABK:I10~", f"HI*ABK:I10~{loop}")
+    data = file_of(provider(1, "1234567893") + subscriber(2, 1, one, claim("A2", "80", ("80", "20251104"))))
+    made = receiver.answer(data, on=ON).files["277CA"]
+    assert statuses(made) == {"A1": ("A7", "562", "U"), "A2": ("A2", "20", "WQ")}
+    assert f"STC*A7:562:{entity}*" in made.decode()
+    assert validate(made) == []
 
 
 def test_a_set_with_an_error_is_rejected_by_the_999_and_its_claims_get_no_277ca():
