@@ -161,7 +161,7 @@ def read_csv(file: str, data: bytes) -> TextTable:
 
 
 def read_parquet(file: str, data: bytes) -> TextTable:
-    """Text, date, decimal, integer and boolean columns, as the text that a CSV of the same table would hold."""
+    """Text, date, decimal, integer and boolean columns, and timestamps, as the text that a CSV of the same table would hold."""
     try:
         source = pq.ParquetFile(pa.BufferReader(data))
         _refuse_doubled(file, source.schema_arrow.names)
@@ -201,6 +201,14 @@ def _named(table: pa.Table, names: Sequence[str]) -> dict[str, pa.Array]:
     return found
 
 
+def _days(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dates as pandas writes them, at midnight, are days; a moment with a time of day stays one, and its row is told."""
+    local = pc.local_timestamp(moments) if moments.type.tz else moments
+    midnight = pc.floor_temporal(local, unit="day")
+    days = midnight.cast(pa.date32()).cast(pa.string())
+    return pc.fill_null(pc.if_else(pc.equal(local, midnight), days, local.cast(pa.string())), "")
+
+
 def _as_text(file: str, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -210,9 +218,9 @@ def _as_text(file: str, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
             f"{file}, column {name}: binary floating point cannot hold cents or whole numbers exactly.",
             fix="Write the column as decimal, integer or text.",
         )
-    if pa.types.is_timestamp(kind):
-        raise Terminal(f"{file}, column {name}: a timestamp stands where a date is needed.", fix="Write it as date32.")
     try:
+        if pa.types.is_timestamp(kind):
+            return _days(column)
         text = pc.fill_null(column.cast(pa.string()), "")
         # decimal(38, 10) of a database writes 156.0000000000: zeros behind the point say nothing
         return pc.replace_substring_regex(text, r"(\.\d*?)0+$", r"\1") if pa.types.is_decimal(kind) else text

@@ -212,8 +212,10 @@ def test_a_credited_charge_that_is_stated_again_stays_credited(nights: Nights) -
     nights.take(1, message(credit))
     nights.take(2, message(charge(A, "T1"), charge(B, "T2"), credit))
     assert nights.charges == [B]
-    nights.take(3, message(charge(A, "T4")))
-    assert nights.charges == [B, A]
+    nights.take(3, message(charge(A, "T1"), charge(C, "T5")))
+    assert (nights.charges, nights.found) == ([B, C], [("warning", "intake.charge.gone")])
+    nights.take(4, message(charge(A, "T4")))
+    assert nights.charges == [B, C, A]
 
 
 def test_numbers_that_only_count_the_charges_of_a_message_tell_nothing(nights: Nights) -> None:
