@@ -21,7 +21,7 @@ from pipeline.claims.batches import required
 from pipeline.errors import Terminal
 from pipeline.store import Store, behind, locks
 from pipeline.store import register as r
-from pipeline.store.events import Move, move_claims
+from pipeline.store.events import Move, move_claims, rejecting
 from pipeline.store.work import close_items
 
 _TESTED = ("batched", "sent", "unknown", "received", "accepted")
@@ -42,15 +42,8 @@ def refused(store: Store, on: date, payer_key: str, *, do: bool) -> dict[str, in
 
 def refused_for_form() -> sa.ColumnElement[bool]:
     """Of `claims`: a TA1 or 999 refused its file or set, and it stands so."""
-    k, v = r.claims.c, r.claim_events.c
-    last = (
-        sa.select(v.event)
-        .where(v.claim_id == k.claim_id, v.to_state == "rejected", v.from_state != "rejected")
-        .order_by(v.sequence.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return (k.state == "rejected") & (last.like("TA1 %") | last.like("999 %"))
+    last = rejecting(r.claim_events.c.event)
+    return (r.claims.c.state == "rejected") & (last.like("TA1 %") | last.like("999 %"))
 
 
 def tested(store: Store, on: date, payer_key: str, *, do: bool) -> dict[str, int]:

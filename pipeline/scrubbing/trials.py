@@ -6,11 +6,12 @@ companion guide, written as edits in its profile, is executable by who wrote it.
 **History.** `replay` holds the claims that went in earlier nights against a rule, one part of the lake at a time, and joins what
 the payers did with them. A claim that the rule would have held is
 
-    caught       rejected or denied: the rule would have saved the trip
+    caught       rejected (277CA) or denied for what it said itself: the rule would have saved the trip
     false hold   paid all the same: the rule would have cost time, or the money
     undecided    no decision yet, or one that was taken back
 
-A claim counts as a whole: one that was paid with a line denied is paid.
+A claim counts as a whole: one that was paid with a line denied is paid. A claim that went down with its file, its set or its
+provider (TA1, 999, a 277CA above the claims) is undecided: no payer has looked at it, so it proves nothing for a rule.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from pipeline.scrubbing.batch import Batch
 from pipeline.scrubbing.edits import Edit
 from pipeline.scrubbing.registry import CHECKS, faults
 from pipeline.store import register as r
+from pipeline.store.events import rejecting
 from pipeline.store.store import Store, chunks
 
 Outcome = Literal["caught", "false_hold", "undecided"]
@@ -222,6 +224,9 @@ def _add(
         found = caught(batch, edit)
         masks[edit.id][order[found].astype(np.int64)] = True
     held = np.logical_or.reduce(list(masks.values()))
+    own = _rejected_themselves(
+        store, [rows[i].claim_id for i in np.flatnonzero(held).tolist() if rows[i].state == "rejected"]
+    )
     paid = _paid(store, [rows[i].claim_id for i in np.flatnonzero(held).tolist() if rows[i].state == "paid"])
     for number, row in enumerate(rows):
         lines = [trial.whole, trial.payers.setdefault(row.payer_key, Line())]
@@ -231,8 +236,28 @@ def _add(
             continue
         lines += [line for rule, line in trial.by_rule.items() if masks[rule][number]]
         outcome = _OF_STATE.get(row.state, "undecided")
+        if row.state == "rejected" and row.claim_id not in own:
+            outcome = "undecided"
         for line in lines:
             getattr(line, outcome).add(1, row.charge_cents, paid.get(row.claim_id, 0))
+
+
+def _rejected_themselves(store: Store, claim_ids: Sequence[str]) -> set[str]:
+    """Of rejected claims, those that a 277CA names and rejects, each for its own sake."""
+    k, a = r.claims.c, r.acknowledgments.c
+    found: set[str] = set()
+    with store.read() as connection:
+        for some in chunks(claim_ids):
+            query = sa.select(k.claim_id).where(
+                k.claim_id.in_(some),
+                rejecting(r.claim_events.c.event).like("277CA %"),
+                sa.exists().where(
+                    a.kind == "277CA", a.level == "claim", a.claim_id == k.claim_id,
+                    a.file_id == rejecting(r.claim_events.c.file_id),
+                ),
+            )  # fmt: skip
+            found |= set(connection.execute(query).scalars())
+    return found
 
 
 def _paid(store: Store, claim_ids: Sequence[str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,6 +29,19 @@ class Move:
     to_state: str
     file_id: str | None = None
     detail: str = ""
+
+
+def rejecting(column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+    """That column of the event by which a claim last became rejected; correlates to `claims`."""
+    k, v = r.claims.c, r.claim_events.c
+    return (
+        sa.select(column)
+        .where(v.claim_id == k.claim_id, v.to_state == "rejected", v.from_state != "rejected")
+        .order_by(v.sequence.desc())
+        .limit(1)
+        .correlate(r.claims)
+        .scalar_subquery()
+    )
 
 
 def _hash(previous: str, sequence: int, claim_id: str, event: str, from_state: str | None, to_state: str,

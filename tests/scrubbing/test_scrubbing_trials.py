@@ -21,6 +21,7 @@ from pipeline.scrubbing import stage, trials
 from pipeline.scrubbing.edits import Edit
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.store.events import Move, move_claims
 
 RULE = """
 [[edit]]
@@ -52,7 +53,8 @@ def history(store: Store) -> None:
         put(store, {k: {**v, "minutes": 15} for k, v in visits.items()}, on, f"x{number}")
         coding.run(store, on)
         stage.run(store, on)
-    became = {"A": "rejected", "B": "denied", "C": "paid", "D": "paid", "E": "reversed", "F": "sent", "G": "denied"}
+    reject(store, "A", "277CA A7", "claim")
+    became = {"B": "denied", "C": "paid", "D": "paid", "E": "reversed", "F": "sent", "G": "denied"}
     c = r.claims.c
     with store.begin() as connection:
         for visit, state in became.items():
@@ -66,6 +68,46 @@ def history(store: Store) -> None:
                 remittance_id="m", claim_number=number, claim_id_stated=claim, claim_id=claim, status="1",
                 charge_cents=15_000, paid_cents=cents, patient_cents=0, outcome=outcome, state="posted",
             ))  # fmt: skip
+
+
+def reject(store: Store, visit: str, event: str, level: str) -> None:
+    """The claim becomes rejected by an acknowledgment of that level, which names it where it is of the claim."""
+    claim = coding.claim_id(f"P1:{visit}")
+    kind, code = event.split(" ")
+    with store.begin() as c:
+        c.execute(sa.insert(r.acknowledgments).values(
+            ack_id=f"{claim}{event}{level}"[:32], file_id=f"f{visit}", kind=kind, payer_key="aetna", level=level,
+            claim_id=claim if level == "claim" else None, code=code, state="applied",
+        ))  # fmt: skip
+        move_claims(c, ON, [Move(claim, event, "rejected", f"f{visit}")])
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "caught"),
+    [
+        ("277CA A7", "claim", 1), ("277CA A8", "provider", 0), ("277CA A8", "receiver", 0), ("999 R", "set", 0),
+        ("TA1 R", "interchange", 0),
+    ],
+)  # fmt: skip
+def test_only_a_claim_that_was_rejected_for_its_own_sake_is_caught(
+    event: str, level: str, caught: int, store: Store, tmp_path: Path
+):
+    put(store, {name: {**STATED, "minutes": 15} for name in "AB"})
+    coding.run(store, ON)
+    stage.run(store, ON)
+    reject(store, "A", event, level)
+    reject(store, "B", "277CA A7", "claim")
+    whole = trials.replay(store, rule(RULE, tmp_path), ON, date.max).whole
+    assert (whole.held.claims, whole.caught.claims, whole.undecided.claims) == (2, 1 + caught, 1 - caught)
+
+
+def test_a_claim_that_the_payer_names_after_its_set_was_refused_went_down_with_the_set(store: Store, tmp_path: Path):
+    put(store, {"A": {**STATED, "minutes": 15}})
+    coding.run(store, ON)
+    stage.run(store, ON)
+    reject(store, "A", "999 R", "set")
+    reject(store, "A", "277CA A1", "claim")
+    assert trials.replay(store, rule(RULE, tmp_path), ON, date.max).whole.undecided.claims == 1
 
 
 def rule(text: str, tmp_path: Path, **days: Any) -> tuple[Edit, ...]:
