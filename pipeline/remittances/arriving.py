@@ -31,6 +31,11 @@ READ_MARK = "remittances read"
 CONFLICT, UNKNOWN_PAYER, NO_KEY, TEST, DATE, GONE = (
     "835.conflict", "835.payer", "835.key", "835.test", "835.date", "835.payer_gone",
 )  # fmt: skip
+#: titles of what `balance` finds and is no sum that is off
+_HELD = {
+    "835.amount": "A remittance with an amount that cannot be posted",
+    "835.plb": "A remittance with a provider adjustment that the guide does not know",
+}
 #: payers date a payment days ahead at the most
 FARTHEST_DAYS = 366
 
@@ -172,8 +177,9 @@ class Arrivals:
             return CONFLICT
         errors = [f for f in checked if f.severity == "error"]
         if errors:
-            self.run.item(remittance.remittance_id, errors[0].rule, "A remittance does not balance",
-                       f"{where}: {errors[0].message} {len(errors)} places in all. Nothing of it was posted.",
+            more = f" It is one of {len(errors)} places." if len(errors) > 1 else ""
+            self.run.item(remittance.remittance_id, errors[0].rule, _HELD.get(errors[0].rule, "A remittance does not balance"),
+                       f"{where}: {errors[0].message}{more} Nothing of it was posted.",
                        "Ask the payer for a corrected remittance, which replaces this one; the deposit waits in suspense.",
                        remittance.amount or 0, key)  # fmt: skip
             return errors[0].rule

@@ -17,7 +17,7 @@ from pipeline.remittances.reading import Claim
 from pipeline.store.filing import last_days
 from pipeline.store.work import WorkItem, close_items, closed_by_person
 
-OVERPOSTED = "overposted"
+OVERPOSTED, TOO_LOW = "overposted", "charge-too-low"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,11 @@ class Judging:
     def __init__(self, run: Run) -> None:
         self.run = run
 
-    def look(self, fresh: Sequence[Payment], settled: Sequence[Payment], known: Mapping[str, Any]) -> None:
+    def look(
+        self, fresh: Sequence[Payment], settled: Sequence[Payment], known: Mapping[str, Any],
+        history: Mapping[str, Sequence[Payment]],
+    ) -> None:  # fmt: skip
+        """`history`: claim → its payments that are posted, those of this run among them."""
         taken_back = {key for keys in self.run.closing.values() for key in keys} - {p.key for p in settled}
         placed = [p for p in [*fresh, *settled] if p.state == "posted" and p.outcome != "reversal"]
         standing_payments = [p for p in placed if p.key not in taken_back]
@@ -41,7 +45,7 @@ class Judging:
         filing = last_days(self.run.store, [known[p.claim_id or ""] for p in anew], self.run.profiles)
         for payment in standing_payments:
             self._denials(payment, known[payment.claim_id or ""], filing)
-        self._charges(standing_payments, known)
+        self._charges([p for p in [*fresh, *settled] if p.state == "posted"], known, history)
         self._line_problems(standing_payments, known)
         self._underpayments(standing_payments, known)
         less = self._earlier_payers(standing_payments, known)
@@ -52,7 +56,7 @@ class Judging:
         assert claim is not None
         status = policy.STATUSES[payment.status]
         if status != "processed":
-            self._special(payment, status, claim)
+            self._special(payment, status, claim, ours)
             return
         denied = [a for a in claim.adjustments if a[2] > 0 and policy.is_denial(a[0], a[1])]
         review = [a for a in claim.adjustments if a[2] and policy.kind(a[0], a[1]) == "review"]
@@ -83,11 +87,11 @@ class Judging:
         self.run.counts["denials"] += 1
         self.run.counts["denied_cents"] += sum(a[2] for a in denied)
 
-    def _special(self, payment: Payment, status: str, claim: Claim) -> None:
+    def _special(self, payment: Payment, status: str, claim: Claim, ours: Any) -> None:
         title, action, queue = _SPECIAL_WORDS[status]
         reason, _, _ = policy.denial_words(claim.adjustments, claim.all_remarks())
         self.run.item(payment.key, f"status-{payment.status}", title, f"CLP02 is {payment.status}. {reason}", action,
-                   payment.charge, payment.clearing_key, payment.claim_id, queue=queue)  # fmt: skip
+                   max(payment.charge - (ours.earlier_cents or 0), 0), payment.clearing_key, payment.claim_id, queue=queue)  # fmt: skip
 
     def _earlier_payers(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> list[Difference]:
         """OA-23 against what the claim states that earlier payers settled: where both agree nobody has to do anything.
@@ -126,23 +130,42 @@ class Judging:
                    "the claim is, send the visit again with the amounts of that remittance.",
                    found.cents, ours.payer_key, found.first.claim_id)  # fmt: skip
 
-    def _charges(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> None:
-        """Claims whose payer decided less than we billed. A payer may split a claim over several CLP of one remittance."""
-        decided: dict[tuple[str, str], list[Payment]] = defaultdict(list)
-        for payment in payments:
-            if policy.STATUSES[payment.status] == "processed":
-                decided[payment.remittance_id, payment.claim_id or ""].append(payment)
-        for (_, claim_id), pieces in decided.items():
-            ours = known[claim_id]
-            missing = ours.charge_cents - sum(p.charge for p in pieces)
-            if missing > 0:
-                first = min(pieces, key=lambda p: p.number)
-                self.run.item(first.key, "charge-too-low", "The payer decided a smaller charge than we billed",
-                           f"Claim {first.number} of remittance {first.remittance_id}: the payer's charge (CLP03) is "
-                           f"{shown(missing)} less than the claim's. Its money is posted; the rest stays in the receivable.",
-                           "Look for lines that the payer has lost or will decide apart; ask the payer.",
-                           missing, first.clearing_key, claim_id)  # fmt: skip
-                self.run.counts["charge_too_low"] += 1
+    def _charges(
+        self, changed: Sequence[Payment], known: Mapping[str, Any], history: Mapping[str, Sequence[Payment]]
+    ) -> None:
+        """Claims of which a payer has decided less than we billed. It may split a claim over several CLP, and over several remittances:
+        what it has not taken back of all of them is its decision, and parts that make up the charge leave nothing to ask for."""
+        in_this_run = {p.key for p in changed}
+        for claim_id in sorted({p.claim_id for p in changed if p.claim_id}):
+            ours, listed = known[claim_id], history.get(claim_id, ())
+            gone = {p.reverses for p in listed if p.reverses}
+            decided: dict[str, list[Payment]] = defaultdict(list)
+            for p in listed:
+                if policy.STATUSES.get(p.status) == "processed" and p.key not in gone:
+                    decided[p.clearing_key].append(p)
+            for payments in decided.values():
+                if sum(p.charge for p in payments) == ours.charge_cents:
+                    close_items(
+                        self.run.connection, "remittance", [p.key for p in payments],
+                        "the parts that the payer decided make up the charge", cause=TOO_LOW,
+                    )  # fmt: skip
+                    continue
+                pieces: dict[str, list[Payment]] = defaultdict(list)
+                for p in payments:
+                    pieces[p.remittance_id].append(p)
+                for of_remittance in pieces.values():
+                    missing = ours.charge_cents - sum(p.charge for p in of_remittance)
+                    if missing > 0:
+                        first = min(of_remittance, key=lambda p: p.number)
+                        self._too_low(first, missing)
+                        self.run.counts["charge_too_low"] += first.key in in_this_run
+
+    def _too_low(self, first: Payment, missing: int) -> None:
+        self.run.item(first.key, TOO_LOW, "The payer decided a smaller charge than we billed",
+                   f"Claim {first.number} of remittance {first.remittance_id}: the payer's charge (CLP03) is "
+                   f"{shown(missing)} less than the claim's. Its money is posted; the rest stays in the receivable.",
+                   "Look for lines that the payer has lost or will decide apart; ask the payer.",
+                   missing, first.clearing_key, first.claim_id)  # fmt: skip
 
     def _line_problems(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> None:
         checked = [p for p in payments if p.claim and p.claim.lines and policy.STATUSES[p.status] == "processed"]

@@ -123,7 +123,7 @@ class Posting:
         posted = posting.post(self.context.connection, self.context.transactions)
         self.context.counts["transactions"] += posted
         self._record(fresh, settled)
-        self.judging.look(fresh, settled, known)
+        self.judging.look(fresh, settled, known, history)
         self._states([p for p in [*fresh, *settled] if p.state == "posted"], known, history)
         for reason, subjects in self.context.closing.items():
             for queue in ("remittance", "denial", "underpayment"):

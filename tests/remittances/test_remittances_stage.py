@@ -188,6 +188,9 @@ def test_a_negative_payment_is_held(books: Books) -> None:
     books.send("C1")
     claims = "CLP*C1*22*-100*-80**12*ICN1*11\nCAS*CO*45*-20"
     assert post(books, file_835(remittance(claims, amount="-80")))["remittances_held"] == 1
+    (item,) = books.work()
+    assert item.title == "A remittance with an amount that cannot be posted"
+    assert "places" not in item.reason
     assert books.balances() == {"income:charges": -10_000, "receivable:payer:acme": 10_000}
 
 
