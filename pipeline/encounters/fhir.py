@@ -604,6 +604,7 @@ class _Visit:
         amount = _amount(self.claim.get("total")) or records.total(c for c in charges if c)
         self._add("encounters", self._row(amount) | ({"cancelled": "Y"} if gone else {}))
         self._facts()
+        self._attachments()
 
     def _row(self, charge: str) -> dict[str, str]:
         period = self.claim.get("billablePeriod") or self.encounter.get("period") or {}
@@ -928,6 +929,34 @@ class _Visit:
                 "to_date": self.v.day(period.get("end")) if kind == "occurrence_span" else "",
                 "amount": _amount(value) if kind == "value" else "",
             })  # fmt: skip
+
+    def _attachments(self) -> None:
+        """Paperwork, where its kind is written in the claim's own codes (X12 element 755): of the lines that name it, else of the claim.
+
+        How it goes (756) and its control number (the identifier of what it refers to) are not guessed: a claim that needs them is
+        held. An attachment whose kind only other code systems tell is told.
+        """
+        words = self.words["attachments"]
+        named = [
+            (int(s), item) for item in _list(self.claim.get("item")) for s in _list(item.get("informationSequence"))
+        ]
+        for entry in _list(self.claim.get("supportingInfo")):
+            if _codes([entry.get("category")]).isdisjoint(words["categories"]):
+                continue
+            codings = (c for name in ("category", "code", "reason") for c in _codings(entry.get(name)))
+            stated = {words["systems"].get(_bare(c.get("system")), ""): str(c.get("code") or "") for c in codings}
+            if not stated.get("report_type"):
+                self._tell("intake.attachment.other", "Claim.supportingInfo", warning=True)
+                continue
+            number = (entry.get("valueReference") or {}).get("identifier") or {}
+            cells = {
+                "report_type": stated["report_type"],
+                "transmission": stated.get("transmission", ""),
+                "control_number": str(number.get("value") or entry.get("valueString") or ""),
+            }
+            lines = [str(item.get("sequence")) for s, item in named if s == int(entry.get("sequence") or 0)]
+            for line in lines or [""]:
+                self._add("attachments", {"line": line, **cells})
 
     def _operation(self, ranks: Counter[str], concept: Any, when: Any) -> dict[str, str]:
         """A procedure of a stay, where it is coded as such; else {}."""

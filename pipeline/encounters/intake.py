@@ -150,6 +150,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "Nothing to do, unless the practice should have billed them.",
         "claims of others",
     ),
+    "intake.attachment.other": (
+        "the claim names an attachment whose kind is not written in the claim's own codes; the claim does not announce it.",
+        "Write its kind as X12 codes it (PWK01, system https://codesystem.x12.org/005010/755), if the payer is to expect it.",
+        "attachment that the claim cannot announce",
+    ),
     "intake.visit.unfinished": (
         "the visit is not finished, and is not billed before it is.",
         "Nothing to do: it is taken in once its record says that it is finished.",

@@ -256,7 +256,7 @@ def test_every_rule_that_sets_a_row_aside_has_a_fixture():
         "intake.record.other", "intake.claim.other", "intake.visit.unfinished",
     }  # fmt: skip
     elsewhere |= {  # test_encounters_other_systems
-        "intake.cover.missing", "intake.cover.order",
+        "intake.cover.missing", "intake.cover.order", "intake.attachment.other",
     }  # fmt: skip
     elsewhere |= {  # test_encounters_hl7_nights
         "intake.charge.doubtful", "intake.charge.again", "intake.charge.gone", "intake.earlier.missing",

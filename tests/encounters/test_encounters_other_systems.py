@@ -200,6 +200,50 @@ def test_a_message_delivered_twice_is_charged_once(tmp_path: Path) -> None:
     assert read(tmp_path / "other", {"a.hl7": HL7 + other}).charge_cents == 2 * 19400
 
 
+# --- attachments --------------------------------------------------------------------------------------------------------
+
+
+def attached(category: str = "attachment", number: str = "ACN7", **more: Any) -> dict[str, Any]:
+    return {
+        "category": coded("http://terminology.hl7.org/CodeSystem/claiminformationcategory", category),
+        "code": {"coding": [
+            {"system": "http://loinc.org", "code": "18842-5"},
+            {"system": "https://codesystem.x12.org/005010/755", "code": "OZ"},
+            {"system": "https://codesystem.x12.org/005010/756", "code": "FX"},
+        ]},
+        "valueReference": {"identifier": {"value": number}},
+    } | more  # fmt: skip
+
+
+def test_attachments_are_the_claims_or_of_the_lines_that_name_them(tmp_path: Path) -> None:
+    resources = fhir()
+    claim = one(resources, "Claim")
+    claim["supportingInfo"] = [
+        {"sequence": 1, **attached()},
+        {"sequence": 2, **attached("additionalInformation", "ACN8")},
+        {"sequence": 3, **attached("info", "ACN9")},
+    ]
+    claim["item"][1]["informationSequence"] = [2]
+    taken = fhir_of(tmp_path, resources)
+    paper = {"report_type": "OZ", "transmission": "FX", "control_number": "ACN7", "file": None}
+    assert taken.encounters.column("attachments").to_pylist() == [[paper]]
+    assert taken.lines.column("attachments").to_pylist() == [None, [paper | {"control_number": "ACN8"}]]
+    assert rules(taken) == []
+
+
+def test_what_an_attachment_leaves_open_is_not_guessed(tmp_path: Path) -> None:
+    resources = fhir()
+    unknown = {"code": coded("http://loinc.org", "18842-5")}
+    kind = {"code": coded("https://codesystem.x12.org/005010/755", "B4"), "valueString": "ACN8"}
+    bare = {name: value for name, value in attached(**kind).items() if name != "valueReference"}
+    one(resources, "Claim")["supportingInfo"] = [{"sequence": 1, **attached(**unknown)}, {"sequence": 2, **bare}]
+    taken = fhir_of(tmp_path, resources)
+    assert taken.encounters.column("attachments").to_pylist() == [
+        [{"report_type": "B4", "transmission": None, "control_number": "ACN8", "file": None}]
+    ]
+    assert rules(taken) == [("warning", "intake.attachment.other")]
+
+
 # --- visits without a claim ---------------------------------------------------------------------------------------------
 
 
