@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from encounters.test_encounters_stage import rows, snapshot
+from encounters.extracts import Extract
+from encounters.test_encounters_stage import claimed, rows, snapshot
 
 from pipeline.claims import stage as building
 from pipeline.coding import stage as coding
 from pipeline.encounters import stage
+from pipeline.ledger import proof
 from pipeline.scrubbing import stage as scrubbing
 from pipeline.store import Store
 from pipeline.store import register as r
@@ -84,8 +87,13 @@ class Nights:
 
 
 @pytest.fixture
-def nights(store: Store, tmp_path: Path) -> Nights:
-    return Nights(store, tmp_path)
+def nights(store: Store, tmp_path: Path) -> Iterator[Nights]:
+    """And whatever came, the proof finds each visit as the extracts brought it."""
+    yield Nights(store, tmp_path)
+    found = proof.prove(store)
+    assert [line for line in found.lines if line.difference and "extracts" in line.name] == []
+    assert [line for line in found.lines if line.difference and "ever brought" in line.name] == []
+    assert [words for words in found.broken if "xtract" in words] == []
 
 
 @pytest.mark.parametrize("numbers", [("T1", "T2", "T3"), ("", "", "")], ids=["numbered", "without numbers"])
@@ -254,6 +262,46 @@ def test_charges_that_repeat_some_of_the_earlier_ones_hold_the_visit_until_all_a
     assert (nights.visit.state, nights.visit.reason) == ("quarantined", "intake.charge.doubtful")
     nights.take(3, message(charge(A), charge(B), charge(B), charge(C), charge(A, day="20261112")))
     assert (nights.visit.state, nights.charges) == ("extracted", [A, B, A, B, C])
+
+
+def test_two_extracts_of_one_night_are_two_statements_in_any_number_of_runs(
+    nights: Nights, home: Path, tmp_path: Path
+) -> None:
+    folders = []
+    for name, what in (("first", A), ("second", B)):
+        folders.append(tmp_path / name)
+        folders[-1].mkdir()
+        (folders[-1] / "a.hl7").write_text(message(charge(what)))
+        (folders[-1] / "practices.csv").write_text(PRACTICE)
+        stage.run(nights.store, ON, folders[-1])
+    assert nights.charges == [A, B]
+    before = snapshot(home)
+    for folder in (*folders, *reversed(folders)):
+        stage.run(nights.store, ON, folder)
+    assert snapshot(home) == before
+
+
+def test_a_charge_in_doubt_leaves_the_claim_that_left_and_is_settled_by_a_whole_statement(nights: Nights) -> None:
+    nights.take(0, message(charge(A), charge(B)))
+    claimed(nights.store, "sent", "f" * 64, KEY)
+    nights.take(1, message(charge(B), charge(C)))
+    assert (nights.visit.version, nights.visit.state) == (1, "claimed")
+    assert ("error", "intake.charge.doubtful") in nights.found
+    assert "intake.charge.doubtful" in [item.cause for item in rows(nights.store, r.work_items) if item.state == "open"]
+    nights.take(2, message(charge(A), charge(B), charge(B), charge(C)))
+    assert (nights.visit.version, nights.charges) == (2, [A, B, B, C])
+
+
+def test_an_extract_of_another_format_states_the_visit_and_messages_go_on_from_the_last(
+    nights: Nights, tmp_path: Path
+) -> None:
+    nights.take(0, message(charge(A)))
+    whole = Extract()
+    whole.visit(1)
+    stage.run(nights.store, ON + timedelta(days=1), whole.write(tmp_path / "csv"))
+    assert nights.charges == [("99213", "156.00"), ("87880", "38.00")]
+    nights.take(2, message(charge(C)))
+    assert nights.charges == [A, C]
 
 
 def test_charges_that_waited_in_quarantine_are_not_lost(nights: Nights) -> None:
