@@ -26,7 +26,7 @@ import hl7
 
 from pipeline.encounters import intake, records
 from pipeline.encounters.hl7v2_charges import Charge, Charges, Kind, stand
-from pipeline.encounters.intake import Context, Intake, Stated
+from pipeline.encounters.intake import Context, Earlier, Intake, Stated
 from pipeline.encounters.records import Gathered, Key, Place
 
 PATTERNS = ("*.hl7", "*.dft")
@@ -137,23 +137,25 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
 
 
 def _visit(
-    gathered: Gathered, words: Mapping[str, Any], key: Key, came: list[_Message], stated: list[Stated] | None
-) -> None:
+    gathered: Gathered, words: Mapping[str, Any], key: Key, came: list[_Message], earlier: Earlier | None
+) -> None:  # fmt: skip
     """One visit: what earlier extracts stated of it, and behind that what came tonight and was not delivered before."""
-    messages = [_restored(each) for each in stated or ()]
+    messages = [_restored(each) for each in earlier.records] if earlier else []
+    told_before = max((message.extract for message in messages), default=0)
     before = {_delivery(message) for message in messages}
-    new = [message for message in came if _delivery(message) not in before]
-    for _, [message] in _once([(key, message) for message in new], gathered):
-        message.extract = max((each.extract for each in stated or ()), default=0) + 1
-        messages.append(message)
-    if stated == []:  # without its first charges a visit is not whole
+    new = [(key, message) for message in came if _delivery(message) not in before]
+    if earlier and not earlier.whole:
+        if not new:
+            gathered.passed_over("intake.earlier.other", came[-1].place, "PV1-19", subject=":".join(key))
+            return
         gathered.refuse(key, "intake.earlier.missing", came[-1].place, "FT1")
+    for _, [message] in _once(new, gathered):
+        message.extract = told_before + 1
+        messages.append(message)
     gathered.stated[key] = [
         Stated(message.extract, "\r".join(str(s) for s in message.segments), *message.place) for message in messages
     ]
-    _Writer(
-        gathered, words, key, messages, told_before=max((m.extract for m in messages[: len(stated or ())]), default=0)
-    ).write()
+    _Writer(gathered, words, key, messages, told_before).write()
 
 
 def _restored(stated: Stated) -> _Message:

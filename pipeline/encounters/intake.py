@@ -182,9 +182,14 @@ RULES: dict[str, tuple[str, str, str]] = {
         "charge that was taken back before",
     ),
     "intake.earlier.missing": (
-        "an earlier extract brought charges of the visit, and what it said is not in the lake.",
-        "Restore the lake from its backup, or send the whole visit in claimpipe's own layout (docs/extracts.md).",
+        "charges of the visit came before in another format, or the lake has lost them: whether these are all cannot be known.",
+        "Send the whole visit in claimpipe's own layout (docs/extracts.md). If the lake was lost, restore it from its backup.",
         "visit whose earlier charges are not there",
+    ),
+    "intake.earlier.other": (
+        "these messages came before, and another format has stated their visits since; they were passed over.",
+        "Nothing to do.",
+        "messages that another format has overtaken",
     ),
     "intake.cover.missing": (
         "the records name no insurance; the visit is taken for one that the patient pays.",
@@ -239,7 +244,16 @@ class Stated:
     row: int
 
 
-def _nothing(keys: Collection[str]) -> Mapping[str, list[Stated]]:
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier extracts of a format stated of a visit, in its order. `whole`: they are all that the visit is made of; not
+    where the lake lost them, or where another format has spoken of the visit since."""
+
+    records: list[Stated]
+    whole: bool
+
+
+def _nothing(keys: Collection[str]) -> Mapping[str, Earlier]:
     return {}
 
 
@@ -248,14 +262,13 @@ class Context:
     """What a reader may know besides the bytes: the night's date, payer names (case-folded) → keys, the time zone.
 
     `earlier`: for formats whose extracts are no whole statements of a visit but go on where the one before ended. Keys of visits
-    → the records of which earlier extracts of the format made them, in their order. A visit that never came is not in it; the
-    records of one that came are empty where the lake does not have them.
+    → what was stated of them. A visit that never came is not in it.
     """
 
     on: date
     payers: Mapping[str, str]
     timezone: ZoneInfo
-    earlier: Callable[[Collection[str]], Mapping[str, list[Stated]]] = _nothing
+    earlier: Callable[[Collection[str]], Mapping[str, Earlier]] = _nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,8 @@ class Gathered:
 
     #: what sets a visit aside though its cells are sound: rule, place, column
     faults: dict[Key, list[tuple[str, Place, str]]] = field(default_factory=dict)
+    #: whether visits of the extract were passed over
+    passed: bool = False
     #: the records of which visits are made, where a later extract goes on from there
     stated: dict[Key, list[Stated]] = field(default_factory=dict)
 
@@ -89,6 +91,11 @@ class Gathered:
             finding(rule, file, row or None, column, subject=subject, severity="warning" if warning else "error")
         )
 
+    def passed_over(self, rule: str, place: Place, column: str, subject: str) -> None:
+        """A visit of which the extract says nothing that counts; it is none that the extract lacks."""
+        self.passed = True
+        self.tell(rule, place, column, warning=True, subject=subject)
+
     def refuse(self, key: Key, rule: str, place: Place, column: str) -> None:
         """Set the visit aside for what no cell of it shows."""
         self.faults.setdefault(key, []).append((rule, place, column))
@@ -106,7 +113,7 @@ class Gathered:
 
     def result(self, sources: Mapping[str, bytes], context: Context, *, synthetic: bool) -> Intake:
         """The extract as read. Terminal where it holds nothing that could be a visit."""
-        if not self.rows.get("encounters") and not self.set_aside:
+        if not self.rows.get("encounters") and not self.set_aside and not self.passed:
             raise Terminal(
                 "The extract holds no visit.", fix="Check the export; an empty extract is not taken in silently."
             )

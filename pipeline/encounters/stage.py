@@ -33,7 +33,7 @@ import sqlalchemy as sa
 
 from pipeline import payers
 from pipeline.encounters import formats
-from pipeline.encounters.intake import RULES, Context, Intake, SetAside, Stated
+from pipeline.encounters.intake import RULES, Context, Earlier, Intake, SetAside, Stated
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
 from pipeline.money import cents
@@ -139,30 +139,34 @@ def run(store: Store, on: date, path: Path, fmt: str = "auto", *, name: str = ""
     return counts
 
 
-def _stated(store: Store, on: date, fmt: str, keys: Collection[str]) -> dict[str, list[Stated]]:
-    """The records of which each visit's newest version up to the night of `on` was made, of those that came in this format."""
+def _stated(store: Store, on: date, fmt: str, keys: Collection[str]) -> dict[str, Earlier]:
+    """What extracts up to the night of `on` stated of each visit in this format: the records of its newest version of it."""
     v, i = r.visit_versions.c, r.imports.c
     newest: dict[str, tuple[date, str]] = {}
+    last: dict[str, str] = {}
     with store.read() as c:
         for some in chunks(sorted(keys)):
             query = (
-                sa.select(v.encounter_key, i.logical_date, v.import_id)
+                sa.select(v.encounter_key, i.logical_date, v.import_id, i.format)
                 .join_from(r.visit_versions, r.imports, v.import_id == i.import_id)
-                .where(v.encounter_key.in_(some), i.format == fmt, i.logical_date <= on)
+                .where(v.encounter_key.in_(some), i.logical_date <= on)
                 .order_by(v.encounter_key, v.version)
             )
-            newest.update({row.encounter_key: (row.logical_date, row.import_id[:16]) for row in c.execute(query)})
+            for row in c.execute(query):
+                last[row.encounter_key] = row.format
+                if row.format == fmt:
+                    newest[row.encounter_key] = (row.logical_date, row.import_id[:16])
     parts: dict[tuple[date, str], list[str]] = defaultdict(list)
     for key, place in newest.items():
         parts[place].append(key)
-    found: dict[str, list[Stated]] = {key: [] for key in newest}
+    found: dict[str, list[Stated]] = {key: [] for key in last}
     for (day, part), theirs in sorted(parts.items()):
         said = store.lake.read("encounter_statements", day, part, ("encounter_key", theirs))
         for row in said.sort_by([("encounter_key", "ascending"), ("number", "ascending")]).to_pylist():
             found[row["encounter_key"]].append(
                 Stated(row["extract"], row["text"], row["source_file"], row["source_row"])
             )
-    return found
+    return {key: Earlier(records, bool(records) and last[key] == fmt) for key, records in found.items()}
 
 
 def _earlier(store: Store, files_id: str) -> dict[str, date]:

@@ -292,16 +292,23 @@ def test_a_charge_in_doubt_leaves_the_claim_that_left_and_is_settled_by_a_whole_
     assert (nights.visit.version, nights.charges) == (2, [A, B, B, C])
 
 
-def test_an_extract_of_another_format_states_the_visit_and_messages_go_on_from_the_last(
-    nights: Nights, tmp_path: Path
-) -> None:
-    nights.take(0, message(charge(A)))
+def test_what_another_format_stated_since_is_not_undone_by_messages(nights: Nights, home: Path, tmp_path: Path) -> None:
+    """The own layout states the visit with a second charge; messages that come again say nothing, and a late one is no whole visit."""
+    first = message(charge(A))
+    nights.take(0, first)
     whole = Extract()
     whole.visit(1)
     stage.run(nights.store, ON + timedelta(days=1), whole.write(tmp_path / "csv"))
-    assert nights.charges == [("99213", "156.00"), ("87880", "38.00")]
-    nights.take(2, message(charge(C)))
-    assert nights.charges == [A, C]
+    assert nights.charges == [A, B]
+    nights.take(2, first)
+    assert (nights.visit.version, nights.visit.state, nights.charges) == (2, "extracted", [A, B])
+    assert ("warning", "intake.earlier.other") not in nights.found  # what changes nothing writes no findings
+    nights.take(3, message(charge(C)))
+    assert (nights.visit.state, nights.visit.reason) == ("quarantined", "intake.earlier.missing")
+    whole.encounters[0]["charge"] = "206.00"
+    whole.services.append(whole.services[1] | {"line": "3", "code": "36415", "charge": "12.00"})
+    stage.run(nights.store, ON + timedelta(days=4), whole.write(tmp_path / "mended"))
+    assert (nights.visit.state, nights.charges) == ("extracted", [A, B, C])
 
 
 def test_charges_that_waited_in_quarantine_are_not_lost(nights: Nights) -> None:
