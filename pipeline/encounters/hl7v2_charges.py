@@ -7,7 +7,8 @@ charge is held against the charges that earlier extracts brought:
   count the charges of a message are none, nor are those that charges share which have neither code nor day in common.
 - **Without one** a charge is known by code, day and modifiers. If an extract repeats every such charge of the earlier ones, it
   states the visit anew, and what it says counts. If it repeats none, it goes on from them. If it repeats some, nobody can know
-  whether they are the same or further ones: the visit is held (`doubtful`), until an extract states it anew.
+  whether they are the same or further ones: the visit is held (`doubtful`), until an extract states it anew. So it is where one of the
+  two has a number and the other has none.
 - **A credit** takes away the last charge that says the same (code, day, units, amount, modifiers), first one with its own number.
   One that finds none stays, and holds the visit, until an extract states all charges anew.
 
@@ -99,15 +100,18 @@ class _Fold(Generic[T]):
 
     def add(self, extract: Sequence[Charge[T]]) -> None:
         before = list(self.charges.standing)
-        again: list[Charge[T]] = []  # charges of `before` that this extract states again
+        again: list[Charge[T]] = []  # charges of `before` that this extract states again by their number
+        known: list[Charge[T]] = []  # what it states of them
         for each in extract:
             if each.kind == "credit":
                 self._credit(each)
             elif each.kind == "charge" and each.number:
-                again += self._numbered(each)
+                replaced = self._numbered(each)
+                again += replaced
+                known += [each] if replaced and not replaced[0].doubtful else []
             else:
                 self.charges.standing.append(each)
-        self._settle(before, again)
+        self._settle(before, again, known)
 
     def _credit(self, credit: Charge[T]) -> None:
         if credit.number and credit.number in self.credits:
@@ -138,18 +142,21 @@ class _Fold(Generic[T]):
         standing[standing.index(known[0])] = charge
         return known
 
-    def _settle(self, before: Sequence[Charge[T]], again: list[Charge[T]]) -> None:
-        """What the extract says of charges without a number that stood before, and of the visit as a whole."""
+    def _settle(self, before: Sequence[Charge[T]], again: list[Charge[T]], known: list[Charge[T]]) -> None:
+        """What the extract says of charges that stood before and that no number tells, and of the visit as a whole."""
         standing = self.charges.standing
-        old = [e for e in standing if e in before and e.kind == "charge" and not e.number and not e.doubtful]
-        new = [e for e in standing if e not in before and e.kind == "charge" and not e.number]
+        new = [e for e in standing if e not in before and e not in known and e.kind == "charge"]
+        numbered = all(each.number for each in new)
+        old = [
+            e for e in standing if e in before and e.kind == "charge" and not e.doubtful and not (numbered and e.number)
+        ]
         pairs = list(_pairs(old, new))
         if pairs and len(pairs) < len(old):
             standing[:] = [replace(each, doubtful=True) if each in new else each for each in standing]
             return
-        for known, charge in pairs:
+        for earlier, charge in pairs:
             standing.remove(charge)
-            standing[standing.index(known)] = charge
+            standing[standing.index(earlier)] = charge
             self.charges.told.append(("intake.charge.again", charge))
         sound = {each for each in before if each.kind == "charge" and not each.doubtful}
         restated = bool(pairs) or any(each in sound for each in again)
@@ -159,12 +166,14 @@ class _Fold(Generic[T]):
 
 
 def _pairs(old: Sequence[Charge[T]], new: Iterable[Charge[T]]) -> Iterator[tuple[Charge[T], Charge[T]]]:
-    """Charges that are known by the same, each once; those that say the same first."""
+    """Charges that are known by the same, each once; those that say the same first. Two numbers are two charges."""
     rest, left = list(old), list(new)
     for exact in (True, False):
         for charge in list(left):
-            known = next((e for e in rest if (e.said == charge.said if exact else e.known_by == charge.known_by)), None)
-            if known is not None:
-                rest.remove(known)
-                left.remove(charge)
-                yield known, charge
+            for known in rest:
+                same = known.said == charge.said if exact else known.known_by == charge.known_by
+                if same and not (known.number and charge.number):
+                    rest.remove(known)
+                    left.remove(charge)
+                    yield known, charge
+                    break

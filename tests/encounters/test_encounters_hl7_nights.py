@@ -321,6 +321,20 @@ def test_charges_that_waited_in_quarantine_are_not_lost(nights: Nights) -> None:
     assert (nights.visit.state, nights.charges) == ("extracted", [A, B, C])
 
 
+@pytest.mark.parametrize(("first", "later"), [("T", ""), ("", "T")], ids=["numbers end", "numbers begin"])
+def test_a_charge_with_a_number_and_one_without_may_be_the_same(first: str, later: str, nights: Nights) -> None:
+    def numbered(mark: str, *charges: tuple[str, str]) -> str:
+        return message(*(charge(what, mark and f"{mark}{what[0]}") for what in charges))
+
+    nights.take(0, numbered(first, A, B))
+    nights.take(1, numbered(later, C))  # like none of them
+    assert (nights.visit.state, nights.charges) == ("extracted", [A, B, C])
+    nights.take(2, numbered(later, A))
+    assert (nights.visit.state, nights.visit.reason) == ("quarantined", "intake.charge.doubtful")
+    nights.take(3, numbered(later, A, B, C))
+    assert (nights.visit.state, nights.charges) == ("extracted", [A, B, C])
+
+
 def test_a_credit_of_nothing_holds_the_visit_until_all_charges_are_stated(nights: Nights) -> None:
     nights.take(0, message(charge(A), charge(B)))
     nights.take(1, message(charge(("99213", "150.00"), kind="CR")))
