@@ -37,8 +37,9 @@ from pipeline.x12.kernel import kernel
 
 Format = Literal["parquet", "csv", "json"]
 Progress = Callable[[str, int, int], None]  # file, bytes done over all files, bytes in all
-#: rows of a row group: enough for compression, little enough for memory
-GROUP_ROWS = 1 << 16
+#: rows of a row group: enough for compression, little enough for memory. Where little is read, its tables should not all wait
+#: for the end to be encoded
+GROUP_ROWS, GROUP_ROWS_OF_LITTLE = 1 << 16, 1 << 14
 #: processes that make tables of what this one cuts, and from how many bytes on they repay their start
 PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 25
@@ -109,7 +110,8 @@ def export(
         processes = PROCESSES if result.bytes >= MUCH and kernel() is None else 0
     window = WINDOW if kernel() is None else WINDOW_COMPILED
     processes = processes if crew.possible() else 0
-    sink = _TableFiles(folder, fmt)  # its thread starts with the first rows, after the fork
+    group = GROUP_ROWS if result.bytes >= MUCH else GROUP_ROWS_OF_LITTLE
+    sink = _TableFiles(folder, fmt, group)  # its thread starts with the first rows, after the fork
     with _memory_kept() if result.bytes >= MUCH and not processes else nullcontext(), _garbage_looked_for_less():
         # where pieces are cut while others become tables, both cores have work until the end
         threads = THREADS if kernel() is not None and result.bytes >= window else 0
@@ -163,15 +165,18 @@ def _blocks(
     path: Path, size: int, engine: Engine, done: int, total: int, progress: Callable[[int, int], None] | None
 ) -> Iterator[bytes]:
     begin = done
-    with path.open("rb", buffering=0) as handle:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # a file object costs more than a small file's bytes
+    try:
         # not more than is there, since room is made for all that is asked for; and one byte, to see where it ends
-        while block := handle.read(min(engine.window, max(begin + size - done, 0) + 1)):
+        while block := os.read(handle, min(engine.window, max(begin + size - done, 0) + 1)):
             yield block
             before, done = done, done + len(block)
             if done // _TIDY_EACH > before // _TIDY_EACH:
                 crew.give_back_memory(above=_TIDY)
             if progress is not None:
                 progress(done, total)
+    finally:
+        os.close(handle)
 
 
 def _labels(sources: Sequence[Path]) -> list[str]:
@@ -265,8 +270,8 @@ class _TableFiles:
     """A sink that gathers row groups and writes them in threads of its own, at most a few ahead of the disk. Any of them takes
     the oldest group whose table no other one is writing, so a table's groups keep their order and none waits without need."""
 
-    def __init__(self, folder: Path, fmt: str) -> None:
-        self._folder, self._fmt = folder, fmt
+    def __init__(self, folder: Path, fmt: str, group: int) -> None:
+        self._folder, self._fmt, self._group = folder, fmt, group
         self._parts: dict[str, list[pa.Table]] = {}
         self._waiting: Counter[str] = Counter()
         self._rows: Counter[str] = Counter()
@@ -287,7 +292,7 @@ class _TableFiles:
         parts.append(table)
         self._waiting[name] += table.num_rows
         self._rows[name] += table.num_rows
-        if self._waiting[name] >= GROUP_ROWS:
+        if self._waiting[name] >= self._group:
             self._send(name)
 
     def _send(self, name: str) -> None:

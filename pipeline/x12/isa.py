@@ -124,8 +124,17 @@ def is_whole_iea(rest: bytes, element: int) -> bool:
     return found is not None and found[1][0] == element
 
 
+#: bytes in which the word is found sooner than anything else is begun
+_LITTLE = 1 << 15
+
+
 def _places(data: bytes | mmap.mmap, position: int, end: int) -> Iterator[int]:
     """Where the letters ISA stand. I is rare in X12, so looking for it alone is faster than a search for the word."""
+    if end - position < _LITTLE and isinstance(data, bytes):
+        while (position := data.find(b"ISA", position, end)) >= 0:
+            yield position
+            position += 1
+        return
     view = np.frombuffer(data, dtype=np.uint8)
     if (compiled := kernel()) is not None:
         yield from compiled.find_isa(view, position, end - 2)
