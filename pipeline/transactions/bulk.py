@@ -111,7 +111,7 @@ def export(
     window = WINDOW if kernel() is None else WINDOW_COMPILED
     processes = processes if crew.possible() else 0
     group = GROUP_ROWS if result.bytes >= MUCH else GROUP_ROWS_OF_LITTLE
-    sink = _TableFiles(folder, fmt, group)  # its thread starts with the first rows, after the fork
+    sink = _TableFiles(folder, fmt, group, len(sources))  # its thread starts with the first rows, after the fork
     with _memory_kept() if result.bytes >= MUCH and not processes else nullcontext(), _garbage_looked_for_less():
         # where pieces are cut while others become tables, both cores have work until the end
         threads = THREADS if kernel() is not None and result.bytes >= window else 0
@@ -165,7 +165,8 @@ def _blocks(
     path: Path, size: int, engine: Engine, done: int, total: int, progress: Callable[[int, int], None] | None
 ) -> Iterator[bytes]:
     begin = done
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # a file object costs more than a small file's bytes
+    # a file object would cost more than a small file's bytes
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         # not more than is there, since room is made for all that is asked for; and one byte, to see where it ends
         while block := os.read(handle, min(engine.window, max(begin + size - done, 0) + 1)):
@@ -189,13 +190,14 @@ def _labels(sources: Sequence[Path]) -> list[str]:
 
 
 class _Writer(Protocol):
-    def __init__(self, path: Path, name: str) -> None: ...
+    def __init__(self, path: Path, name: str, files: int) -> None: ...
     def write(self, table: pa.Table) -> None: ...
     def close(self) -> None: ...
 
 
 class _Parquet:
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, files: int = 1) -> None:
+        """`files`: how many are read, since it helps nobody to know between which names the only one lies."""
         shape = shapes.schema(name)
         texts = [f.name for f in shape if pa.types.is_string(f.type)]
         numbers = [f.name for f in shape if pa.types.is_integer(f.type) or pa.types.is_date(f.type)]
@@ -205,7 +207,7 @@ class _Parquet:
             use_dictionary=[name for name in texts if name not in _MANY_VALUED],
             column_encoding=dict.fromkeys([*numbers, *amounts], "DELTA_BINARY_PACKED"),
             # where one filters; for the rest they cost a fifth of the writing
-            write_statistics=[*numbers, *(name for name in ("file", "claim_id") if name in texts)],
+            write_statistics=[*numbers, *(t for t in ("file", "claim_id") if t in texts and (files > 1 or t != "file"))],
         )  # fmt: skip
 
     def write(self, table: pa.Table) -> None:
@@ -218,7 +220,7 @@ class _Parquet:
 class _Csv:
     """Text that a spreadsheet would take for a formula is given a leading apostrophe; numbers stay numbers."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, files: int) -> None:
         self._writer = pacsv.CSVWriter(path, shapes.schema(name))
 
     def write(self, table: pa.Table) -> None:
@@ -238,7 +240,7 @@ class _Csv:
 class _Json:
     """One JSON array, one object a line; amounts as text, so that no reader makes them floats."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, files: int) -> None:
         self._handle = path.open("w", encoding="utf-8", newline="\n")
         self._handle.write("[")
         self._empty = True
@@ -270,8 +272,9 @@ class _TableFiles:
     """A sink that gathers row groups and writes them in threads of its own, at most a few ahead of the disk. Any of them takes
     the oldest group whose table no other one is writing, so a table's groups keep their order and none waits without need."""
 
-    def __init__(self, folder: Path, fmt: str, group: int) -> None:
-        self._folder, self._fmt, self._group = folder, fmt, group
+    def __init__(self, folder: Path, fmt: str, group: int, files: int) -> None:
+        """Row groups of so many rows, of so many files."""
+        self._folder, self._fmt, self._group, self._files = folder, fmt, group, files
         self._parts: dict[str, list[pa.Table]] = {}
         self._waiting: Counter[str] = Counter()
         self._rows: Counter[str] = Counter()
@@ -316,7 +319,7 @@ class _TableFiles:
             if self._failure is None:
                 try:
                     if name not in self._writers:
-                        self._writers[name] = _WRITERS[self._fmt](self._working(name), name)
+                        self._writers[name] = _WRITERS[self._fmt](self._working(name), name, self._files)
                     if table.num_rows:
                         self._writers[name].write(table)
                 except BaseException as error:  # carried to the thread that asks
