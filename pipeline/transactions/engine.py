@@ -214,7 +214,9 @@ class Engine:
         match found.fault:
             case "envelope.isa_width":
                 file.events.append(
-                    _Event(found.fault, "The ISA's elements do not have their fixed widths.", file.last_isa)
+                    _Event(
+                        found.fault, "The ISA's elements do not have their fixed widths.", file.last_isa, tolerated=True
+                    )
                 )
             case "envelope.newline_before_terminator":
                 file.events.append(

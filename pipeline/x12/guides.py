@@ -24,17 +24,34 @@ from pipeline.errors import Terminal
 KEY_POSITIONS: dict[str, tuple[int, int]] = {"HL": (3, 0)}
 KEY_DEFAULT = (1, 1)
 
-#: allowed values that are lists of others: a pattern for their form, since their members change by date
+#: allowed values that are lists of others: the codes where the list is short and public, else a pattern for their form
 FORMS = {
-    "state": r"[A-Z]{2}",
+    # USPS, and the provinces of Canada: N402 is for these two countries
+    "state": "A[AEKLPRSZ]|C[AOT]|D[CE]|F[LM]|G[AU]|HI|I[ADLN]|K[SY]|LA|M[ADEHINOPST]|N[CDEHJMVY]|O[HKR]|P[ARW]|RI|S[CD]|T[NX]|"
+    "UT|V[AIT]|W[AIVY]|AB|BC|MB|N[BLSTU]|ON|PE|QC|SK|YT",
     "country": r"[A-Z]{2,3}",
     "currency": r"[A-Z]{3}",
-    "place": r"[0-9A-Z]{1,2}",
+    # CMS, places of service
+    "place": "0[1-9]|1[0-9]|2[0-7]|3[1-4]|4[12]|49|5[0-8]|6[01256]|7[12]|81|99",
+    "reason": "[1-9][0-9]{0,2}|[ABDPWY][0-9]{1,2}",
     "remark": r"[A-Z]{1,3}[0-9]{1,4}[A-Z]?",
     "status": r"[0-9]{1,4}[A-Z]?",
     "category": r"[ACDEFPRS][0-9]{1,2}[A-Z]?",
     "entity": r"[A-Z0-9]{2,3}",
+    # of an institutional claim: kind of facility and of bill, priority of the admission, its source, and how the stay ended
+    "bill": "[1-8][1-9]",
+    "priority": "[1-59]",
+    "origin": "[1-9A-F]",
+    "discharge": "0[1-79]|2[01]|30|4[0-3]|5[01]|6[1-69]|70|8[1-9]|9[0-5]",
+    # of a dental claim: permanent, primary and supernumerary teeth, and areas of the mouth
+    "tooth": "[1-9]|[12][0-9]|3[0-2]|5[1-9]|[67][0-9]|8[0-2]|[A-T]S?",
+    "area": "0[0-9]|[1-4]0|[LR]",
 }
+#: how long a value of each may be
+WIDEST = {
+    "state": 2, "country": 3, "currency": 3, "place": 2, "reason": 3, "remark": 8, "status": 5, "category": 4, "entity": 3, "bill": 2,
+    "priority": 1, "origin": 1, "discharge": 2, "tooth": 2, "area": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 Mainframes keep records of a fixed length, and what they hand over has a line end after every 80 (or so) characters, in the
 middle of names and amounts. No line end is data in X12, so the lines are joined again and nothing is guessed. Such a file is
 told from one with a segment a line by two signs: most lines have the very same width, and one of them ends within the ISA or
-elsewhere within a segment. A line that is shorter lost the blanks at its end on the way, and gets them back.
+elsewhere within a segment. One line end, or two, are enough where what follows does not look like a segment of its own. A line that is shorter lost the blanks at its end on the way, and gets them back.
 """
 
 from __future__ import annotations
 
 import mmap
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from pipeline.x12.isa import BLANK, BOM, ISA_LENGTH, read_isa
 HEAD = 1 << 14
 #: no record that anybody keeps is shorter
 _NARROWEST = 40
+#: how a segment begins
+_SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{1,2}[^A-Za-z0-9 ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,13 @@ def find(head: bytes | mmap.mmap) -> Lines | None:
     width = first + 1 - len(end)
     lines = text.split(end)
     whole = lines[:-1]
-    full = sum(len(line) == width for line in whole)
-    if width < _NARROWEST or len(whole) < 2 or full * 4 < len(whole) * 3 or any(len(line) > width for line in lines):
+    # the last line of a file ends where the file does
+    counted = whole[:-1] if len(head) < HEAD and len(whole) > 1 and not lines[-1] else whole
+    full = sum(len(line) == width for line in counted)
+    if width < _NARROWEST or full * 4 < len(counted) * 3 or any(len(line) > width for line in lines):
         return None
+    if len(counted) == 1 and (not lines[1] or _SEGMENT.match(lines[1])):
+        return None  # one line end alone may as well have cost a segment its terminator
     joined = b"".join(line.ljust(width) for line in whole) + lines[-1]
     isa = read_isa(joined[:ISA_LENGTH], 0, loose=False)
     if isa is None or isa.wire.segment in b"\r\n":

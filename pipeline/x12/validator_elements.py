@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from pipeline.x12.guides import FORMS, Element, Place
+from pipeline.x12.guides import FORMS, WIDEST, Element, Place
 from pipeline.x12.segments import Delimiters
 
 
@@ -109,7 +109,7 @@ def simple(element: Element, text: str, basic: bool) -> tuple[str, str, str] | N
         if element.codes and text not in element.codes:
             return ("x12.element-code", "holds a value that is not allowed here", _allowed(element.codes))
         if element.form and text not in element.codes and not _FORMS[element.form].match(text):
-            return ("x12.element-code", f"does not look like a {element.form} code", "Give a value of that code list.")
+            return ("x12.element-list", f"is no {element.form} code", "Give a value of that code list.")
         return None
     if kind == "R":
         if not _NUMBER.match(text):
@@ -435,7 +435,7 @@ class _Pattern:
             return rf"(?=[^{self.element}{self.repetition}]){inner}(?<!{self.component})"
         low, high = element.low, element.high
         if element.form:
-            if high and high < 3 and element.form not in ("state", "place"):
+            if 0 < high < WIDEST[element.form]:
                 return _NEVER
             return f"(?:{'|'.join([FORMS[element.form], *self.codes(element)])})"
         if element.codes:

@@ -260,7 +260,7 @@ class Envelopes(Strays):
         self.frames = [Frame(root, self.number, root.id in self.machine.ruled)]
         self.frames[0].mask |= root.trigger.bit
         self.state = self.machine.meaning.state(self.profile)
-        self._elements(root.trigger, segment)
+        self._elements(root.trigger, segment, spared=3 if group_version else 0)  # GS08 says the same
         self.place = root.trigger
         self.table = self.machine.filled(root.trigger)
 

@@ -108,7 +108,8 @@ class Loops(Standing):
             return True
         return False
 
-    def _elements(self, place: Place, segment: str) -> None:
+    def _elements(self, place: Place, segment: str, *, spared: int = 0) -> None:
+        """What is wrong inside a segment. `spared`: an element whose absence is tolerated on files that we receive."""
         parts = segment.split(self.delimiters.element)
         wrong = list(problems(place, parts, self.delimiters, basic=self.basic))
         self._forget({problem.element for problem in wrong})
@@ -116,6 +117,7 @@ class Loops(Standing):
             self.report(
                 problem.rule, problem.message, problem.fix, loop=place.loop.id, segment_id=place.id, element=problem.element,
                 component=problem.component,
+                severity="warning" if self.lenient and problem.element == spared and problem.rule == "x12.element-missing" else "",
             )  # fmt: skip
 
     def _lacking(self, loop: Loop) -> bool:

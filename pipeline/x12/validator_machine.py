@@ -21,6 +21,7 @@ _KINDS: dict[str, type[Meaning]] = {
     "837I": Meaning837I,
     "837D": Meaning837D,
     "835": Meaning835,
+    "997": Meaning999,
     "999": Meaning999,
     "277CA": Meaning277CA,
 }

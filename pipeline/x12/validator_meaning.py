@@ -24,6 +24,8 @@ Hook = Callable[[Any, Standing, int, list[str]], None]
 
 _AMOUNT = re.compile(r"(-?)(\d{0,15})(?:\.(\d{0,2}))?\Z", re.ASCII)
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,37}\Z")
+_ZIP = re.compile(r"\d{5}(?:\d{4})?\Z", re.ASCII)
+_PROVINCES = frozenset(("AB", "BC", "MB", "NB", "NL", "NS", "NT", "NU", "ON", "PE", "QC", "SK", "YT"))
 _TAXONOMY = re.compile(r"[0-9A-Z]{9}X\Z")
 
 
@@ -129,6 +131,10 @@ class Meaning:
                 self.hang(place, partial(_identifier, place, 3))
             elif place.id == "PRV" and _takes(place, 2, "PXC"):
                 self.hang(place, partial(_specialty, place))
+            elif place.id == "N4":
+                self.hang(place, partial(_address, place))
+            if place.id == "NM1" and "2" in place.elements[1].codes and place.elements[3].usage != "N":
+                self.hang(place, partial(_name, place))
         self.prepare()
 
     def prepare(self) -> None:
@@ -206,6 +212,39 @@ def _specialty(place: Place, state: State, walk: Standing, number: int, parts: l
             "taxonomy", f"{place.id}03 does not look like a taxonomy code: ten letters and digits, the last one an X.",
             "Correct the specialty in the provider's record.", loop=place.loop.id, segment_id=place.id, element=3,
         )  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def _of_address(state: str, code: str, country: str) -> tuple[int, str] | None:
+    """What is wrong with state, postal code and country together: (element, words)."""
+    if country not in ("", "US", "CA"):
+        return None
+    if not state:
+        return 2, "is empty, and the address is in the United States or Canada"
+    if not code:
+        return 3, "is empty, and the address is in the United States or Canada"
+    if country != "CA" and state not in _PROVINCES and not _ZIP.match(code):
+        return 3, "is no ZIP code of five or nine digits"
+    return None
+
+
+def _address(place: Place, state: State, walk: Standing, number: int, parts: list[str]) -> None:
+    fault = _of_address(nth(parts, 2), nth(parts, 3), nth(parts, 4))
+    if fault is not None:
+        walk.report(
+            "address", f"N4{fault[0]:02d} {fault[1]}.", "Correct the address; N404 names a country other than the United States.",
+            loop=place.loop.id, segment_id="N4", element=fault[0],
+        )  # fmt: skip
+
+
+def _name(place: Place, state: State, walk: Standing, number: int, parts: list[str]) -> None:
+    if nth(parts, 2) != "2" or not any(parts[4:8]):
+        return
+    element = next(n for n in range(4, 8) if parts[n])
+    walk.report(
+        "name", f"NM1{element:02d} is a part of a person's name, and NM102 says organization.",
+        "Send the organization's name in NM103 alone, or 1 in NM102.", loop=place.loop.id, segment_id="NM1", element=element,
+    )  # fmt: skip
 
 
 def _level(place: Place, state: State, walk: Standing, number: int, parts: list[str]) -> None:

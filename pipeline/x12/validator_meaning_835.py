@@ -23,6 +23,8 @@ class _State835(State):
         self.charge: int | None = None
         self.paid: int | None = None
         self.adjusted: int | None = 0
+        self.share: int | None = None  # CLP05
+        self.patients: int | None = 0  # Σ CAS of group PR
         self.claim_number = 0
         self.line_number = 0
         self.line_charge: int | None = None
@@ -74,6 +76,13 @@ class Meaning835(Meaning):
                     "Ask the payer for a corrected remittance.", number=state.claim_number, loop="2100", segment_id="CLP", element=4,
                 )  # fmt: skip
 
+            if state.share is not None and state.patients is not None and abs(state.share) != abs(state.patients):
+                walk.report(
+                    "835.patient-share",
+                    f"CLP05 is {shown(state.share)}; the adjustments of group PR come to {shown(state.patients)}.",
+                    "Ask the payer for a corrected remittance.", number=state.claim_number, loop="2100", segment_id="CLP", element=5,
+                )  # fmt: skip
+
     def finished(self, state: _State835, walk: Standing) -> None:  # type: ignore[override]
         super().finished(state, walk)
         if state.payment is not None and state.total is not None and state.payment != state.total:
@@ -92,6 +101,7 @@ def _payment(state: _State835, walk: Standing, number: int, parts: list[str]) ->
 
 def _claim_payment(state: _State835, walk: Standing, number: int, parts: list[str]) -> None:
     state.claim_number, state.adjusted = number, 0
+    state.share, state.patients = None, 0
     state.asks, state.remarked = 0, False
     if len(parts) < 5:
         walk.subject = ""
@@ -99,6 +109,7 @@ def _claim_payment(state: _State835, walk: Standing, number: int, parts: list[st
         return
     walk.subject = safe_id(parts[1])
     state.charge, state.paid = cents(parts[3]), cents(parts[4])
+    state.share = cents(parts[5]) if nth(parts, 5) else None
     if parts[2] == "22":
         for element, amount in ((3, state.charge), (4, state.paid)):
             if amount is not None and amount > 0:
@@ -131,6 +142,15 @@ def _claim_adjustment(state: _State835, walk: Standing, number: int, parts: list
         state.asks = state.asks or number
     total = trios(parts)
     state.adjusted = None if state.adjusted is None or total is None else state.adjusted + total
+    _patients_share(state, parts, total)
+
+
+def _patients_share(state: _State835, parts: list[str], total: int | None) -> None:
+    group = nth(parts, 1)
+    if group not in ("CO", "CR", "OA", "PI", "PR"):
+        state.patients = None  # told as an element: whose share it is, is not known
+    elif group == "PR":
+        state.patients = None if state.patients is None or total is None else state.patients + total
 
 
 def _service_payment(state: _State835, walk: Standing, number: int, parts: list[str]) -> None:
@@ -144,6 +164,7 @@ def _service_adjustment(state: _State835, walk: Standing, number: int, parts: li
     if NEEDS_REMARK in parts[2::3]:
         state.line_asks = state.line_asks or number
     total = trios(parts)
+    _patients_share(state, parts, total)
     if total is None:
         state.line_adjusted = state.adjusted = None
         return

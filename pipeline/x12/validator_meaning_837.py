@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from pipeline.x12.validator_elements import is_date
 from pipeline.x12.validator_meaning import Meaning, Numbers, State, cents, nth, safe_id, shown, trios
 from pipeline.x12.validator_standing import Frame, Standing
 
@@ -96,6 +97,7 @@ class _State837(State):
         self.line_charge: int | None = None
         self.total: int | None = 0
         self.lines = 0
+        self.stated = ("", "")  # statement dates (DTP*434), first and last
         self.served = False  # the line at hand has its service segment
         self.line_numbers = Numbers()
         self.orders: set[str] = set()
@@ -145,6 +147,7 @@ class Meaning837(Meaning):
         self.on("2400", "DTP", _service_date, "472")
         self.on("2300", "DTP", _service_date, "472")
         self.on("2300", "DTP", _service_date, "434")
+        self.on("2300", "DTP", _statement, "434")
         self.on("2400", "REF", _line_control, "6R")
         self.on("2430", "SVD", _decided)
         self.on("2430", "CAS", _line_adjustment)
@@ -378,6 +381,11 @@ def _service_date(state: _State837, walk: Standing, number: int, parts: list[str
         return
     value = parts[3]
     first, last = value[:8], value[-8:]
+    if state.lines and state.stated[0] and (first < state.stated[0] or last > state.stated[1]):
+        walk.report(
+            "837.statement-dates", "DTP03 lies outside the statement dates of the claim (DTP*434).",
+            "Correct the date, or the statement dates.", loop="2400", segment_id="DTP", element=3,
+        )  # fmt: skip
     if state.birth <= first and last <= state.created:
         return
     if not (first.isdigit() and last.isdigit()):
@@ -393,6 +401,12 @@ def _service_date(state: _State837, walk: Standing, number: int, parts: list[str
             "837.service-date", "DTP03 lies before the patient's birth.", "Correct the service date or the birth date.",
             loop=loop, segment_id="DTP", element=3,
         )  # fmt: skip
+
+
+def _statement(state: _State837, walk: Standing, number: int, parts: list[str]) -> None:
+    first, _, last = nth(parts, 3).partition("-")
+    good = is_date(first) and is_date(last) and first <= last
+    state.stated = (first, last) if good else ("", "")
 
 
 def _line_control(state: _State837, walk: Standing, number: int, parts: list[str]) -> None:
@@ -512,6 +526,11 @@ def _balance(state: _State837, walk: Standing) -> None:
                 )  # fmt: skip
             continue
         if payer.paid is None:
+            if payer.lines and (payer.number, "AMT") not in walk.doubted:
+                say(
+                    "837.payer-amount", "The lines tell what the other payer decided, and its payment (AMT*D) is missing.",
+                    "Send what it paid on the whole claim, 0 too.", payer.number, "2320", "AMT",
+                )  # fmt: skip
             continue
         adjusted = payer.adjusted or 0
         if payer.lines and payer.paid != payer.line_paid - adjusted:

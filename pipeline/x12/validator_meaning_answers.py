@@ -1,4 +1,4 @@
-"""What a 999 and a 277CA must mean: their counts and totals agree with the answers that they hold."""
+"""What a 999, a 997 and a 277CA must mean: their counts and totals agree with the answers that they hold."""
 
 from __future__ import annotations
 
@@ -15,22 +15,44 @@ class _State999(State):
         super().__init__(profile)
         self.answers: list[str] = []
         self.unread = False  # one of them is no code
+        self.told = False  # the set at hand has an IK3
         self.errors = 0
 
 
 class Meaning999(Meaning):
-    """AK9 agrees with the answers above it."""
+    """AK9 agrees with the answers above it. A 997 says with AK3 and AK5 what a 999 says with IK3 and IK5."""
 
     def state(self, profile: Mapping[str, Any]) -> _State999:
         return _State999(profile)
 
     def prepare(self) -> None:
-        self.on("2000", "IK5", _set_answer)
+        self.on("2000", "AK2", _set_begin)
+        for segment in ("IK3", "AK3"):
+            self.on("2100", segment, _set_error)
+        for segment in ("IK5", "AK5"):
+            self.on("2000", segment, _set_answer)
         self.on("ST", "AK9", _group_answer)
+
+
+def _set_begin(state: _State999, walk: Standing, number: int, parts: list[str]) -> None:
+    state.told = False
+
+
+def _set_error(state: _State999, walk: Standing, number: int, parts: list[str]) -> None:
+    state.told = True
 
 
 def _set_answer(state: _State999, walk: Standing, number: int, parts: list[str]) -> None:
     code = nth(parts, 1)
+    words = ""
+    if code == "A" and (state.told or nth(parts, 2)):
+        words = f"{parts[0]}01 accepts the set, and errors are told of it: that is E."
+    elif code == "R" and not state.told and not nth(parts, 2):
+        words = f"{parts[0]}01 rejects the set, and nothing says why."
+    if words:
+        walk.report(
+            "999.codes", words, "Ask the sender which of them holds.", loop="2000", segment_id=parts[0], element=1
+        )
     state.answers.append(code)
     state.unread |= code not in ("A", "E", "M", "P", "R", "W", "X")
 
@@ -59,8 +81,12 @@ def _group_answer(state: _State999, walk: Standing, number: int, parts: list[str
     ):
         say("999.counts", f"AK904 is {counts[2]} and {accepted} of the answered sets are accepted.", 4)
     refused = len(state.answers) - accepted
-    if code == "A" and refused:
+    if code in ("A", "E") and refused:
         say("999.codes", "AK901 accepts the group and a set of it is rejected.", 1)
+    elif code == "P" and state.answers and counts[2] == 0:
+        say("999.codes", "AK901 accepts a part of the group, and AK904 none of its sets.", 1)
+    elif code == "R" and counts[2]:
+        say("999.codes", "AK901 rejects the group, and AK904 accepts sets of it.", 1)
     elif code == "R" and state.answers and not refused and not nth(parts, 5):
         say("999.codes", "AK901 rejects the group, no set of it is rejected, and no reason is given.", 1)
 
@@ -71,6 +97,7 @@ class _State277(State):
         self.seen = {"2200B": [0, 0, 0, 0], "2200C": [0, 0, 0, 0]}  # accepted, rejected, and their cents
         self.stated: dict[str, list[int | None]] = {}
         self.at: dict[str, int] = {}
+        self.submitted: dict[str, int | None] = {}  # STC04 of the level
         self.answered = False
         self.sure = True
 
@@ -88,6 +115,7 @@ class Meaning277CA(Meaning):
             self.on(loop, "TRN", partial(_total_begin, loop))
             self.on(loop, "QTY", partial(_total_stated, loop))
             self.on(loop, "AMT", partial(_total_stated, loop))
+            self.on(loop, "STC", partial(_submitted, loop))
         self.on("2200D", "TRN", _claim_begin)
         self.on("2200D", "STC", _claim_answer)
 
@@ -108,6 +136,13 @@ def _total_begin(loop: str, state: _State277, walk: Standing, number: int, parts
     state.seen[loop] = [0, 0, 0, 0]
     state.stated[loop] = [None, None, None, None]
     state.at[loop] = number
+    state.submitted[loop] = None
+
+
+def _submitted(loop: str, state: _State277, walk: Standing, number: int, parts: list[str]) -> None:
+    """STC04 of a receiver or a provider: the charges of all its claims."""
+    if state.submitted.get(loop) is None:
+        state.submitted[loop] = cents(nth(parts, 4))
 
 
 def _total_stated(loop: str, state: _State277, walk: Standing, number: int, parts: list[str]) -> None:
@@ -141,6 +176,12 @@ def _total_check(state: _State277, walk: Standing, loop: str) -> None:
     stated, seen = state.stated.pop(loop, None), state.seen[loop]
     if stated is None or not state.sure or not (seen[0] or seen[1]):
         return
+    submitted, total = state.submitted.get(loop), seen[2] + seen[3]
+    if submitted is not None and submitted != total:
+        walk.report(
+            "277CA.totals", f"STC04 states charges of {shown(submitted)}; those beneath come to {shown(total)}.",
+            "Ask for a corrected acknowledgment.", number=state.at[loop], loop=loop, segment_id="STC", element=4,
+        )  # fmt: skip
     for index, value in enumerate(stated):
         if value is None or value == seen[index]:
             continue

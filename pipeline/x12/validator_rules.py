@@ -95,6 +95,7 @@ RULES: dict[str, FormatRule] = {
     "x12.element-character": _R(1, lenient="warning", segment="8", element="6", set="5"),
     "x12.element-padded": _R(1, lenient="warning", segment="8", element="6", set="5"),
     "x12.element-code": _R(2, segment="8", element="7", set="5"),
+    "x12.element-list": _R(5, lenient="warning", segment="8", element="7", set="5"),
     "x12.element-date": _R(2, segment="8", element="8", set="5"),
     "x12.element-time": _R(2, segment="8", element="9", set="5"),
     "x12.element-range": _R(2, segment="8", element="8", set="5"),
@@ -106,6 +107,8 @@ RULES: dict[str, FormatRule] = {
     "hl.children": _R(2, lenient="warning", situational=True),
     # identifiers
     "npi": _R(5, lenient="warning", situational=True),
+    "address": _R(4, lenient="warning", situational=True),
+    "name": _R(4, lenient="warning", situational=True),
     "taxonomy": _R(5, strict="warning", lenient="warning", situational=True),
     # 837
     "837.charges": _R(3, situational=True),
@@ -113,6 +116,8 @@ RULES: dict[str, FormatRule] = {
     "837.payer-paid": _R(3, situational=True),
     "837.claim-paid": _R(3, situational=True),
     "837.non-covered": _R(3, situational=True),
+    "837.payer-amount": _R(3, lenient="warning", situational=True),
+    "837.statement-dates": _R(4, lenient="warning", situational=True),
     "837.payer-order": _R(4, situational=True),
     "837.payer-repeated": _R(4, situational=True),
     "837.paid-by": _R(4, situational=True),
@@ -132,6 +137,7 @@ RULES: dict[str, FormatRule] = {
     "835.line-balance": _R(3, situational=True),
     "835.claim-balance": _R(3, situational=True),
     "835.set-balance": _R(3, situational=True),
+    "835.patient-share": _R(3, lenient="warning", situational=True),
     "835.reversal-sign": _R(4, lenient="warning", situational=True),
     "835.remark": _R(4, lenient="warning", situational=True),
     # 999

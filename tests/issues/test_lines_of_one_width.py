@@ -4,6 +4,8 @@ what they fell on."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from transactions.x12_text import remittance
 
@@ -15,6 +17,7 @@ from pipeline.x12.segments import iter_segments
 from pipeline.x12.validator import validate
 
 PLAIN = remittance()
+_BEGINS = re.compile(rb"[A-Z][A-Z0-9]{1,2}[^A-Za-z0-9 ]")
 WIDTHS = (72, 80, 106, 132)
 
 
@@ -41,6 +44,29 @@ def test_it_says_what_the_file_without_line_ends_says(width: int, end: bytes) ->
             ("x12.cut-lines", severity, 1),
             *told,
         ]
+
+
+@pytest.mark.parametrize("last", [b"", b"\n"])
+def test_one_line_end_or_two_are_enough(last: bytes) -> None:
+    """A short file in wide records: where what follows a line end cannot begin a segment, none has lost its terminator."""
+    within = [
+        n
+        for n in range(len(PLAIN) // 3 + 1, len(PLAIN))
+        if PLAIN[n - 1 : n] != b"~" and not any(_BEGINS.match(PLAIN[at:]) for at in range(n, len(PLAIN), n))
+    ]
+    assert within[-1] > len(PLAIN) * 2 // 3
+    for width in within[::17]:
+        data = cut(PLAIN, width)[:-1] + last
+        assert data.count(b"\n") - len(last) in (1, 2)
+        assert [(f.rule, f.severity) for f in transactions.read(data).findings] == [("text.cut_lines", "warning")], (
+            width
+        )
+        assert tables(data) == tables(PLAIN)
+
+
+def test_a_line_end_in_the_place_of_a_terminator_is_not_taken_away() -> None:
+    at = PLAIN.index(b"~SE*")
+    assert find(PLAIN[:at] + b"\n" + PLAIN[at + 1 :]) is None
 
 
 def test_blanks_that_a_transfer_took_from_line_ends_come_back() -> None:

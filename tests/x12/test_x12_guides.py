@@ -20,7 +20,7 @@ from pipeline.x12.validator_elements import pattern, problems
 from pipeline.x12.validator_machine import for_guide
 from pipeline.x12.validator_meaning import is_npi
 
-KINDS = ("270", "271", "276", "277", "277CA", "835", "837D", "837I", "837P", "999")
+KINDS = ("270", "271", "276", "277", "277CA", "835", "837D", "837I", "837P", "997", "999")
 DELIMITERS = Delimiters()
 
 
@@ -29,7 +29,7 @@ def test_there_is_a_guide_for_every_kind() -> None:
 
 
 VERSIONS = {
-    "837P": "005010X222A1", "837I": "005010X223A2", "837D": "005010X224A2", "835": "005010X221A1", "999": "005010X231A1",
+    "837P": "005010X222A1", "837I": "005010X223A2", "837D": "005010X224A2", "835": "005010X221A1", "997": "005010X230", "999": "005010X231A1",
     "277CA": "005010X214", "270": "005010X279A1", "271": "005010X279A1", "276": "005010X212", "277": "005010X212",
 }  # fmt: skip
 

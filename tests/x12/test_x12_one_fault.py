@@ -27,7 +27,15 @@ _spec.loader.exec_module(files)
 KINDS = [*files.FILES, "secondary"]
 ENVELOPE = ("ISA", "GS", "ST", "SE", "GE", "IEA")
 #: an adjustment counts in its line and in its claim, a payment of one line in the other payer's total too
-SUMS = {"835.line-balance", "835.claim-balance", "837.line-paid", "837.payer-paid", "837.claim-paid"}
+SUMS = {
+    "835.line-balance",
+    "835.claim-balance",
+    "835.patient-share",
+    "837.line-paid",
+    "837.payer-paid",
+    "837.claim-paid",
+    "837.payer-amount",
+}
 
 
 def segments_of(kind: str) -> list[str]:
@@ -72,6 +80,7 @@ def test_a_lost_segment_gives_one_finding(kind: str) -> None:
 #: the first segment of a loop that stands a second time, or by situation, where the rest may as well belong to what is open
 SECOND = {
     "835 SVC*HC:87880*50*45**1",
+    "997 AK2*837*0002",
     "999 AK2*837*0002*005010X222A1",
     "270 HL*4*3*23*0",
 }
@@ -115,7 +124,10 @@ def variants(element: Element, value: str) -> Iterator[tuple[str, str]]:
         yield "", "x12.element-missing"
     if element.codes or element.form:
         wrong = "%" * max(element.low, 1)
-        yield wrong, "x12.element-type" if element.type == "N0" else "x12.element-code"
+        yield (
+            wrong,
+            "x12.element-type" if element.type == "N0" else "x12.element-code" if element.codes else "x12.element-list",
+        )
     elif element.type in ("AN", "ID"):
         if element.high:
             yield value + "X" * (element.high + 1 - len(value)), "x12.element-long"
