@@ -162,7 +162,7 @@ PROFESSIONAL: list[Claim] = [
 INSTITUTIONAL: list[Claim] = [
     (
         BILLS | CASUALTY | FACILITY | {
-            "bill_type": "11", "service_from": DAY, "admission_date": DAY, "admission_hour": "2230", "discharge_hour": "1100", "payer_responsibility": "A",
+            "bill_type": "11", "service_from": DAY, "service_to": date(2024, 3, 2), "admission_date": DAY, "admission_hour": "2230", "discharge_hour": "1100", "payer_responsibility": "A",
             "authorization_number": "AUTH9", "patient_estimate": D("12.50"), "delay_reason": "3",
             "rendering_npi": "1000010003", "rendering_last": "Oak", "rendering_first": "Ola",
             "referring_npi": "1000020002", "referring_last": "Ash", "referring_first": "Al",
