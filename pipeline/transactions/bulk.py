@@ -125,8 +125,10 @@ def export(
             engine.finish()
             result.tables, result.rows = sink.close()
         except OSError as error:
+            # Arrow's own errors name no file, and say in their words what the system says in fewer
+            said = os.strerror(error.errno) if error.errno else str(error)
             raise Terminal(
-                f"The export stopped: {error.strerror}: {error.filename}.", fix="Mend it and export again."
+                f"The export stopped: {said}: {error.filename or folder}.", fix="Mend it and export again."
             ) from error
         finally:
             engine.__exit__()
@@ -168,8 +170,10 @@ def _blocks(
     # a file object would cost more than a small file's bytes
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        # not more than is there, since room is made for all that is asked for; and one byte, to see where it ends
-        while block := os.read(handle, min(engine.window, max(begin + size - done, 0) + 1)):
+        # a pipe, or a file that is still being written, has more than was said: then as much as comes
+        while block := _read(
+            handle, path, engine.window if (more := begin + size - done) < 0 else min(engine.window, more + 1)
+        ):
             yield block
             before, done = done, done + len(block)
             if done // _TIDY_EACH > before // _TIDY_EACH:
@@ -178,6 +182,13 @@ def _blocks(
                 progress(done, total)
     finally:
         os.close(handle)
+
+
+def _read(handle: int, path: Path, most: int) -> bytes:
+    try:
+        return os.read(handle, most)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _labels(sources: Sequence[Path]) -> list[str]:
@@ -375,14 +386,17 @@ class _TableFiles:
             thread.join()
 
     def discard(self) -> None:
-        """End the thread and remove what has only a working name."""
+        """End the threads and remove what has only a working name; nothing of a broken export stays for want of room."""
         self._stop()
-        for name, writer in self._writers.items():
+        writers, self._writers = self._writers, {}
+        for name in self._rows:
             try:
-                writer.close()
+                if name in writers:
+                    writers[name].close()
+            except (OSError, pa.ArrowException):
+                pass  # what it could not write goes now
             finally:
                 self._working(name).unlink(missing_ok=True)
-        self._writers = {}
 
 
 #: tables whose name without the kind would say something else

@@ -124,6 +124,7 @@ class Engine:
         #: how many bytes become one chunk: with helpers the first ones are small, so that none waits long for its first
         self.window = window // _FIRST if threads or processes else window
         self.numbered = 0  # segments numbered so far in the file at hand
+        self._named: set[str] = set()  # rules of characters that were named in it
         self._threads = threads
         if processes:
             _warm()
@@ -324,6 +325,7 @@ class Engine:
             if piece.opens:
                 self.envelope.begin(piece.file)
                 self.numbered = 0
+                self._named.clear()
             shift = piece.offset - begins[j]
             runs.append((low, high, self.numbered, shift))
             np.add(_count_to(high - low), self.numbered + 1, out=numbers[low:high])
@@ -426,7 +428,7 @@ class Engine:
     # ---- what no reader would notice ---------------------------------------------------------------------------------
 
     def _check_text(self, chunk: Chunk, low: int, high: int) -> None:
-        """Characters that X12 does not have: named once a piece."""
+        """Characters that X12 does not have: named once a file, however it arrives."""
         scan = chunk.scan
         if high <= low:
             return
@@ -465,6 +467,9 @@ class Engine:
                 self._at("envelope.blank", "is indented", chunk, at)
 
     def _at(self, rule: str, what: str, chunk: Chunk, position: int) -> None:
+        if rule in self._named:
+            return
+        self._named.add(rule)
         i = int(np.searchsorted(chunk.scan.starts, position, side="right")) - 1
         self.findings.tolerated(
             rule, f"A segment {what}; others like it are not listed.", "", segment=int(chunk.numbers[i]),
@@ -485,7 +490,8 @@ class Engine:
         odd = np.unique(np.concatenate([outside, *strange]))
         odd = odd[odd >= chunk.first]
         is_outside = np.isin(odd, outside)
-        for i, no_set in zip(odd[: self.findings.limit + 1].tolist(), is_outside.tolist(), strict=False):
+        told = self._told(chunk, odd)
+        for i, no_set in zip(odd[told].tolist(), is_outside[told].tolist(), strict=True):
             if not scan.id_at(i):
                 self.findings.tolerated(
                     "segment.empty", "A segment is empty: two terminators follow each other.", _AGAIN,
@@ -495,6 +501,20 @@ class Engine:
                 chunk.error("envelope.outside_set", "This segment stands in no transaction set.", i, _AGAIN)
             else:
                 chunk.error("segment.unknown", "No segment of this name belongs to the transaction set.", i, _AGAIN)
+
+    def _told(self, chunk: Chunk, odd: Ints) -> npt.NDArray[np.bool_]:
+        """Which of these segments can be listed: no more of a file than there is room for. The rest are counted here."""
+        limit = self.findings.limit
+        told = np.ones(len(odd), dtype=np.bool_)
+        if len(odd) > limit:
+            ends = np.searchsorted(odd, np.append(chunk.tops[1:], chunk.scan.n))
+            begin = 0
+            for file, end in zip(chunk.files, ends.tolist(), strict=True):
+                if end - begin > limit:
+                    told[begin + limit : end] = False
+                    self.findings.unlisted(file, end - begin - limit)
+                begin = end
+        return told
 
     # ---- tables ------------------------------------------------------------------------------------------------------
 

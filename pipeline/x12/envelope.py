@@ -32,11 +32,16 @@ class FindingList:
         self.file = ""
         self.lines: dict[str, Lines] = {}  # files that are read without the line ends that cut them
         self._counts: Counter[str] = Counter()
+        self._unlisted: Counter[str] = Counter()
+
+    def unlisted(self, file: str, more: int) -> None:
+        """So many more in this file, beside as many as can be listed."""
+        self._unlisted[file] += more
 
     def end(self, file: str) -> None:
         """Nothing more will be found in this file."""
         self.lines.pop(file, None)
-        more = self._counts.pop(file, 0) - self.limit
+        more = max(self._counts.pop(file, 0) - self.limit, 0) + self._unlisted.pop(file, 0)
         if more > 0:
             self.items.append(
                 Finding(

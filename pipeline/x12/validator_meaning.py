@@ -89,8 +89,9 @@ class Numbers:
 
 @dataclass(slots=True)
 class _Level:
-    """An HL. `names`: what HL02 of a level below may call it; `flag`: HL04."""
+    """An HL. `name`: its number in the order of levels; `names`: what HL02 of a level below may call it; `flag`: HL04."""
 
+    name: str
     names: frozenset[str]
     flag: str
     number: int
@@ -274,9 +275,8 @@ def _level(place: Place, state: State, walk: Standing, number: int, parts: list[
             "Number them again.",
             1,
         )
-    level = _Level(
-        frozenset((identifier, str(wanted or identifier))), parts[4] if len(parts) > 4 else "", number, loop.id
-    )
+    name = str(wanted or identifier)
+    level = _Level(name, frozenset((identifier, name)), parts[4] if len(parts) > 4 else "", number, loop.id)
     state.levels.append(level)
     state.open_level[loop.id] = level
     state.headless.discard(loop.id)
@@ -285,8 +285,8 @@ def _level(place: Place, state: State, walk: Standing, number: int, parts: list[
     if above.id in state.headless:
         around = next((one for one in reversed(state.levels[:-1]) if parent in one.names), None)
     elif around is None or parent not in around.names:
-        name = min(around.names, key=len) if around is not None else "once it stands"
-        say("hl.parent", f"HL02 does not name the loop {above.id} above it.", f"Send its HL01, {name}.", 2)
+        wants = around.name if around is not None else "once it stands"
+        say("hl.parent", f"HL02 does not name the loop {above.id} above it.", f"Send its HL01, {wants}.", 2)
     if around is not None:
         around.children += 1
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -171,3 +173,43 @@ def test_large_inputs_come_in_row_groups_and_progress_is_told(tmp_path: Path) ->
     lines = pq.read_table(result.tables["835.service_lines"])
     assert sum(lines["paid"].to_pylist(), Decimal(0)) == paid
     assert result.findings == []
+
+
+def test_a_pipe_is_read_as_fast_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that it holds no bytes; so does a file say too few that is still being written."""
+    data = x12_material.remittance(100)
+    reads = []
+    plain = os.read
+
+    def counted(handle: int, most: int) -> bytes:
+        reads.append(most)
+        return plain(handle, most)
+
+    monkeypatch.setattr(os, "read", counted)
+    path = tmp_path / "pipe.835"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(data,))
+    writer.start()
+    result = export([path], tmp_path / "out")
+    writer.join()
+    assert result.findings == []
+    assert result.rows["835.claims"] == 100
+    assert len(reads) < 3 + len(data) / 1000
+
+
+@pytest.mark.parametrize("fmt", ["csv", "json"])
+def test_a_disk_that_is_full_to_the_end_leaves_no_working_file(
+    fmt: str, era: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(bulk._WRITERS[fmt]):  # type: ignore[name-defined,misc]
+        def write(self, table: pa.Table) -> None:
+            raise OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+        def close(self) -> None:
+            super().close()
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(bulk._WRITERS, fmt, Full)
+    with pytest.raises(Terminal, match=r"The export stopped: No space left on device: .*out\."):
+        export([era], tmp_path / "out", fmt)  # type: ignore[arg-type]
+    assert list((tmp_path / "out").iterdir()) == []
