@@ -10,7 +10,7 @@ charge is held against the charges that earlier extracts brought:
   whether they are the same or further ones: the visit is held (`doubtful`), until an extract states it anew. So it is where one of the
   two has a number and the other has none.
 - **A credit** takes away the last charge that says the same (code, day, units, amount, modifiers), first one with its own number.
-  One that finds none stays, and holds the visit, until an extract states all charges anew.
+  One that finds none stays, and holds the visit, until the charge with its own number comes, or an extract states all charges anew.
 
 Within one extract each charge without a number is one of its own.
 """
@@ -123,8 +123,11 @@ class _Fold(Generic[T]):
             return
         twin = next((each for each in reversed(twins) if credit.number and each.number == credit.number), twins[-1])
         standing.remove(twin)
-        self.charges.credited.append(twin.day)
-        self.gone |= {twin.number} - {""}
+        self._taken_back(twin, credit)
+
+    def _taken_back(self, charge: Charge[T], credit: Charge[T]) -> None:
+        self.charges.credited.append(charge.day)
+        self.gone |= {charge.number} - {""}
         self.credits |= {credit.number} - {""}
 
     def _numbered(self, charge: Charge[T]) -> list[Charge[T]]:
@@ -135,7 +138,15 @@ class _Fold(Generic[T]):
         standing = self.charges.standing
         known = [each for each in standing if each.kind == "charge" and each.number == charge.number]
         if not known:
-            standing.append(charge)
+            waits = next(
+                (e for e in standing if e.kind == "credit" and e.number == charge.number and e.said == charge.said),
+                None,
+            )
+            if waits is None:
+                standing.append(charge)
+            else:  # its credit came before it
+                standing.remove(waits)
+                self._taken_back(charge, waits)
             return []
         if known[0].said != charge.said:
             self.charges.told.append(("intake.charge.again", charge))

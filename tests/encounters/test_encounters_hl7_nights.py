@@ -226,6 +226,23 @@ def test_a_credited_charge_that_is_stated_again_stays_credited(nights: Nights) -
     assert nights.charges == [B, C, A]
 
 
+def test_a_credit_that_comes_before_its_charge_takes_it_away(nights: Nights) -> None:
+    nights.take(0, message(charge(A, "T1", "CR"), charge(B, "T2")))
+    assert nights.visit.reason == "intake.charge.credited"
+    late = message(charge(A, "T1"), charge(C, "T3"))
+    for night in (1, 2):  # delivered twice, it is not billed either
+        nights.take(night, late.replace("|M", f"|N{night}", 1))
+        assert (nights.visit.state, nights.charges) == ("extracted", [B, C])
+
+
+def test_a_visit_of_which_nothing_is_left_whichever_came_first(nights: Nights) -> None:
+    nights.take(0, message(charge(A, "T1", "CR")))
+    nights.take(1, message(charge(A, "T1")))
+    late = nights.visit.state, nights.visit.reason
+    nights.take(2, message(charge(A, "T1"), charge(A, "T1", "CR")))
+    assert (nights.visit.state, nights.visit.reason) == late
+
+
 def test_numbers_that_only_count_the_charges_of_a_message_tell_nothing(nights: Nights) -> None:
     nights.take(0, message(charge(A, "1"), charge(B, "2")))
     nights.take(1, message(charge(C, "1")))
