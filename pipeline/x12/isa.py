@@ -160,7 +160,7 @@ def find_isas(
     """
     for at in _places(data, position, end):
         before = at - 1
-        while before >= start and data[before] in BLANK:
+        while before >= start and data[before] in BLANK and data[before] != terminator:
             before -= 1
         clean = not after_junk if before < start else data[before] == terminator
         found = read_isa(data, at, loose=clean)

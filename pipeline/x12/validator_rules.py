@@ -72,8 +72,8 @@ RULES: dict[str, FormatRule] = {
     "x12.set-empty": _R(1, lenient="warning", group="5"),
     # segments
     "x12.segment-id": _R(1, segment="1", set="5"),
-    "x12.segment-case": _R(1, lenient="warning", segment="8", set="5"),
-    "x12.segment-empty": _R(1, lenient="warning", segment="8", set="5"),
+    "x12.segment-case": _R(1, lenient="warning", segment="1", set="5"),
+    "x12.segment-empty": _R(1, lenient="warning", segment="1", set="5"),
     "x12.segment-unknown": _R(2, segment="1", set="5"),
     "x12.segment-unexpected": _R(2, segment="2", set="5"),
     "x12.segment-order": _R(2, segment="7", set="5"),

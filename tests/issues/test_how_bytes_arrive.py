@@ -55,3 +55,14 @@ def test_the_same_rows(damage: str, window: int, block: int) -> None:
 def test_a_window_of_nothing_but_empty_segments(blank: bytes) -> None:
     """Found by the fuzz target: what was held then was one empty segment, of which no smallest byte could be asked."""
     assert read(remittance() + blank, 128, 128)[0] == read(remittance(), 1 << 20, 1 << 20)[0]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n"])
+def test_a_loose_isa_after_a_file_whose_segments_end_with_newlines(end: bytes) -> None:
+    """The newline before it is the terminator of the segment before, and no blank after one: it was passed over where it was in view."""
+    first = remittance().replace(b"~", end)
+    loose = remittance(control=2).replace(b"SENDER         ", b"A VERY LONG SENDER ID", 1)
+    at_once = read(first + loose, 1 << 20, 1 << 20)
+    assert [row["interchange_control"] for row in at_once[0]["835.payments"]] == ["000000001", "000000002"]
+    for window, block in ((512, 97), (700, 64), (len(first), len(first))):
+        assert read(first + loose, window, block) == at_once

@@ -5,9 +5,13 @@ One line a rule: what changes (a segment, what stands for it; `|` parts several,
 
 from __future__ import annotations
 
+import re
+from datetime import date
+
 import pytest
 from x12 import x12_files as files
 
+from pipeline.x12.acknowledge import acknowledge
 from pipeline.x12.validator import validate
 
 BPR = "BPR*I*115*C*ACH*CCP*01*999999992*DA*123456*1512345678**01*999988880*DA*98765*20261123"
@@ -135,3 +139,13 @@ def test_a_set_without_its_version_is_read_where_the_group_has_one() -> None:
     data = changed("837P", {"ST*837*0001*005010X222A1": "ST*837*0001"})
     assert [(f.rule, f.element, f.severity) for f in validate(data)] == [("x12.element-missing", 3, "error")]
     assert [f.severity for f in validate(data, mode="lenient")] == ["warning"]
+
+
+@pytest.mark.parametrize("damage", ["LX*1|", "lx*1"])
+def test_the_999_of_a_segment_that_is_none_names_no_element(damage: str) -> None:
+    """An empty segment, or an id in small letters: not recognized (1), and not wrong in an element (8), which would have to be named."""
+    data = files.render([part for s in files.lines(files.CLAIM) for part in (damage if s == "LX*1" else s).split("|")])
+    answer = acknowledge(data, on=date(2026, 11, 20)).functional_999
+    assert answer is not None
+    assert validate(answer) == []
+    assert re.search(rb"~IK3\*[A-Z0-9]+\*2[23]\*\*1~", answer), answer
