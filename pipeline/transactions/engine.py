@@ -490,9 +490,14 @@ class Engine:
         odd = np.unique(np.concatenate([outside, *strange]))
         odd = odd[odd >= chunk.first]
         is_outside = np.isin(odd, outside)
-        told = self._told(chunk, odd)
-        for i, no_set in zip(odd[told].tolist(), is_outside[told].tolist(), strict=True):
-            if not scan.id_at(i):
+        empty = scan.starts[odd] == scan.ends[scan.base[odd]]
+        told = np.zeros(len(odd), dtype=np.bool_)
+        for alike in (empty, ~empty):  # a warning takes no error's room
+            told[alike] = self._told(chunk, odd[alike])
+        for i, is_empty, no_set in zip(
+            odd[told].tolist(), empty[told].tolist(), is_outside[told].tolist(), strict=True
+        ):
+            if is_empty:
                 self.findings.tolerated(
                     "segment.empty", "A segment is empty: two terminators follow each other.", _AGAIN,
                     segment=int(chunk.numbers[i]), offset=int(chunk.offsets[i]), file=chunk.file_of(i),

@@ -23,7 +23,8 @@ DEFAULT_LIMIT = 1000
 
 
 class FindingList:
-    """Findings of one reading, at most `limit` a file, then one line that says how many more there were."""
+    """Findings of one reading, at most `limit` errors and `limit` others a file (no number of warnings hides an error), then one
+    line that says how many more there were."""
 
     def __init__(self, mode: Mode, limit: int = DEFAULT_LIMIT) -> None:
         self.mode = mode
@@ -31,7 +32,7 @@ class FindingList:
         self.items: list[Finding] = []
         self.file = ""
         self.lines: dict[str, Lines] = {}  # files that are read without the line ends that cut them
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, bool]] = Counter()  # by file, and whether they are errors
         self._unlisted: Counter[str] = Counter()
 
     def unlisted(self, file: str, more: int) -> None:
@@ -41,8 +42,9 @@ class FindingList:
     def end(self, file: str) -> None:
         """Nothing more will be found in this file."""
         self.lines.pop(file, None)
-        more = max(self._counts.pop(file, 0) - self.limit, 0) + self._unlisted.pop(file, 0)
-        if more > 0:
+        counts = (self._counts.pop((file, error), 0) for error in (True, False))
+        more = sum(max(count - self.limit, 0) for count in counts) + self._unlisted.pop(file, 0)
+        if more:
             self.items.append(
                 Finding(
                     rule="findings.limit",
@@ -65,8 +67,9 @@ class FindingList:
 
     def _add(self, rule: str, severity: Severity, message: str, fix: str, place: dict[str, Any]) -> None:
         file = place.setdefault("file", self.file)
-        self._counts[file] += 1
-        if self._counts[file] <= self.limit:
+        kind = (file, severity == "error")
+        self._counts[kind] += 1
+        if self._counts[kind] <= self.limit:
             place.setdefault("snip", 1)
             if file in self.lines and place.get("offset") is not None:
                 place["offset"] = self.lines[file].place(place["offset"])

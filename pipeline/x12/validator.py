@@ -46,7 +46,8 @@ def validate(
     `mode` strict: for what we send. lenient: for what we receive; tolerated faults become warnings.
     `profile`: a payer's differences: `charset` (basic|extended), `usage` (T|P), `max_claims_per_set`, and an overlay of the
     guide (`elements`, `segments`, `rules`; see docs/guides.md).
-    `limit`: at most so many findings; the last one then says how many are not listed.
+    `limit`: at most so many findings, errors before all else; the last one then says how many are not listed, and is as grave
+    as the gravest of them.
     """
     return examine(data, file=file, mode=mode, profile=profile, limit=limit).findings
 

@@ -7,9 +7,9 @@ A finding is kept as a plain row; its byte offset is found at the end, and only 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from pipeline.findings import Finding
+from pipeline.findings import Finding, Severity
 from pipeline.x12.guides import Loop, Place
 from pipeline.x12.lines import joined
 from pipeline.x12.segments import BLANKS, DEFAULT_DELIMITERS
@@ -19,6 +19,8 @@ from pipeline.x12.validator_tokens import Tokens
 
 #: (place, segment number, the segment's elements)
 Item = tuple[Place, int, list[str]]
+#: the gravest first
+GRADES = get_args(Severity)
 
 
 class Frame:
@@ -47,7 +49,9 @@ class Standing:
         self.profile = profile
         self.limit = max(limit, 1)
         self.found: list[dict[str, Any]] = []
-        self.beyond = 0
+        #: of errors and of all else, how many are kept: of each at most `limit`, so that no number of warnings hides an error
+        self.kept = {True: 0, False: 0}
+        self.beyond = 0  # neither kept nor listed
         self.count = 0  # findings so far, listed or not
         self.interchanges: list[InterchangeSeen] = []
         self.number = 0
@@ -95,9 +99,10 @@ class Standing:
                 self.set.errors += 1
             elif severity == "warning":
                 self.set.warnings += 1
-        if len(self.found) >= self.limit:
+        if self.kept[severity == "error"] >= self.limit:
             self.beyond += 1
             return
+        self.kept[severity == "error"] += 1
         self.found.append({
             "rule": rule, "severity": severity, "message": message, "fix": fix, "snip": snip,
             "segment": self.number if number is None else number, "loop": loop, "segment_id": segment_id,
@@ -105,20 +110,23 @@ class Standing:
         })  # fmt: skip
 
     def finished(self, file: str) -> list[Finding]:
-        """The findings with their byte offsets, in order of segments."""
-        found = self.found
-        if self.beyond:
-            lost = self.beyond + 1
-            last = found[-1]
-            found[-1] = {
-                **last, "rule": "x12.limit", "severity": last["severity"], "snip": None, "loop": "", "segment_id": "",
-                "element": None, "component": None, "subject": "",
-                "message": f"{lost} further findings are not listed.", "fix": "Mend these first, or raise the limit.",
-            }  # fmt: skip
-        offsets = self._offsets({item["segment"] for item in found})
+        """The findings with their byte offsets, in order of segments. Where there are more than may be listed, errors
+        come first, and the last one is as grave as the gravest that is not listed: the verdict never depends on the limit."""
+        found, tail = self.found, []
+        lost = len(found) + self.beyond - self.limit
+        if lost > 0:
+            found = sorted(found, key=lambda item: item["severity"] != "error")
+            last = found[self.limit - 1]
+            unlisted = {item["severity"] for item in found[self.limit - 1 :]}
+            tail = [{
+                **last, "rule": "x12.limit", "severity": next(grade for grade in GRADES if grade in unlisted), "snip": None,
+                "loop": "", "segment_id": "", "element": None, "component": None, "subject": "",
+                "message": f"{lost + 1} further findings are not listed.", "fix": "Mend these first, or raise the limit.",
+            }]  # fmt: skip
+            found = found[: self.limit - 1]
         # stable: findings of one segment stay in the order in which they were made
-        tail = [found.pop()] if self.beyond else []
         found.sort(key=lambda item: item["segment"])
+        offsets = self._offsets({item["segment"] for item in found + tail})
         end = len(self.text)
         placed = [
             (item.pop("place", offsets.get(item["segment"], end if item["segment"] > 1 else 0)), item)
@@ -170,6 +178,7 @@ class Standing:
                 continue
             del self.found[index]
             self.count -= 1
+            self.kept[item["severity"] == "error"] -= 1
             if self.set is not None and item["severity"] in ("error", "warning"):
                 name = "errors" if item["severity"] == "error" else "warnings"
                 setattr(self.set, name, getattr(self.set, name) - 1)

@@ -248,6 +248,19 @@ def test_findings_are_limited_a_file_and_say_so() -> None:
     assert "90 more" in found[-1].message
 
 
+@pytest.mark.parametrize(
+    ("bad", "rule"), [("CLP*A*1*x*0~", "amount.form"), ("CLQ*A~", "segment.unknown")], ids=["amount", "segment"]
+)
+def test_no_number_of_warnings_hides_an_error(bad: str, rule: str) -> None:
+    body = "BPR*I*0*C*NON************20260105~LX*1~" + bad
+    data = interchange(body, kind="835", version="005010X221A1").replace(b"~LX*1~", b"~LX*1~" + b"~" * 30)
+    found = read(data, file="f", limit=10).findings
+    assert rule in [f.rule for f in found if f.severity == "error"]
+    assert [f.rule for f in found].count("segment.empty") == 10
+    assert found[-1].rule == "findings.limit"
+    assert found[-1].message.startswith(("20 more", "21 more"))
+
+
 def test_messages_hold_no_data_even_where_data_stands_in_the_place_of_an_id() -> None:
     data = GOOD.replace(b"~NM1*QC*1*DOE", b"~NM1 QC 1 CANARYNAME").replace(
         b"CLP*ACC2*22*-30.55", b"CLP*ACC2*22*CANARYSUM"

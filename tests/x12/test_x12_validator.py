@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.findings import Finding
+from pipeline.findings import Finding, has_errors
 from pipeline.x12.segments import iter_segments
 from pipeline.x12.validator import validate
 from pipeline.x12.validator_rules import RULES
@@ -792,7 +793,23 @@ def test_at_most_limit_findings_and_the_last_says_how_many_more() -> None:
     assert len(found) == 7
     assert found[-1].rule == "x12.limit"
     assert f"{len(everything) - 6} further" in found[-1].message
-    assert found[:6] == everything[:6]
+    assert found[:6] == [f for f in everything if f.severity == "error"][:6]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 1000])
+def test_the_verdict_does_not_depend_on_the_limit(limit: int) -> None:
+    """SE01 and HL01 are tolerated in what we receive and found first or last; CLM02 stands between them."""
+    data = files.render(files.lines(files.CLAIM)).replace(b"^*00501", b"U*00501").replace(b"SE*", b"SE*9")
+    for changed in (data, re.sub(rb"CLM\*([^*]*)\*[0-9.]+", rb"CLM*\1*1", data)):
+        everything = validate(changed, mode="lenient")
+        assert {"warning"} <= {f.severity for f in everything}
+        found = validate(changed, mode="lenient", limit=limit)
+        assert len(found) == min(limit, len(everything))
+        assert has_errors(found) == has_errors(everything) == (changed is not data)
+        if limit > 1:  # an error is listed before any warning is
+            assert found[0] == next((f for f in everything if f.severity == "error"), everything[0]) or limit >= len(
+                everything
+            )
 
 
 def test_profiles_change_a_guide() -> None:
