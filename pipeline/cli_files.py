@@ -339,6 +339,7 @@ def export(
     where one cannot be read; the other files are exported all the same."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from pipeline.reports.words import counted
     from pipeline.transactions import bulk
 
     readable: list[Path] = []
@@ -367,7 +368,7 @@ def export(
         if as_json:
             emit({"table": path.stem, "shape": name, "rows": rows, "path": str(path)})
         else:
-            print(f"{path.stem}: {rows:,} rows  {path}")
+            print(f"{path.stem}: {counted(rows, 'row')}  {path}")
     if as_json:
         for finding in result.findings:
             emit(_finding(finding))
@@ -394,6 +395,7 @@ def build(
     """Coded claims → 837 files of one payer, without sending. Exit code 1 where a claim was left out."""
     from pipeline import settings as settings_module
     from pipeline.claims import offline
+    from pipeline.reports.words import counted
 
     on = parse_day(day) if day else today()
     made = offline.build(claims, profile, out, settings_module.load(), on)
@@ -402,7 +404,7 @@ def build(
         if as_json:
             emit({"path": str(path), "claims": len(file.claim_ids), "charge_cents": file.charge_cents})
         else:
-            print(f"{path}: {len(file.claim_ids):,} claims, {shown(file.charge_cents)}")
+            print(f"{path}: {counted(len(file.claim_ids), 'claim')}, {shown(file.charge_cents)}")
     left = [*made.findings, *made.faults]
     if as_json:
         for finding in left:

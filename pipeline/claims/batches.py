@@ -8,7 +8,7 @@ same claims give the same batch and a batch that was begun before a power cut is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
@@ -171,12 +171,9 @@ def _build_one(
             return
         if not blamed:
             break
-        sources = dict(zip(claims.column("claim_id").to_pylist(),
-                           zip(claims.column("source_file").to_pylist(), claims.column("source_row").to_pylist(), strict=True),
-                           strict=True))  # fmt: skip
+        sources = _sources(claims)
         for claim_id, found in sorted(blamed.items()):
-            file, row = sources[claim_id]
-            _leave_out(result, [replace(f, subject=claim_id, source=f"{file} row {row}") for f in found], {claim_id})
+            _leave_out(result, [replace(f, subject=claim_id, source=sources[claim_id]) for f in found], {claim_id})
         claims = claims.filter(pc.invert(pc.is_in(claims.column("claim_id"), pa.array(sorted(blamed), pa.string()))))
     else:
         return
@@ -186,9 +183,7 @@ def _build_one(
         _fault(result, batch_id, found)
         return
     file_id = hashlib.sha256(data).hexdigest()
-    result.findings += [
-        replace(f, file=file_id, subject=file_id) for f in remarks
-    ]  # warnings: the file goes all the same
+    result.findings += _warnings(data, file_id, remarks, _sources(claims))
     result.files.append(
         BuiltFile(
             batch_id=batch_id, data=data, numbers=numbers, route=way, guide=form.guide, usage=way.usage,
@@ -196,6 +191,19 @@ def _build_one(
             charge_cents=cents(pc.sum(meant.claims.column("charge")).as_py()),
         )
     )  # fmt: skip
+
+
+def _sources(claims: pa.Table) -> dict[str, str]:
+    """Where in the extract each claim comes from."""
+    columns = (claims.column(name).to_pylist() for name in ("claim_id", "source_file", "source_row"))
+    return {claim_id: f"{file} row {row}" for claim_id, file, row in zip(*columns, strict=True)}
+
+
+def _warnings(data: bytes, file_id: str, remarks: Sequence[Finding], sources: Mapping[str, str]) -> Iterator[Finding]:
+    """What the file goes with all the same, each with the claim that it is about: of a loop above several, the first of them. Of
+    the envelope, the file itself is the subject."""
+    for finding, claim_id in zip(remarks, proofreading.first_claims(data, remarks), strict=True):
+        yield replace(finding, file=file_id, subject=claim_id or file_id, source=sources.get(claim_id, ""))
 
 
 def _fault(result: Build, batch_id: str, findings: Sequence[Finding]) -> None:

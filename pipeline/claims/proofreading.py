@@ -59,18 +59,28 @@ def blame(data: bytes, findings: Sequence[Finding]) -> tuple[dict[str, list[Find
     """
     if not findings:
         return {}, []
-    regions = _regions(data)
-    starts = [region.start for region in regions]
     blamed: dict[str, list[Finding]] = defaultdict(list)
     unblamed: list[Finding] = []
-    for finding in findings:
-        index = bisect.bisect_right(starts, finding.segment) - 1 if finding.segment else -1
-        claims = regions[index].claims if index >= 0 else []
+    for finding, claims in zip(findings, _claims_of(data, findings), strict=True):
         for claim_id in claims:
             blamed[claim_id].append(finding)
         if not claims:
             unblamed.append(finding)
     return dict(blamed), unblamed
+
+
+def first_claims(data: bytes, findings: Sequence[Finding]) -> list[str]:
+    """The claim that each finding stands in, or the first of those that the loop belongs to; empty where it belongs to none."""
+    return [next(iter(claims), "") for claims in _claims_of(data, findings)]
+
+
+def _claims_of(data: bytes, findings: Sequence[Finding]) -> list[list[str]]:
+    if not findings:
+        return []
+    regions = _regions(data)
+    starts = [region.start for region in regions]
+    at = (bisect.bisect_right(starts, f.segment) - 1 if f.segment else -1 for f in findings)
+    return [regions[index].claims if index >= 0 else [] for index in at]
 
 
 def _regions(data: bytes) -> list[_Region]:

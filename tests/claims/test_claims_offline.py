@@ -41,6 +41,23 @@ def test_parquet_in_files_out(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def test_a_warning_names_the_claim_and_its_row_in_the_extract(tmp_path: Path) -> None:
+    """A ZIP code of five digits is tolerated: at the billing provider it is said of the first claim below, at a facility of its own."""
+    claims, diagnoses, lines = samples.make(12, payer_key="meridian")
+    at = claims.schema.get_field_index("billing_zip")
+    claims = claims.set_column(at, claims.schema.field(at), pa.array(["01103"] * 12))
+    for name, table in zip(NAMES, (claims, diagnoses, lines), strict=True):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    made = offline.build(tmp_path, "meridian", tmp_path / "out", load(home=tmp_path / "home"), ON)
+    (file,) = made.files
+    segments = [s.decode().split("*") for s in file.data.split(b"~")]
+    below = [next(s[1] for s in segments[f.segment or 0 :] if s[0] == "CLM") for f in made.findings]
+    rows = {c["claim_id"]: f"{c['source_file']} row {c['source_row']}" for c in claims.to_pylist()}
+    assert {f.rule for f in made.findings} == {"837P.billing-zip"}
+    assert [(f.severity, f.subject, f.source) for f in made.findings] == [("warning", c, rows[c]) for c in below]
+    assert len(file.claim_ids) == 12
+
+
 def test_claims_of_three_kinds_from_a_lake(tmp_path: Path) -> None:
     """What coding left in the lake: a file a guide, all of them sound."""
     settings = load(home=tmp_path / "home")
