@@ -9,6 +9,7 @@ A rule of one loop may look at loops around it, beneath it, or beside it (an ear
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline.x12 import expressions
@@ -77,6 +78,9 @@ class _Asker:
         self.marks = 0
         self.absences: list[tuple[int, int]] = []  # (a place's bit, the sign of its absence)
         self.bits = 0  # all those places
+        self.lacks = 0  # signs of segments that are not there: seen unless one is met
+        #: place → (qualifiers, whether its presence takes the sign away, the sign)
+        self.segments: dict[int, list[tuple[frozenset[str], bool, int]]] = {}
         #: place → element → (component, test, whether no value may pass it, the sign)
         self.signs: dict[int, dict[int, list[tuple[int, expressions.Test | None, bool, int]]]] = {}
         self.rare = [
@@ -93,24 +97,29 @@ class _Asker:
             self.marks += 1
             bit = 1 << self.marks
             bits |= bit
+            path = sign.path
+            if sign.absent and not path.element:
+                self.lacks |= bit
             for place in loop.places:
-                if not _may_be(place, sign.path):
+                if not _may_be(place, path):
+                    continue
+                if not path.element:
+                    sure = place.keys and place.keys <= path.qualifiers
+                    some = frozenset[str]() if sure else path.qualifiers
+                    self.segments.setdefault(place.index, []).append((some, sign.absent, bit))
                     continue
                 if sign.absent:
                     self.absences.append((place.bit, bit))
                     self.bits |= place.bit
-                if sign.path.element or not sign.absent:
-                    elements = self.signs.setdefault(place.index, {})
-                    elements.setdefault(sign.path.element, []).append(
-                        (sign.path.component, sign.test, sign.absent, bit)
-                    )
+                elements = self.signs.setdefault(place.index, {})
+                elements.setdefault(path.element, []).append((path.component, sign.test, sign.absent, bit))
         return bits
 
     @staticmethod
     def _usable(loop: Loop, signs: list[expressions.Sign]) -> bool:
-        """Absence can be told where exactly one place, which stands once, is meant."""
+        """That a value is absent can be told where exactly one place, which stands once, is meant."""
         for sign in signs:
-            if sign.absent:
+            if sign.absent and sign.path.element:
                 places = [place for place in loop.places if _may_be(place, sign.path)]
                 exact = len(places) == 1 and (not sign.path.qualifiers or places[0].keys <= sign.path.qualifiers)
                 if not exact or places[0].limit != 1:
@@ -119,22 +128,21 @@ class _Asker:
 
     def concerned(self, mask: int, items: list[Item], component: str) -> bool:
         """False where no rule of this loop can be broken by what it holds."""
-        seen = 0
+        seen = self.lacks
         if self.bits & ~mask:
             for place_bit, sign in self.absences:
                 if not mask & place_bit:
                     seen |= sign
         signs = self.signs
         for place, _, parts in items:
+            for some, takes_away, sign in self.segments.get(place.index, ()):
+                if not some or key_of(place.id, parts, component) in some:
+                    seen = seen & ~sign if takes_away else seen | sign
             asked = signs.get(place.index)
             if not asked:
                 continue
             length = len(parts)
             for element, listed in asked.items():
-                if not element:
-                    for _, _, _, sign in listed:
-                        seen |= sign
-                    continue
                 value = parts[element] if element < length else ""
                 pieces = value.split(component) if component in value else [value]
                 for number, test, absent, sign in listed:
@@ -194,8 +202,12 @@ class Situations:
                     self.givers.setdefault(other, set()).add(around)
                     keeps.add(around)
             for one in rules:
-                for path in [*one.paths(), *([one.at] if one.at else [])]:
+                for path in one.paths():
                     self._keep(guide, path, path.loop or loop_id)
+                if (
+                    one.at
+                ):  # it says where to look, whatever stands there: an id in the signature would make each one new
+                    self._keep(guide, replace(one.at, element=0, component=0), one.at.loop or loop_id)
         self.loops = frozenset(keeps)
         #: loops whose end has work here
         self.closing = frozenset(self.givers) | frozenset(compiled)
@@ -220,17 +232,18 @@ class Situations:
         items = frame.items
         if items is None:
             return
+        signed = self._signature(items)
         takers = self.givers.get(frame.loop.id)
         if takers:
             for above in engine.frames:
                 if above.loop.id in takers and above.items is not None:
                     if above.kids is None:
                         above.kids = {}
-                    above.kids.setdefault(frame.loop.id, []).append((items, self._signature(items)))
+                    above.kids.setdefault(frame.loop.id, []).append((items, signed))
         asker = self.askers.get(id(frame.loop))
         if asker is None:
             return
-        own = (frame.mask & asker.bits, self._signature(items)) if items else frame.mask & asker.bits
+        own = frame.mask & asker.bits, signed
         concerned = asker.concerns.get(own)
         if concerned is None:
             if len(asker.concerns) >= REMEMBERED:

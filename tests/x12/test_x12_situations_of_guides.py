@@ -11,8 +11,10 @@ from datetime import date
 import pytest
 from x12 import x12_files as files
 
+from pipeline.x12 import validator_situations
 from pipeline.x12.acknowledge import acknowledge
 from pipeline.x12.validator import validate
+from pipeline.x12.validator_machine import machine_for
 
 BPR = "BPR*I*115*C*ACH*CCP*01*999999992*DA*123456*1512345678**01*999988880*DA*98765*20261123"
 DATES = {"DTM*232*20261101": "", "DTM*472*20261101": ""}
@@ -149,3 +151,20 @@ def test_the_999_of_a_segment_that_is_none_names_no_element(damage: str) -> None
     assert answer is not None
     assert validate(answer) == []
     assert re.search(rb"~IK3\*[A-Z0-9]+\*2[23]\*\*1~", answer), answer
+
+
+@pytest.mark.parametrize("kind", [*files.FILES, "secondary"])
+def test_a_glance_passes_over_no_rule_that_is_broken(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be told of a loop's own segments decides whether its rules are asked: the same findings as when each always is."""
+    whole = files.secondary() if kind == "secondary" else files.lines(files.FILES[kind])
+    cases = [whole]
+    for at in range(3, len(whole) - 1):
+        cases.append(whole[:at] + whole[at + 1 :])  # without a segment
+        cases.append([*whole[: at + 1], *whole[at:]])  # with it twice
+    blind = [validate(files.render(case)) for case in cases]
+    monkeypatch.setattr(validator_situations._Asker, "concerned", lambda *_: True)
+    machine_for.cache_clear()  # what was judged before is remembered there
+    try:
+        assert [validate(files.render(case)) for case in cases] == blind
+    finally:
+        machine_for.cache_clear()
