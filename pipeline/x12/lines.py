@@ -33,7 +33,9 @@ class Lines:
     start: int
     width: int
     end: bytes
-    #: after each line of another width: where that is in the joined bytes and in the file
+    #: lines of one width were seen. Where one line end is all that was seen, nobody knows how long a line is: none is filled up
+    fixed: bool = True
+    #: after each line of another width, or each line: where that is in the joined bytes and in the file
     odd: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -45,11 +47,11 @@ class Lines:
         at = bisect_right(self.odd, offset, key=itemgetter(0))
         joined, file = self.odd[at - 1] if at else (self.start, self.start)
         on = offset - joined
-        return file + on + max(on, 0) // self.width * len(self.end)
+        return file + on + (max(on, 0) // self.width * len(self.end) if self.fixed else 0)
 
     def joined(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """The file without these line ends, block by block. It is read once."""
-        skip, rest = self.start, b""
+        skip, rest, least = self.start, b"", self.width if self.fixed else 0
         joined = file = self.start
         for block in blocks:
             rest += block
@@ -58,11 +60,11 @@ class Lines:
             head, rest = rest[:skip], rest[skip:]  # what stands before the first line stays as it is
             *lines, rest = rest.split(self.end)
             for line in lines:
-                joined += max(len(line), self.width)
+                joined += max(len(line), least)
                 file += len(line) + len(self.end)
-                if len(line) != self.width:
+                if len(line) != least:
                     self.odd.append((joined, file))
-            yield head + b"".join([line.ljust(self.width) for line in lines])
+            yield head + b"".join([line.ljust(least) for line in lines])
             skip = 0
         yield rest
 
@@ -93,7 +95,7 @@ def find(head: bytes | mmap.mmap) -> Lines | None:
     mark = bytes([isa.wire.segment])
     if all(line.rstrip(b" ").endswith(mark) for line in whole if line.strip()):
         return None  # a segment a line, or several
-    return Lines(start, width, end)
+    return Lines(start, width, end, fixed=full > 1)
 
 
 def joined(data: bytes) -> tuple[bytes, Lines | None]:

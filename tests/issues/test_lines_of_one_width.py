@@ -12,7 +12,7 @@ from transactions.x12_text import remittance
 from pipeline import transactions
 from pipeline.transactions.engine import Engine
 from pipeline.transport import routing
-from pipeline.x12.lines import find
+from pipeline.x12.lines import HEAD, find
 from pipeline.x12.segments import iter_segments
 from pipeline.x12.validator import validate
 
@@ -104,6 +104,18 @@ def test_places_are_those_of_the_file_as_it_stands() -> None:
     (found,) = [f for f in validate(cut(wrong, 80, b"\r\n")) if f.segment_id == "BPR" and f.element == 1]
     assert cut(wrong, 80, b"\r\n")[found.offset :].startswith(b"BPR")
     assert found.offset == at + at // 80 * 2
+
+
+def test_one_line_end_says_nothing_of_the_width_of_what_follows() -> None:
+    whole = PLAIN * (40_000 // len(PLAIN) + 1)
+    stray = [whole.index(b"BPR*I", at) + 2 for at in (9_000, 30_000)]
+    stray.append(stray[1] + 30)
+    data = b"\n".join(whole[a:b] for a, b in zip([0, *stray], [*stray, len(whole)], strict=True))
+    lines = find(data[:HEAD])
+    assert lines is not None
+    assert b"".join(lines.joined([data])) == whole
+    for offset in (10, stray[0] + 5, stray[1] + 1, stray[2] + 1, len(whole) - 1):
+        assert lines.place(offset) == offset + sum(offset >= at for at in stray)
 
 
 @pytest.mark.parametrize(
