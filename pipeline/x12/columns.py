@@ -114,7 +114,7 @@ class Picked:
 
     def within(self, before: str, after: str = "") -> Picked:
         """The same with a text before and after each."""
-        return Picked(pc.binary_join_element_wise(before, self.texts, after, ""), self.numbers)
+        return Picked(pc.binary_join_element_wise(before, without_nulls(self.texts), after, ""), self.numbers)
 
 
 @dataclass(frozen=True, slots=True)

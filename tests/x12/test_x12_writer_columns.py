@@ -183,6 +183,13 @@ def test_upper_and_trimmed(values: list[str], skip: int) -> None:
     assert x.trimmed(column).to_pylist() == [v.strip(" ") for v in column.to_pylist()]
 
 
+def test_a_constant_beside_a_picked_text_that_is_null_stands_all_the_same() -> None:
+    few = x.Picked(pa.array(["A", None]), np.array([0, 1] * 16))
+    columns = Columns()
+    said = columns.loop(columns.every("REF", "X", few, "Y")).to_pylist()
+    assert said == ["REF*X*A*Y~", "REF*X**Y~"] * 16
+
+
 @settings(deadline=None)
 @given(st.lists(st.none() | st.text(alphabet="aZ 9", max_size=6), max_size=20), st.integers(0, 5), st.booleans())
 def test_cleaned(values: list[str | None], skip: int, capitals: bool) -> None:
