@@ -215,9 +215,7 @@ class Engine:
         match found.fault:
             case "envelope.isa_width":
                 file.events.append(
-                    _Event(
-                        found.fault, "The ISA's elements do not have their fixed widths.", file.last_isa, tolerated=True
-                    )
+                    _Event(found.fault, "The ISA's elements do not have their fixed widths.", file.last_isa)
                 )
             case "envelope.newline_before_terminator":
                 file.events.append(
