@@ -253,12 +253,12 @@ def _close_earlier(connection: sa.Connection, on: date, rows: Sequence[Any]) -> 
     c = r.claims.c
     newest = {row.encounter_key: row.version for row in rows}
     keys = sorted(newest)
-    earlier: list[str] = []
+    before: list[str] = []
     for some in chunks(keys):
         query = sa.select(c.claim_id, c.encounter_key, c.version).where(c.encounter_key.in_(some))
         found = connection.execute(query.order_by(c.claim_id))
-        earlier += [row.claim_id for row in found if row.version < newest[row.encounter_key]]
-    close_versions(connection, on, earlier)
+        before += [row.claim_id for row in found if row.version < newest[row.encounter_key]]
+    close_versions(connection, on, before)
 
 
 def _hold(connection: sa.Connection, on: date, made: Build, waiting: Sequence[Any]) -> None:

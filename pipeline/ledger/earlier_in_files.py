@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pipeline.ledger import earlier
+from pipeline.ledger.interchanges import interchanges
 from pipeline.money import received_cents
 
 Segments = Sequence[Sequence[str]]
@@ -18,13 +19,8 @@ Segments = Sequence[Sequence[str]]
 
 def earlier_in(data: bytes) -> Iterator[tuple[str, int]]:
     """(CLM01, cents) of the claims of which earlier payers settled something by loops 2320 and 2430."""
-    start = data.find(b"ISA")
-    while start >= 0 and len(data) - start > 105:
-        element, t = re.escape(data[start + 3 : start + 4]), re.escape(data[start + 105 : start + 106])
-        following = re.compile(t + rb"\s*(ISA)" + element).search(data, start + 106)
-        end = following.start(1) if following else len(data)
+    for start, end, element, t in interchanges(data):
         yield from _of_interchange(data, start, end, element, t)
-        start = end if following else -1
 
 
 def _of_interchange(data: bytes, start: int, end: int, element: bytes, t: bytes) -> Iterator[tuple[str, int]]:

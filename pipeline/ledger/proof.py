@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from pipeline.errors import ClaimpipeError
 from pipeline.ledger import accounts, posting
 from pipeline.ledger.earlier_in_files import earlier_in
+from pipeline.ledger.interchanges import interchanges
 from pipeline.money import received_cents
 from pipeline.store import Store, behind, events, outgoing
 from pipeline.store import register as r
@@ -570,18 +571,11 @@ def _bytes(store: Store, file_id: str, broken: list[str]) -> bytes | None:
 
 def _segments(data: bytes | mmap.mmap, *wanted: bytes) -> Iterator[list[bytes]]:
     """Segments of some kinds, cut out of the bytes by the delimiters of their interchange; nothing else of the reader is used."""
-    start = data.find(b"ISA")
-    while start >= 0 and len(data) - start > 105:
-        element, terminator = data[start + 3 : start + 4], data[start + 105 : start + 106]
-        # a header stands after a terminator: names hold the letters ISA too (LISA)
-        header = re.compile(re.escape(terminator) + rb"\s*(ISA)" + re.escape(element))
-        following = header.search(data, start + 106)
-        end = following.start(1) if following else len(data)
-        t = re.escape(terminator)
-        found = re.compile(t + rb"\s*((?:" + b"|".join(wanted) + rb")" + re.escape(element) + rb"[^" + t + rb"]*)")
+    for start, end, element, t in interchanges(data):
+        found = re.compile(t + rb"\s*((?:" + b"|".join(wanted) + rb")" + element + rb"[^" + t + rb"]*)")
+        separator = data[start + 3 : start + 4]
         for match in found.finditer(data, start, end):
-            yield match[1].rstrip().split(element)
-        start = end if following else -1
+            yield match[1].rstrip().split(separator)
 
 
 def _cents(elements: list[bytes], place: int) -> int:

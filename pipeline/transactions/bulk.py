@@ -315,7 +315,6 @@ class _TableFiles:
         parts, self._parts[name] = self._parts[name], []
         self._waiting[name] = 0
         if not self._threads:  # not before the engine has forked
-            self._ended = False
             for _ in range(WRITERS):
                 self._threads.append(threading.Thread(target=self._run, name="export-writer", daemon=True))
                 self._threads[-1].start()

@@ -35,14 +35,14 @@ from pipeline.x12.scan import PAD, Cuts, Ints, Scan, code_of, padded
 from pipeline.x12.segments import Delimiters, Segment
 
 WINDOW = 1 << 20
+#: beside threads or processes the first chunk takes this part of a window, the next twice as much
+_FIRST = 8
 #: a claim, or a set's header, larger than this is damage and not data
 LARGEST_UNIT = 1 << 25
-#: chunks of many sets without tables may wait behind one that is with the crew
-_MOST_UNDERWAY = 16
-#: the first chunk takes this part of a window, the next twice as much
-_FIRST = 8
 #: so is a segment that has not ended after so many bytes (an attachment in BIN may be large)
 LARGEST_SEGMENT = 1 << 24
+#: chunks of many sets without tables may wait behind one that is with the crew
+_MOST_UNDERWAY = 16
 BOM = b"\xef\xbb\xbf"
 BULK: dict[str, Callable[[Chunk], dict[str, pa.Table]]] = {"835": remittance_835.tables, "837": claims_837.tables}
 KNOWN_IDS = {"835": remittance_835.IDS, "837": claims_837.IDS}
@@ -479,8 +479,8 @@ class Engine:
         scan = chunk.scan
         outside = np.flatnonzero(chunk.set_of[: scan.n] < 0)
         outside = outside[~np.isin(scan.codes[outside], _ENVELOPE_CODES)]
-        empty = scan.with_code(0)
-        strange = [empty[chunk.set_of[empty] >= 0]]
+        nameless = scan.with_code(0)
+        strange = [nameless[chunk.set_of[nameless] >= 0]]
         for kind, known in _KNOWN_CODES.items():
             if any(s.kind == kind for s in chunk.sets):
                 others = scan.other_than(known)

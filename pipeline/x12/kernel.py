@@ -234,9 +234,8 @@ class Kernel:
             number = 0 if numbers is None else addresses.of(numbers)
             table.append([*constants.of(before), *column, number, 0 if where is None else masks[-1].ctypes.data])
         laid = np.array(table, dtype=np.int64)
-        offsets = pa.allocate_buffer(
-            4 * (rows + 1)
-        )  # Arrow's pool keeps memory: what is made here is large, and soon gone
+        # Arrow's pool keeps memory: what is made here is large, and soon gone
+        offsets = pa.allocate_buffer(4 * (rows + 1))
         size = self._library.x12_measure(laid.ctypes.data, len(table), rows, offsets.address)
         if size == -1:
             raise IndexError("A row takes a text that is not there.")

@@ -204,9 +204,8 @@ class Situations:
             for one in rules:
                 for path in one.paths():
                     self._keep(guide, path, path.loop or loop_id)
-                if (
-                    one.at
-                ):  # it says where to look, whatever stands there: an id in the signature would make each one new
+                # it says where to look, whatever stands there: an id in the signature would make each one new
+                if one.at:
                     self._keep(guide, replace(one.at, element=0, component=0), one.at.loop or loop_id)
         self.loops = frozenset(keeps)
         #: loops whose end has work here

@@ -199,17 +199,20 @@ def test_a_pipe_is_read_as_fast_as_it_comes(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("fmt", ["csv", "json"])
 def test_a_disk_that_is_full_to_the_end_leaves_no_working_file(
-    fmt: str, era: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fmt: bulk.Format, era: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(bulk._WRITERS[fmt]):  # type: ignore[name-defined,misc]
-        def write(self, table: pa.Table) -> None:
-            raise OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+    writer = bulk._WRITERS[fmt]
+    whole = writer.close
 
-        def close(self) -> None:
-            super().close()
-            raise OSError(28, "No space left on device")
+    def write(_self: object, _table: pa.Table) -> None:
+        raise OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device")
 
-    monkeypatch.setitem(bulk._WRITERS, fmt, Full)
+    def close(self: bulk._Writer) -> None:
+        whole(self)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "write", write)
+    monkeypatch.setattr(writer, "close", close)
     with pytest.raises(Terminal, match=r"The export stopped: No space left on device: .*out\."):
-        export([era], tmp_path / "out", fmt)  # type: ignore[arg-type]
+        export([era], tmp_path / "out", fmt)
     assert list((tmp_path / "out").iterdir()) == []
