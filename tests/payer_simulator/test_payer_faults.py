@@ -108,8 +108,11 @@ def test_cut_after_bytes(box: BoxUnderTest) -> None:
 def test_cut_download_after_bytes(box: BoxUnderTest) -> None:
     box.start(fault("cut_download_after_bytes", bytes=50_000))
     (box.folder("medicare", "outbound") / "a").write_bytes(b"y" * 200_000)
-    with link_broken(), box.session() as sftp:
-        sftp.getfo("/outbound/a", io.BytesIO())
+    arrived = io.BytesIO()
+    # paramiko tells a cut now by an error, now as the file's end: the bytes that came are what counts
+    with suppress(OSError, EOFError, paramiko.SSHException), box.session() as sftp:
+        sftp.getfo("/outbound/a", arrived)
+    assert len(arrived.getvalue()) < 200_000
     assert box.outbound() == {"a": b"y" * 200_000}
 
 
