@@ -339,8 +339,8 @@ def export(
     where one cannot be read; the other files are exported all the same."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pipeline.reports.words import counted
     from pipeline.transactions import bulk
+    from pipeline.wording import counted
 
     readable: list[Path] = []
     for file in files:
@@ -395,7 +395,7 @@ def build(
     """Coded claims → 837 files of one payer, without sending. Exit code 1 where a claim was left out."""
     from pipeline import settings as settings_module
     from pipeline.claims import offline
-    from pipeline.reports.words import counted
+    from pipeline.wording import counted
 
     on = parse_day(day) if day else today()
     made = offline.build(claims, profile, out, settings_module.load(), on)

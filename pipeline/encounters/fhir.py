@@ -33,6 +33,7 @@ from pipeline.encounters import records
 from pipeline.encounters.identifiers import synthetic_ein, synthetic_npi
 from pipeline.encounters.intake import NO_INSURANCE, Context, Intake
 from pipeline.encounters.records import Gathered, Key, Place
+from pipeline.wording import counted
 
 Resource = Mapping[str, Any]
 
@@ -64,6 +65,8 @@ def read(sources: Mapping[str, bytes], context: Context) -> Intake:
         if name != records.PRACTICES:
             shelf.take(name, sources[name])
     _Visits(shelf, gathered, words, context).gather()
+    if not gathered.rows.get("encounters"):
+        gathered.kinds = shelf.kinds_of_r4()
     return gathered.result(sources, context, synthetic=shelf.synthetic)
 
 
@@ -107,6 +110,8 @@ class _Shelf:
     #: (type, system, value) → what bears this identifier; None where several do
     by_identifier: dict[tuple[str, str, str], _Held | None] = field(default_factory=dict)
     synthetic: bool = False
+    #: resourceType as it was written → how many
+    kinds: Counter[str] = field(default_factory=Counter)
 
     def take(self, file: str, data: bytes) -> None:
         raw = data
@@ -169,6 +174,7 @@ class _Shelf:
 
     def _take_one(self, resource: Resource, place: Place, url: str, bundle: Place) -> None:
         kind = str(resource.get("resourceType"))
+        self.kinds[kind] += 1
         if kind not in READ:
             return
         if fault := _fault(kind, resource):
@@ -218,6 +224,13 @@ class _Shelf:
         held = _Held(place, record)
         self.by_type[kind].append(held)
         return held
+
+    def kinds_of_r4(self) -> Counter[str]:
+        """How many resources of each type came. What R4 does not know as a type is not repeated: it may be anything."""
+        found: Counter[str] = Counter()
+        for kind, number in self.kinds.items():
+            found[kind if _is_type(kind) else "unknown"] += number
+        return found
 
     def find(self, reference: Any, inside: Resource) -> Resource:
         """What a reference points to: in the resource itself, in its bundle, or in the extract; {} where it is not there."""
@@ -307,6 +320,15 @@ def _fault(kind: str, resource: Resource) -> str:
     except (ValueError, TypeError, RecursionError):
         return kind
     return ""
+
+
+def _is_type(kind: str) -> bool:
+    from fhir.resources.R4B import get_fhir_model_class
+
+    try:
+        return get_fhir_model_class(kind).get_resource_type() == kind
+    except (KeyError, ValueError, AttributeError):
+        return False
 
 
 def _is_synthea(resource: Resource) -> bool:
@@ -470,7 +492,7 @@ class _Visits:
                 continue
             found[id(encounter or claim)].append(held)
         for file, count in sorted(others.items()):
-            self.gathered.tell("intake.claim.other", (file, 0), f"({count} claims)", warning=True)
+            self.gathered.tell("intake.claim.other", (file, 0), what=counted(count, "claim"), warning=True)
         return found, passed_over
 
     def day(self, text: Any) -> str:
@@ -1060,7 +1082,7 @@ class _Visit:
                 "pointers": ",".join(
                     str(self.ranks[s]) for s in _list(item.get("diagnosisSequence")) if s in self.ranks
                 ),
-                "revenue_code": revenue.zfill(4) if revenue else "",
+                "revenue_code": records.revenue_code(revenue),
                 **{f"modifier{n}": m for n, m in enumerate(modifiers[:4], 1)},
                 **drug,
             }

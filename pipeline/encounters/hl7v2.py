@@ -28,6 +28,7 @@ from pipeline.encounters import intake, records
 from pipeline.encounters.hl7v2_charges import Charge, Charges, Kind, stand
 from pipeline.encounters.intake import Context, Earlier, Intake, Stated
 from pipeline.encounters.records import Gathered, Key, Place
+from pipeline.wording import counted
 
 PATTERNS = ("*.hl7", "*.dft")
 CHARGES = frozenset({"DFT"})
@@ -37,6 +38,8 @@ _ENVELOPE = frozenset({"FHS", "BHS", "BTS", "FTS"})
 _FINANCIAL = frozenset({"FT1", "DRG", "GT1", "IN1", "ACC", "UB1", "UB2"})
 #: code systems in which a claim's lines are written, before all others
 _PREFERRED = ("HCPCS", "CDT", "HIPPS", "REVENUE")
+#: a kind of message; what has no such form is not repeated
+_KIND = re.compile(r"[A-Z][A-Z0-9]{2}", re.ASCII)
 _BLANKS = re.compile(r"[\x0b\x1c]")
 _MOMENT = re.compile(r"(\d{8})(\d{4})(?:\d{2}(?:\.\d+)?)?([+-]\d{4})?$", re.ASCII)
 _DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
@@ -204,7 +207,7 @@ def _messages(file: str, data: bytes, gathered: Gathered, charsets: Mapping[str,
         return
     text = _BLANKS.sub("\r", text).replace("\r\n", "\r").replace("\n", "\r")
     parts = [part for part in _MESSAGE.split(text.replace("\r", "\n")) if part.strip()]
-    counted, stated = 0, None
+    number, stated = 0, None
     others: Counter[str] = Counter()
     found: list[_Message] = []
     for part in parts:
@@ -216,21 +219,22 @@ def _messages(file: str, data: bytes, gathered: Gathered, charsets: Mapping[str,
         lines = [line for line in lines if line[:3] not in _ENVELOPE]
         if not lines:
             continue
-        counted += 1
-        place = (file, counted)
+        number += 1
+        place = (file, number)
         message = _parsed("\r".join(lines))
         kind = _Fields(message, message[0])(9) if message is not None else ""
         if message is None or not kind:
             gathered.unreadable("intake.record.illegible", place, part.encode())
         elif kind not in CHARGES:
-            others[kind] += 1
+            others[kind if _KIND.fullmatch(kind) else "unknown"] += 1
         else:
             found.append(_Message(place, list(message), message))
-    if stated is not None and stated != counted:
+    if stated is not None and stated != number:
         gathered.unreadable("intake.file.count", (file, 0), data)
         return
     for kind, count in sorted(others.items()):
-        gathered.tell("intake.record.other", (file, 0), f"({count} {kind})", warning=True)
+        gathered.kinds[kind] += count
+        gathered.tell("intake.record.other", (file, 0), what=counted(count, f"{kind} message"), warning=True)
     yield from found
 
 
@@ -528,7 +532,7 @@ class _Writer:
             "service_date": first,
             "service_to": last if last != first else "",
             "pointers": ",".join(pointers),
-            "revenue_code": revenue.zfill(4) if revenue else "",
+            "revenue_code": records.revenue_code(revenue),
             "ndc": records.ndc(f(29)),
             "ndc_units": f(43, 1),
             "ndc_unit_basis": records.drug_unit(f(43, 2)) if f(29) else "",

@@ -304,15 +304,27 @@ class Intake:
 
 
 def finding(
-    rule: str, file: str, row: int | None, column: str, *, subject: str = "", severity: Severity = "error"
+    rule: str,
+    file: str,
+    row: int | None,
+    column: str,
+    *,
+    what: str = "",
+    subject: str = "",
+    severity: Severity = "error",
 ) -> Finding:
-    """The finding of a rule at a cell. Says where and what, never what the cell holds."""
-    what, fix, _ = RULES[rule]
+    """The finding of a rule at a cell, or of so many records of a file (`what`: "3 claims"). Says where and what, never what
+    the cell holds."""
+    says, fix, _ = RULES[rule]
     place = " ".join(
-        part for part in (file, f"row {row}" if row is not None else "", f"column {column}" if column else "") if part
-    )
+        part
+        for part in (
+            file, f"row {row}" if row is not None else "", f"column {column}" if column else "", f"({what})" if what else ""
+        )
+        if part
+    )  # fmt: skip
     return Finding(
-        rule=rule, severity=severity, message=f"{place}: {what}", fix=fix, file=file, source=place, subject=subject
+        rule=rule, severity=severity, message=f"{place}: {says}", fix=fix, file=file, source=place, subject=subject
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from pipeline.encounters import extras, intake, layout, tables
 from pipeline.encounters.intake import Context, Intake, SetAside, Stated, finding
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
+from pipeline.wording import counted
 
 #: fills the cells of billing providers that the records themselves leave empty
 PRACTICES = "practices.csv"
@@ -68,6 +70,8 @@ class Gathered:
     faults: dict[Key, list[tuple[str, Place, str]]] = field(default_factory=dict)
     #: whether visits of the extract were passed over
     passed: bool = False
+    #: what the extract holds: its kind, as the format calls it → how many
+    kinds: Counter[str] = field(default_factory=Counter)
     #: the records of which visits are made, where a later extract goes on from there
     stated: dict[Key, list[Stated]] = field(default_factory=dict)
 
@@ -85,10 +89,14 @@ class Gathered:
         yields to one that is stated), and a procedure in ICD-10-PCS, which is a fact of a stay or a service to be coded."""
         self.depending.append((institutional, table, key, place, cells))
 
-    def tell(self, rule: str, place: Place, column: str = "", *, warning: bool = False, subject: str = "") -> None:
+    def tell(
+        self, rule: str, place: Place, column: str = "", *, what: str = "", warning: bool = False, subject: str = ""
+    ) -> None:  # fmt: skip
         file, row = place
         self.findings.append(
-            finding(rule, file, row or None, column, subject=subject, severity="warning" if warning else "error")
+            finding(
+                rule, file, row or None, column, what=what, subject=subject, severity="warning" if warning else "error"
+            )
         )
 
     def passed_over(self, rule: str, place: Place, column: str, subject: str) -> None:
@@ -114,8 +122,11 @@ class Gathered:
     def result(self, sources: Mapping[str, bytes], context: Context, *, synthetic: bool) -> Intake:
         """The extract as read. Terminal where it holds nothing that could be a visit."""
         if not self.rows.get("encounters") and not self.set_aside and not self.passed:
+            told = words(self.format)
+            held = [counted(number, f"{kind} {told['record']}") for kind, number in sorted(self.kinds.items())]
             raise Terminal(
-                "The extract holds no visit.", fix="Check the export; an empty extract is not taken in silently."
+                f"The extract holds no visit. It holds {', '.join(held) or 'no record at all'}.",
+                fix=f"{told['visits_are']} Check the export; an empty extract is not taken in silently.",
             )
         self._fill_from_practices(sources)
         self._settle_depending()
@@ -218,6 +229,11 @@ def product(price: str, units: str) -> str:
     except ValueError:
         return price
     return f"{value:.2f}" if value == value.quantize(Decimal("0.01")) else f"{value:f}"
+
+
+def revenue_code(text: str) -> str:
+    """A revenue code in the four digits of claims; some systems leave its leading zero out."""
+    return text.zfill(4) if text else ""
 
 
 def ndc(text: str) -> str:

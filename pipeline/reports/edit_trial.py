@@ -11,8 +11,8 @@ from rich.text import Text
 
 from pipeline.money import shown
 from pipeline.reports.terminal import table
-from pipeline.reports.words import counted
 from pipeline.scrubbing.trials import OUTCOMES, Line, Trial
+from pipeline.wording import counted
 
 #: outcome → its words, its sign in a bar, its colour
 _WORDS = {

@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.reports.words import counted
 from pipeline.store import register as r
+from pipeline.wording import counted
 
 _LIST = "claimpipe work list --queue"
 

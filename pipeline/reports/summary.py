@@ -25,6 +25,7 @@ from pipeline.reports.rejects import rejects
 from pipeline.reports.visits import visits
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Stage:
     @property
     def why(self) -> str:
         """What was set aside and why, in one line; empty where nothing was."""
-        parts = [f"{words.counted(self.aside_count, 'visit')} {self.aside}"] if self.aside_count else []
+        parts = [f"{counted(self.aside_count, 'visit')} {self.aside}"] if self.aside_count else []
         if self.unbilled_cents:
             parts.append(f"{shown(self.unbilled_cents)} for services of coded visits that are not billed")
         if self.priced_cents:

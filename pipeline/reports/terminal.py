@@ -19,7 +19,7 @@ from pipeline.reports.deadlines import Waiting
 from pipeline.reports.deadlines import sums as waiting_sums
 from pipeline.reports.provider_level import Open
 from pipeline.reports.summary import Summary
-from pipeline.reports.words import counted
+from pipeline.wording import counted
 
 
 def console_for_people() -> Console:

@@ -18,9 +18,10 @@ from rich.text import Text
 
 from pipeline.money import shown
 from pipeline.reports.terminal import table
-from pipeline.reports.words import STATES, counted
+from pipeline.reports.words import STATES
 from pipeline.store import Store
 from pipeline.store import register as r
+from pipeline.wording import counted
 
 #: states of a visit in which nothing has gone to a payer; `claimed` too while its claim is ready and in no file
 WAITING = ("quarantined", "extracted", "coder_list", "coded", "held")

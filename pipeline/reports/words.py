@@ -5,6 +5,8 @@ The register keeps short keys, which scripts use; people read these words. A key
 
 from __future__ import annotations
 
+from pipeline.wording import counted
+
 #: state of a visit or claim → its words and the group of its colour
 STATES: dict[str, tuple[str, str]] = {
     "quarantined": ("Quarantined: the row cannot be read", "bad"),
@@ -99,11 +101,6 @@ def sending(state: str, refused: int) -> tuple[str, bool]:
     an answer came, and the payer does not have them."""
     words, fine = SENDINGS.get(state, (state, True))
     return (f"{words}, {counted(refused, 'claim')} refused", False) if refused else (words, fine)
-
-
-def counted(number: int, noun: str) -> str:
-    """1 visit, 2 visits, 1,000 visits."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def family(account: str) -> str:

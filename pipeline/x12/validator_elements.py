@@ -43,10 +43,6 @@ def times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 @cache
 def is_date(text: str) -> bool:
     """CCYYMMDD, a day of the calendar."""

@@ -6,9 +6,10 @@ import json
 import re
 from typing import Any
 
+from pipeline.wording import counted
 from pipeline.x12 import guides
 from pipeline.x12.segments import Delimiters
-from pipeline.x12.validator_elements import counted, is_date, is_time
+from pipeline.x12.validator_elements import is_date, is_time
 from pipeline.x12.validator_machine import machine_for
 from pipeline.x12.validator_seen import GroupSeen, InterchangeSeen, Mode, SetSeen
 from pipeline.x12.validator_standing import Frame

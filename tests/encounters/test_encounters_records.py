@@ -200,7 +200,7 @@ def test_claims_of_a_pharmacy_are_told_and_left(tmp_path: Path):
     taken = read(write(tmp_path, [*resources, prescription]))
     assert (taken.encounters.num_rows, taken.charge_cents) == (2, 2 * 19400)
     [told] = [f for f in taken.findings if f.rule == "intake.claim.other"]
-    assert (told.severity, "1 claims" in told.message) == ("warning", True)
+    assert (told.severity, "all.json (1 claim): these claims are" in told.message) == ("warning", True)
 
 
 def test_a_visit_without_a_claim_is_priced_by_the_charge_master(tmp_path: Path):
@@ -319,12 +319,34 @@ def test_messages_that_bill_nothing_are_told_and_left(tmp_path: Path):
     taken = read(hl7_folder(tmp_path, messages(V2, HL7.replace("DFT^P03", "ADT^A04"))))
     assert (taken.encounters.num_rows, taken.set_aside) == (1, [])
     [told] = [f for f in taken.findings if f.rule == "intake.record.other"]
-    assert "1 ADT" in told.message
+    assert told.message.startswith("a.hl7 (1 ADT message): these records are")
 
 
 def test_nothing_that_bills_is_refused(tmp_path: Path):
-    with pytest.raises(Terminal, match="holds no visit"):
+    (tmp_path / "more.hl7").write_text(HL7.replace("DFT^P03", "ADT^A08") + HL7.replace("DFT^P03", "Jane Doe^A08"))
+    with pytest.raises(Terminal) as refused:
         read(hl7_folder(tmp_path, HL7.replace("DFT^P03", "ADT^A04")))
+    assert "The extract holds no visit. It holds 2 ADT messages, 1 unknown message." in str(refused.value)
+    assert "DFT" in refused.value.fix
+
+
+def test_an_extract_without_visits_says_what_it_holds(tmp_path: Path):
+    others = [one for one in fhir() if one["resourceType"] not in ("Claim", "Encounter")]
+    others += [{"resourceType": "Observation", "id": str(n)} for n in range(2)] + [{"resourceType": "Jane Doe"}]
+    (tmp_path / "all.json").write_text(json.dumps(bundle(others)))
+    with pytest.raises(Terminal) as refused:
+        read(tmp_path)
+    patients = sum(one["resourceType"] == "Patient" for one in others)
+    assert patients == 1
+    for said in (
+        "The extract holds no visit. It holds ",
+        "3 Observation resources",
+        "1 Patient resource,",
+        "1 unknown resource.",
+    ):
+        assert said in str(refused.value)
+    assert "Jane" not in str(refused.value)
+    assert "Encounter" in refused.value.fix
 
 
 @example(cut=4, text="^")  # MSH|^^~\\& declares one mark twice
