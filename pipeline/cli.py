@@ -28,6 +28,7 @@ from pipeline.cli_files import Json, emit
 from pipeline.cli_home import Day, day_of, existing_store, settings_of
 from pipeline.errors import ClaimpipeError, Terminal, place_of
 from pipeline.money import shown
+from pipeline.wording import counted
 
 app = typer.Typer(
     name="claimpipe", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -333,7 +334,7 @@ def recover(
         if as_json:
             emit(file.as_dict())
         else:
-            print(f"{file.payer_key} {file.kind} of {file.logical_date}, received: {file.size:,} bytes")
+            print(f"{file.payer_key} {file.kind} of {file.logical_date}, received: {counted(file.size, 'byte')}")
     for one in found:
         if as_json:
             emit(one.as_dict())
@@ -341,20 +342,31 @@ def recover(
             told = one.as_dict()
             what = "may be with the payer" if told["may_be_at_payer"] else "was not sent"
             print(
-                f"{told['payer']} {told['interchange']} of {told['date']}: {told['claims']:,} claims, "
+                f"{told['payer']} {told['interchange']} of {told['date']}: {counted(told['claims'], 'claim')}, "
                 f"{shown(told['charge_cents'])}, {what}"
             )
     if not as_json:
         if not found and not mail:
             print("Register and archive agree on what was sent and received.")
         if adopt and mail:
-            print(f"Taken over: {len(mail):,} received files; the next night works them.")
+            what = counted(
+                len(mail), "received file; the next night works it", "received files; the next night works them"
+            )
+            print(f"Taken over: {what}.")
         if adopt and found:
             print(
-                f"Taken over: {len(found)} interchanges; {joined:,} claims of the register are joined to them. None is sent "
+                f"Taken over: {counted(len(found), 'interchange')}, with {counted(joined, 'claim')} of the register. Nothing of it is sent "
                 "again; take in the extracts of the lost days anew, and work the queue `sending`."
             )
     raise typer.Exit(FINDINGS if (found or mail) and not adopt else OK)
+
+
+#: what `release` says where there is no claim of that kind, and what to do then
+_NOTHING_TO_RELEASE = {
+    "refused": "No claim of this payer stands refused by a TA1 or 999. What a payer rejected by its data (277CA) goes again once the "
+    "visit is mended at its source: see `claimpipe work list --queue rejection`.",
+    "tested": "No claim of this payer stands in test files only; there is nothing to do.",
+}
 
 
 @app.command()
@@ -384,8 +396,13 @@ def release(
     if as_json:
         emit({"payer": payer, "released": yes, **counts})
         return
-    after = "are ready again: the next run puts them into new files" if yes else "would go; say --yes to let them"
-    print(f"{payer}: {counts['claims']:,} claims, {shown(counts['charge_cents'])}, {after}.")
+    if not counts["claims"]:
+        print(f"{payer}: nothing waits. {_NOTHING_TO_RELEASE['refused' if refused else 'tested']}")
+        return
+    one = counts["claims"] == 1
+    ready = f"{'is' if one else 'are'} ready again: the next run puts {'it' if one else 'them'} into new files"
+    after = ready if yes else f"would go; say --yes to let {'it' if one else 'them'}"
+    print(f"{payer}: {counted(counts['claims'], 'claim')}, {shown(counts['charge_cents'])}, {after}.")
 
 
 @app.command()
@@ -405,8 +422,10 @@ def settle(
     settings = settings_of(home)
     with existing_store(home) as store:
         counts = sending.settle(store, day_of(day, settings), payer, interchange, arrived=received, note=note)
-    after = "wait for the payer's answer" if received else "go with the next run, under the same number"
-    print(f"Interchange {interchange:09d}: its {counts['claims']:,} claims {after}.")
+    one = counts["claims"] == 1
+    waits, goes = ("waits", "goes") if one else ("wait", "go")
+    after = f"{waits} for the payer's answer" if received else f"{goes} with the next run, under the same number"
+    print(f"Interchange {interchange:09d}: its {counted(counts['claims'], 'claim')} {after}.")
 
 
 @app.command()
@@ -430,7 +449,7 @@ def sample(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Terminal(f"{out} is not an empty folder.", fix="Name a new folder after --out.")
     maker.make(visits=visits, seed=seed, out=out, on=day_of(day) if day else SAMPLE_DATE, kinds=shares)
-    print(f"{visits:,} visits in {out}")
+    print(f"{counted(visits, 'visit')} in {out}")
 
 
 # --- the payer in a box ----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from rich.table import Table
 from pipeline.cli_files import Home, Json, check_readable, console, emit, parse_day
 from pipeline.cli_home import settings_of
 from pipeline.findings import Finding, has_errors
+from pipeline.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Code sets and the dates they are loaded for.")
 
@@ -61,9 +62,9 @@ def codes_load(
                 }
             )  # fmt: skip
             continue
-        what = "billable codes" if edition.billable < about.rows else f"{code_set.one}s"
+        what = "billable code" if edition.billable < about.rows else code_set.one
         print(
-            f"{code_set.title} {about.name}: {edition.billable:,} {what} for services from {about.effective_from}"
+            f"{code_set.title} {about.name}: {counted(edition.billable, what)} for services from {about.effective_from}"
             f"{' to ' + end if end else ' on'}.{'' if written else ' It was loaded already: nothing changed.'}"
         )
     _tell(done.findings, as_json)

@@ -15,6 +15,7 @@ from rich.table import Table
 from pipeline.cli_files import Home, Json, console, emit, parse_day
 from pipeline.cli_home import settings_of
 from pipeline.errors import Terminal
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.scrubbing.edits import Book, Edit
@@ -135,7 +136,9 @@ def edits_check(
     errors = [one for one in failed if one.severity == "error"]
     if not as_json:
         number = sum(len(edit.passes) + len(edit.fails) for edit in chosen)
-        print(f"{len(chosen):,} edits, {number:,} examples: {f'{len(errors):,} are wrong.' if errors else 'all hold.'}")
+        print(
+            f"{counted(len(chosen), 'edit')}, {counted(number, 'example')}: {f'{len(errors):,} wrong.' if errors else 'all hold.'}"
+        )
     raise typer.Exit(1 if errors else 0)
 
 

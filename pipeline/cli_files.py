@@ -19,6 +19,7 @@ from rich.text import Text
 from pipeline.errors import Terminal
 from pipeline.findings import Finding, has_errors
 from pipeline.money import shown
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.payers import PayerProfile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 #: what `--json` prints of a finding, in this order: a contract
 FINDING_KEYS = (
     "file", "severity", "snip", "rule", "segment", "loop", "segment_id", "element", "component", "offset", "message", "fix",
+    "subject",
 )  # fmt: skip
 
 Files = Annotated[list[Path], typer.Argument(help="One or more files.", show_default=False)]
@@ -185,10 +187,6 @@ def _look(file: Path, tree: bool, html: Path | None, *, masked: bool, quiet: boo
             print(f"page: {html}")
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 #: what the codes are that `describe` counts, by the kind of set
 _CODE_OF = {"837": "claim frequency", "835": "claim status", "277CA": "category", "999": "answer", "997": "answer",
             "TA1": "answer"}  # fmt: skip
@@ -202,11 +200,11 @@ def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
 
     counts = found["counts"]
     parts = [
-        _many(found["bytes"], "byte"),
-        _many(counts["interchanges"], "interchange"),
-        _many(counts["groups"], "group"),
+        counted(found["bytes"], "byte"),
+        counted(counts["interchanges"], "interchange"),
+        counted(counts["groups"], "group"),
     ]
-    parts += [f"{_many(n, 'set')} of {kind}" for kind, n in counts["sets"].items()] or ["no sets"]
+    parts += [f"{counted(n, 'set')} of {kind}" for kind, n in counts["sets"].items()] or ["no sets"]
     say(f"{file}: {', '.join(parts)}")
     for seen in found["interchanges"]:
         usage = {"T": "test", "P": "production"}.get(seen["usage"] or "", "no usage")
@@ -215,7 +213,7 @@ def show_contents(console: Console, file: Path, found: dict[str, Any]) -> None:
             inside = ", ".join(f"{n:,} × {kind}" for kind, n in group["sets"].items())
             say(f"  group {group['control']}  {group['functional_id']} {group['version']}  {inside}")
     if counts["interchanges"] > len(found["interchanges"]):
-        say(f"… {counts['interchanges'] - len(found['interchanges']):,} more interchanges")
+        say(f"… {counted(counts['interchanges'] - len(found['interchanges']), 'more interchange')}")
     for kind, totals in found["totals"].items():
         for name, value in totals.items():
             dollars = name.endswith("_cents")
@@ -340,7 +338,6 @@ def export(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from pipeline.transactions import bulk
-    from pipeline.wording import counted
 
     readable: list[Path] = []
     for file in files:
@@ -395,7 +392,6 @@ def build(
     """Coded claims → 837 files of one payer, without sending. Exit code 1 where a claim was left out."""
     from pipeline import settings as settings_module
     from pipeline.claims import offline
-    from pipeline.wording import counted
 
     on = parse_day(day) if day else today()
     made = offline.build(claims, profile, out, settings_module.load(), on)
@@ -408,7 +404,7 @@ def build(
     left = [*made.findings, *made.faults]
     if as_json:
         for finding in left:
-            emit(_finding(finding) | {"source": finding.source, "subject": finding.subject})
+            emit(_finding(finding) | {"source": finding.source})
     elif left:
         show_findings(console(), claims, left)
     elif not made.files:

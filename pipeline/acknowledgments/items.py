@@ -10,6 +10,7 @@ from pipeline.acknowledgments import judging, meaning
 from pipeline.bank_days import add_bank_days
 from pipeline.findings import Finding
 from pipeline.store.work import WorkItem
+from pipeline.wording import counted
 
 _DAYS_TO_REWORK = 5
 
@@ -37,7 +38,7 @@ def duplicate_item(sending: Any, on: date) -> WorkItem:
     return WorkItem(
         queue="sending", subject=sending.sending_id, cause=f"TA1:{meaning.DUPLICATE_INTERCHANGE}", opened_on=on,
         payer_key=sending.payer_key, cents=sending.charge_cents,
-        title=f"The payer has had interchange number {control} before ({sending.claim_count} claims)",
+        title=f"The payer has had interchange number {control} before ({counted(sending.claim_count, 'claim')})",
         reason=f"The payer refused interchange {control} as a duplicate and has acknowledged no other file under that number. "
                "Its first one may be this same file, or a file of another program that uses our sender id.",
         action=f"Ask the payer what it holds under number {control}: the date and the number of claims. Nothing is sent again "
@@ -91,7 +92,7 @@ def late_item(sending: Any, kind: str, subject: str, allowed: int, claims: int, 
             queue="sending", subject=subject, payer_key=sending.payer_key, cause="no-sending", opened_on=on, cents=cents,
             title="A claim file could not be sent",
             reason=f"Interchange {sending.interchange_control} of {sending.logical_date.isoformat()} has not gone to the payer "
-                   f"after {allowed} business day; {claims} claims wait and the filing clock runs.",
+                   f"after {counted(allowed, 'business day')}; {counted(claims, 'claim waits', 'claims wait')} and the filing clock runs.",
             action="Mend what each night says about this payer (link, login, rights, settings): the next run then sends the "
                    "file by itself.",
         )  # fmt: skip
@@ -99,7 +100,7 @@ def late_item(sending: Any, kind: str, subject: str, allowed: int, claims: int, 
         queue="sending", subject=subject, payer_key=sending.payer_key, cause=f"no-{kind}",
         title=f"No {kind} from the payer", opened_on=on, cents=cents,
         reason=f"Interchange {sending.interchange_control} of {sending.logical_date.isoformat()} has no {kind} after "
-               f"{allowed} business days; {claims} claims wait.",
+               f"{counted(allowed, 'business day')}; {counted(claims, 'claim waits', 'claims wait')}.",
         action="Ask the payer whether it has the file. Do not send it again: the claims may be in process.",
     )  # fmt: skip
 
@@ -108,7 +109,7 @@ def contradiction(sending: Any, on: date) -> WorkItem:
     control = sending.interchange_control
     return WorkItem(
         queue="sending", subject=sending.sending_id, cause="answered_unsent", payer_key=sending.payer_key,
-        title=f"The payer answers interchange {control}, which it never got ({sending.claim_count} claims)",
+        title=f"The payer answers interchange {control}, which it never got ({counted(sending.claim_count, 'claim')})",
         reason=f"By our record the file was not sent (it was {sending.state}). The answer was set aside; it moved no claim.",
         action=f"Ask the payer what it holds under number {control}. Then: claimpipe settle {sending.payer_key} "
                f"{int(control)} --received or --not-received. The file is not sent before.",

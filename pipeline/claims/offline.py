@@ -17,6 +17,7 @@ from pipeline.claims.batches import Build, BuiltFile, build_files, required
 from pipeline.errors import Terminal, Transient
 from pipeline.settings import Settings
 from pipeline.store.archive import write_synced
+from pipeline.wording import counted
 
 _KINDS = ("claims", "diagnoses", "lines")
 #: stages of the way whose tables can be built from; the later one is taken where both are there
@@ -37,7 +38,7 @@ def build(claims: Path, profile: str, out: Path, settings: Settings, on: date) -
     mine = tables["claims"].filter(pc.equal(tables["claims"].column("payer_key"), profile))
     if twice := mine.num_rows - pc.count_distinct(mine.column("claim_id")).as_py():
         raise Terminal(
-            f"{stage}_claims in {folder} holds {twice:,} claims twice, as they were before and after a change.",
+            f"{stage}_claims in {folder} holds {counted(twice, 'claim')} twice: before and after a change.",
             fix="Give a folder with one version of each claim, for example one date of the lake.",
         )
     made = build_files(

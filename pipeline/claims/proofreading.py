@@ -28,6 +28,7 @@ from pipeline.transactions.claim_837_parts import Column, Parts
 from pipeline.transactions.claim_837_route import Numbers
 from pipeline.transactions.claim_837_tables import OWN_COLUMNS
 from pipeline.transactions.claim_837_writer import Interchange837
+from pipeline.wording import counted
 from pipeline.x12 import columns as x
 from pipeline.x12 import validator
 from pipeline.x12.segments import iter_segments
@@ -271,7 +272,9 @@ def _envelope(found: pa.Table, meant: Interchange837, on: date, numbers: Numbers
 def _differences(table: str, found: pa.Table, subjects: Column, expected: dict[str, Column]) -> list[Finding]:
     """One finding a claim and column that differ, or one for the whole table where the number of rows does."""
     if found.num_rows != len(subjects):
-        return [_fault("837.readback", f"{table}: {found.num_rows} rows are in the file, {len(subjects)} were meant.")]
+        return [
+            _fault("837.readback", f"{table}: {counted(found.num_rows, 'row')} in the file; meant: {len(subjects)}.")
+        ]
     findings: list[Finding] = []
     for name, column in expected.items():
         wrong = _unequal(x.flat(column), x.flat(found.column(name)))

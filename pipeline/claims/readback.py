@@ -26,6 +26,7 @@ from pipeline.transactions.claim_837_parts import Column, Parts
 from pipeline.transactions.claim_837_route import Numbers
 from pipeline.transactions.claim_837_tables import OWN_COLUMNS
 from pipeline.transactions.claim_837_writer import Interchange837, batch_reference
+from pipeline.wording import counted
 from pipeline.x12 import columns as x
 from pipeline.x12.columns import Integers, Mask
 from pipeline.x12.isa import Wire, read_isa
@@ -966,11 +967,13 @@ def differences(
     found = _Found(data, meant.form, isa.wire)
     findings = _headers(found, meant, on, numbers)
     if len(found.stray):
-        findings.append(_fault(f"{len(found.stray)} segments stand in no place that was meant."))
-    counts = {"claims": (found.claim_at, len(meant)), "lines": (found.line_at, meant.tables.lines.table.num_rows),
-              "other payers": (found.payer_at, len(meant.tables.parts["other_payers"]) if "other_payers" in meant.tables.parts else 0)}  # fmt: skip
+        findings.append(
+            _fault(f"{counted(len(found.stray), 'segment stands', 'segments stand')} in no place that was meant.")
+        )
+    counts = {"claim": (found.claim_at, len(meant)), "line": (found.line_at, meant.tables.lines.table.num_rows),
+              "other payer": (found.payer_at, len(meant.tables.parts["other_payers"]) if "other_payers" in meant.tables.parts else 0)}  # fmt: skip
     wrong = [
-        _fault(f"The file holds {len(at)} {what}, {number} were meant.")
+        _fault(f"The file holds {counted(len(at), what)}; meant: {number}.")
         for what, (at, number) in counts.items()
         if len(at) != number
     ]
@@ -1000,7 +1003,7 @@ def _headers(found: _Found, meant: Interchange837, on: date, numbers: Numbers) -
     outside = [scan.elements(at) for at in np.flatnonzero(~found.inside).tolist()]
     findings = [] if outside == around else [_fault("The file's envelope does not say what was meant.")]
     if len(found.sets) != len(sets):
-        return [*findings, _fault(f"The file holds {len(found.sets)} sets, {len(sets)} were meant.")]
+        return [*findings, _fault(f"The file holds {counted(len(found.sets), 'set')}; meant: {len(sets)}.")]
     ends = np.flatnonzero((found.codes == code_of("SE")) & found.inside)
     for index, start in enumerate(found.sets.tolist()):
         control = f"{index + 1:04d}"

@@ -33,6 +33,7 @@ from pipeline.store.incoming import Received
 from pipeline.store.outgoing import Interchange
 from pipeline.store.store import chunks, insert_new, one_at_a_time, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
+from pipeline.wording import counted
 
 #: posts the charges of claims that went into a file
 PostCharges = Callable[[sa.Connection, date, str, Sequence[Any]], None]
@@ -172,7 +173,7 @@ def _sending(c: sa.Connection, on: date, one: Found) -> None:
     )
     open_items(c, [WorkItem(
         queue="sending", subject=entry.sending_id, cause=CAUSE, payer_key=entry.payer_key, opened_on=on,
-        title=f"Is interchange {interchange} at the payer? ({entry.claim_count} claims)", cents=entry.charge_cents,
+        title=f"Is interchange {interchange} at the payer? ({counted(entry.claim_count, 'claim')})", cents=entry.charge_cents,
         reason="The register was older than what had been sent; this file was taken over from the archive. By the archive's "
                "record it was brought to the payer.",
         action="Wait for the payer's TA1, 999 or 277CA. If none comes, ask the payer by the interchange number and say what it "

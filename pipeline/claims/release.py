@@ -32,12 +32,16 @@ _AT_HOME = ("built", "intent", "sent_temporary", "failed")
 
 
 def refused(store: Store, on: date, payer_key: str, *, do: bool) -> dict[str, int]:
-    """Claims of the payer that a TA1 or 999 refused → `claims`, `charge_cents`; made ready where `do`."""
+    """Claims of the payer that a TA1 or 999 refused → `claims`, `charge_cents`; made ready where `do`. Terminal where there are
+    none and nobody knows the payer."""
     k = r.claims.c
     query = sa.select(k.claim_id, k.charge_cents, k.file_id).where(
         k.payer_key == payer_key, k.closed_on.is_(None), refused_for_form()
     )
-    return _go(store, on, payer_key, query, "released_refused", do)
+    done = _go(store, on, payer_key, query, "released_refused", do)
+    if not done["claims"]:
+        required(payers.load_profiles(store.settings.payers_dir), payer_key)
+    return done
 
 
 def refused_for_form() -> sa.ColumnElement[bool]:

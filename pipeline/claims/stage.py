@@ -36,6 +36,7 @@ from pipeline.store.work import WorkItem, open_items
 from pipeline.transactions.claim_837_forms import form_of
 from pipeline.transactions.claim_837_route import Numbers, Route
 from pipeline.transactions.claim_837_writer import Interchange837
+from pipeline.wording import counted
 
 STAGE = "claims"
 Tables = tuple[pa.Table, pa.Table, pa.Table]
@@ -93,9 +94,9 @@ def _run(store: Store, on: date, profile: PayerProfile, waiting: Sequence[Any]) 
             _tested(c, on, profile.key)
         record_stage(c, STAGE, on, _standing(c, on, profile.key), profile.key)
     if made.faults:
+        one, many = (f"claim {noun} for {profile.key} {does}" for noun, does in (("file", "does"), ("files", "do")))
         raise Terminal(
-            f"{len(made.faulty_batches)} claim file(s) for {profile.key} do not say what was meant and were not built: "
-            f"{made.faults[0].message}",
+            f"{counted(len(made.faulty_batches), one, many)} not say what was meant; not built: {made.faults[0].message}",
             fix="See the findings of the batch; nothing of it left the house.",
         )
     return _counts(made.files, len(made.held))
@@ -140,8 +141,8 @@ def _tested(connection: sa.Connection, on: date, payer_key: str) -> None:
         open_items(connection, [WorkItem(
             queue="payer", subject=payer_key, cause="test_only", payer_key=payer_key, opened_on=on, cents=cents,
             title="Claims went to a payer in test files only",
-            reason=f"Files for {payer_key} are marked production now; {claims} claims went to it in test files and were not "
-                   "sent in earnest. Test files are never sent any more.",
+            reason=f"Files for {payer_key} are marked production now; {counted(claims, 'claim')} went to it in test files and not in "
+                   "earnest. Test files are never sent any more.",
             action=f"If they are to be paid: claimpipe release {payer_key} --tested. Their answers in test count for nothing.",
         )])  # fmt: skip
 
@@ -177,7 +178,8 @@ def _tables(store: Store, rows: Sequence[Any]) -> Tables:
     claims, diagnoses, lines = (gathered(t) for t in ("scrubbed_claims", "scrubbed_diagnoses", "scrubbed_lines"))
     if claims.num_rows != len(rows):
         raise Terminal(
-            f"The lake holds {claims.num_rows} of {len(rows)} scrubbed claims.", fix="Restore the lake from its backup."
+            f"The lake holds {claims.num_rows} of {counted(len(rows), 'scrubbed claim')}.",
+            fix="Restore the lake from its backup.",
         )
     return claims, diagnoses, lines
 

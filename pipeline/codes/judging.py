@@ -20,6 +20,7 @@ import pyarrow as pa
 from pipeline.codes import catalogue, editions
 from pipeline.codes.editions import Editions, Ints, Mask
 from pipeline.findings import Finding
+from pipeline.wording import counted
 
 
 class Status(IntEnum):
@@ -164,7 +165,7 @@ def missing(judgements: Iterable[Judgement]) -> list[Finding]:
         findings.append(
             Finding(
                 rule="code-set-missing", severity="warning", snip=5, subject=code_set.id,
-                message=f"{'1 code was' if number == 1 else f'{number:,} codes were'} judged by "
+                message=f"{counted(number, 'code was', 'codes were')} judged by "
                 f"{'its' if number == 1 else 'their'} form alone: {have} of {code_set.title} is loaded.",
                 fix=f"claimpipe codes load FILE --set {code_set.id}. Official name: {code_set.source}.{whose}",
             )
@@ -175,7 +176,7 @@ def missing(judgements: Iterable[Judgement]) -> list[Finding]:
 def judged_by(number: int, one: str, many: str, first: date, last: date) -> str:
     """3 codes of services from 2026-11-02 to 2026-11-19 were judged by (the list of other days)."""
     days = f"on {first}" if first == last else f"from {first} to {last}"
-    return f"{number:,} {one if number == 1 else many} of services {days} {'was' if number == 1 else 'were'} judged by"
+    return f"{counted(number, one, many)} of services {days} {'was' if number == 1 else 'were'} judged by"
 
 
 def not_covered(judgement: Judgement, days: Any) -> list[Finding]:

@@ -29,6 +29,7 @@ from pipeline.codes.editions import About, Edition
 from pipeline.codes.sources import Source
 from pipeline.errors import Terminal
 from pipeline.findings import Finding, has_errors
+from pipeline.wording import counted
 
 #: rows of a file that are looked at to recognise it
 _HEAD = 60
@@ -450,7 +451,7 @@ class _Reading:
 
     def _more(self, number: int) -> Finding:
         return Finding(
-            rule="codes-row", severity="error", file=self.source.name, message=f"{number:,} further lines do not fit.",
+            rule="codes-row", severity="error", file=self.source.name, message=f"{counted(number, 'further line does', 'further lines do')} not fit.",
             fix="Fetch the file again from its publisher; nothing of it was loaded.",
         )  # fmt: skip
 
@@ -720,7 +721,7 @@ def _conflicts(code_set: CodeSet, rows: _Gathered) -> list[Finding]:
     return [
         Finding(
             rule="codes-conflict", severity="error", file=rows.names[0],
-            message=f"{bad:,} rows of {code_set.title} say something else than an earlier row of the same code and day.",
+            message=f"{code_set.title}: {counted(bad, 'row says', 'rows say')} something else than an earlier row of the same code and day.",
             fix="Give the files of one edition only; nothing was loaded.",
         )
     ]  # fmt: skip

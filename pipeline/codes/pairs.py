@@ -32,6 +32,7 @@ from pipeline.codes.editions import OPEN_END, OPEN_START, Edition, Editions, Int
 from pipeline.codes.sources import Source
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
+from pipeline.wording import counted
 
 _DIGITS = {c: n for n, c in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", 1)}
 _BASE = 37
@@ -87,7 +88,7 @@ def read_text(
     bad: list[tuple[int, str]] = []
 
     def invalid(row: Any) -> str:
-        bad.append((row.number or 0, f"{row.actual_columns} columns instead of {row.expected_columns}"))
+        bad.append((row.number or 0, f"{counted(row.actual_columns, 'column')} instead of {row.expected_columns}"))
         return "skip"
 
     with source.open() as stream:

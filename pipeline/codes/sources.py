@@ -18,6 +18,7 @@ from typing import IO, Any, Literal
 from xml.parsers import expat
 
 from pipeline.errors import Terminal
+from pipeline.wording import counted
 
 MOST_BYTES = 4 << 30  # of one file, unpacked
 MOST_RATIO = 300  # unpacked to packed
@@ -66,7 +67,9 @@ def _in_zip(path: Path) -> list[Source]:
     if "[Content_Types].xml" in names and any(name.startswith("xl/") for name in names):
         return [Source((path.name,), "xlsx", lambda: path.open("rb"))]
     if len(infos) > MOST_FILES:
-        raise Terminal(f"The zip {path.name} holds {len(infos)} files.", fix="Give only the code set's own files.")
+        raise Terminal(
+            f"The zip {path.name} holds {counted(len(infos), 'file')}.", fix="Give only the code set's own files."
+        )
     found: list[Source] = []
     texts = {Path(info.filename).stem.lower() for info in infos if _kind(info.filename) == "text"}
     for info in infos:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.codes import FIRST_DAY, normal
 from pipeline.coding.rules import CERTAIN, Facts, Rule, Rules, chosen, giving_of
+from pipeline.wording import counted
 
 #: names that extracts give to the systems that claims themselves use
 ICD10CM = frozenset({"ICD10CM", "ICD-10-CM", "ICD10", "ICD-10"})
@@ -551,7 +552,7 @@ class _Coding:
             return
         level = self.rules.level("office", status, "minutes", minutes, self.on)
         if level is None:
-            self._suggest("office", f"no level of a {status} patient goes by {minutes} minutes alone")
+            self._suggest("office", f"no level of a {status} patient goes by {counted(minutes, 'minute')} alone")
             return
         self._bill(service, level.codes[0], level).visit = True
 

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from pipeline.deposits import trn
 from pipeline.findings import Finding, has_errors
 from pipeline.money import LARGEST_CENTS
+from pipeline.wording import counted
 
 #: how many fields follow a funds type before the next field: D is counted by its own number
 _FUNDS = {"S": 3, "V": 2}
@@ -273,7 +274,7 @@ class _Reader:
         if account.stated != account.total:
             wrong.append(f"the amounts make {account.total}, stated {account.stated}")
         if _int(fields[1]) != account.records:
-            wrong.append(f"{account.records} records, stated {_int(fields[1])}")
+            wrong.append(f"{counted(account.records, 'record')}, stated {_int(fields[1])}")
         if wrong:
             self._reject([account], "bai2.account_total", record.line, f"the account is rejected: {'; '.join(wrong)}")
         self.account = None
@@ -285,9 +286,9 @@ class _Reader:
         if stated != self.group_total:
             wrong.append(f"the accounts make {self.group_total}, stated {stated}")
         if _int(fields[1]) != len(self.group):
-            wrong.append(f"{len(self.group)} accounts, stated {_int(fields[1])}")
+            wrong.append(f"{counted(len(self.group), 'account')}, stated {_int(fields[1])}")
         if _int(fields[2]) != self.group_records:
-            wrong.append(f"{self.group_records} records, stated {_int(fields[2])}")
+            wrong.append(f"{counted(self.group_records, 'record')}, stated {_int(fields[2])}")
         if wrong:
             self._reject(self.group, "bai2.group_total", record.line, f"the group is rejected: {'; '.join(wrong)}")
         self.file_total += stated
@@ -301,9 +302,9 @@ class _Reader:
         if stated != self.file_total:
             wrong.append(f"the groups make {self.file_total}, stated {stated}")
         if _int(fields[1]) != self.groups:
-            wrong.append(f"{self.groups} groups, stated {_int(fields[1])}")
+            wrong.append(f"{counted(self.groups, 'group')}, stated {_int(fields[1])}")
         if _int(fields[2]) != self.file_records:
-            wrong.append(f"{self.file_records} records, stated {_int(fields[2])}")
+            wrong.append(f"{counted(self.file_records, 'record')}, stated {_int(fields[2])}")
         if wrong:
             self._reject(
                 self.result.accounts, "bai2.file_total", record.line, f"the file is rejected: {'; '.join(wrong)}"

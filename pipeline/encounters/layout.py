@@ -32,6 +32,7 @@ from pipeline.encounters.intake import Context, Intake, SetAside, finding
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.money import cents, shown
+from pipeline.wording import counted
 
 MANIFEST = "manifest.json"
 LAYOUT = "claimpipe-extract"
@@ -325,12 +326,12 @@ def _check_totals(manifest: Mapping[str, Any], tables_read: Mapping[str, _Read],
 
 
 def _check_rows(manifest: Mapping[str, Any], table: str, source: tables.TextTable) -> None:
-    stated, counted = _total(manifest, table, "rows"), source.rows + len(source.ragged)
+    stated, here = _total(manifest, table, "rows"), source.rows + len(source.ragged)
     if isinstance(stated, bool) or not isinstance(stated, int):
         raise Terminal(f"{MANIFEST}: tables.{table}.rows is not a whole number.", fix="See docs/extracts.md.")
-    if stated != counted:
+    if stated != here:
         raise Terminal(
-            f"{source.file} holds {counted} rows, but the manifest says {stated}.",
+            f"{source.file} holds {counted(here, 'row')}, but the manifest says {stated}.",
             fix="Rows were lost or added on the way: export again. Nothing of the extract was taken in.",
         )
 

@@ -43,6 +43,7 @@ from pipeline.store.archive import sha256
 from pipeline.store.events import Move, move_claims
 from pipeline.store.store import chunks, insert_new, record_findings, record_stage, update_rows
 from pipeline.store.work import WorkItem, close_items, open_items
+from pipeline.wording import counted
 
 STAGE = "encounters"
 _LOOK_UP = 5000  # keys a query
@@ -330,8 +331,8 @@ def _older(visits: int, files_id: str, on: date) -> WorkItem:
         cause="intake.older",
         reference=on.isoformat(),
         title="An extract of an earlier night says otherwise than a later one",
-        reason=f"{visits:,} visits of this extract differ from what an extract of a later night has brought. They were left "
-        "as the later night has them.",
+        reason=f"{counted(visits, 'visit of this extract differs', 'visits of this extract differ')} from what an "
+        "extract of a later night has brought, and the books stay as the later night has it.",
         action="Nothing, if the later extract is right. Else run this one again under today's date.",
         opened_on=on,
     )
@@ -342,7 +343,7 @@ def _summaries(findings: Iterable[Finding], items: Iterable[SetAside], part: str
 
     A bad visit that a later extract repeats unchanged is on the first extract's item and opens none.
     """
-    counted = Counter(f.rule for f in findings if f.severity == "error")
+    found = Counter(f.rule for f in findings if f.severity == "error")
     value: dict[str, int] = defaultdict(int)
     visits: Counter[str] = Counter()
     for item in items:
@@ -360,7 +361,7 @@ def _summaries(findings: Iterable[Finding], items: Iterable[SetAside], part: str
             opened_on=on,
             cents=value[rule],
         )
-        for rule, count in sorted(counted.items())
+        for rule, count in sorted(found.items())
     ]
 
 

@@ -26,6 +26,7 @@ from pipeline.ledger.interchanges import interchanges
 from pipeline.money import received_cents
 from pipeline.store import Store, behind, events, outgoing
 from pipeline.store import register as r
+from pipeline.wording import counted
 
 #: `remittances.decision_id` of what an older register had posted under one trace twice
 BEFORE = "before 0004"
@@ -126,10 +127,14 @@ def _states(connection: sa.Connection, on: date | None, broken: list[str]) -> li
     for state, claim_state, count, cents in connection.execute(query):
         name = claim_state if state == "claimed" else state
         if name not in r.ENCOUNTER_STATES + r.CLAIM_STATES or name == "claimed":
-            broken.append(f"{count} visits say that they have a claim, and no claim has them.")
+            broken.append(
+                f"{counted(count, 'visit says that it has', 'visits say that they have')} a claim, and there is none."
+            )
             name = "claimed"
         if state not in ("claimed", "cancelled") and claim_state is not None:
-            broken.append(f"{count} visits in state {state} have a claim as well, in state {claim_state}.")
+            broken.append(
+                f"{counted(count, 'visit')} in state {state}: a claim is there as well, in state {claim_state}."
+            )
         found[name][0] += count
         found[name][1] += int(cents)
     broken += _versions(connection)
@@ -148,16 +153,19 @@ def _versions(connection: sa.Connection) -> Iterator[str]:
     )
     last = c.version == newest.c.version
     spoken_for = sa.and_(e.claim_id.is_not(None), e.claim_id == c.claim_id)
-    for words, where in (
-        ("claims are of no visit.", e.encounter_key.is_(None)),
-        ("claims are ready, and no visit says so.", sa.and_(c.state == "ready", c.frequency != "8", c.file_id.is_(None), ~spoken_for)),
-        ("visits are claimed, and not by the newest version.", sa.and_(last, e.state == "claimed", ~spoken_for)),
-        ("claims are not the newest version, and yet their charge stands beside it.",
+    for one, many, where in (
+        ("claim is of no visit.", "claims are of no visit.", e.encounter_key.is_(None)),
+        ("claim is ready, and no visit says so.", "claims are ready, and no visit says so.",
+         sa.and_(c.state == "ready", c.frequency != "8", c.file_id.is_(None), ~spoken_for)),
+        ("visit is claimed, and not by the newest version.", "visits are claimed, and not by the newest version.",
+         sa.and_(last, e.state == "claimed", ~spoken_for)),
+        ("claim is not the newest version, and yet its charge stands beside it.",
+         "claims are not the newest version, and yet their charge stands beside it.",
          sa.and_(~last, c.closed_on.is_(None), c.file_id.is_not(None), _later_sent(c))),
     ):  # fmt: skip
         count = connection.execute(sa.select(sa.func.count()).select_from(joined).where(where)).scalar_one()
         if count:
-            yield f"{count} {words}"
+            yield counted(count, one, many)
 
 
 def _later_sent(c: Any) -> sa.ColumnElement[bool]:
@@ -178,7 +186,9 @@ def _visits(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
     columns = (i.rows_read, i.rows_new, i.rows_changed, i.rows_known, i.rows_quarantined)
     read, new, changed, known, aside = (_sum(connection, column) for column in columns)
     if read != new + changed + known + aside:
-        broken.append(f"Extracts had {read} rows; {new} new, {changed} changed, {known} known, {aside} quarantined.")
+        broken.append(
+            f"Extracts had {counted(read, 'row')}; {new} new, {changed} changed, {known} known, {aside} quarantined."
+        )
     yield from _imported(connection, broken)
     coded = e.state.in_(("coded", "held", "claimed"))
     yield Line(
@@ -212,7 +222,7 @@ def _imported(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
             found += int(row.cents or 0)
         elif not row.rows_new <= count <= row.rows_new + row.rows_changed + row.rows_quarantined:
             broken.append(
-                f"Extract {row.import_id[:16]} is recorded with {count} visits, which is not what it brought."
+                f"Extract {row.import_id[:16]} is recorded with {counted(count, 'visit')}, which is not what it brought."
             )
     orphans = connection.execute(
         sa.select(sa.func.count())
@@ -220,7 +230,7 @@ def _imported(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
         .where(i.import_id.is_(None))
     ).scalar_one()
     if orphans:
-        broken.append(f"{orphans} visits are of extracts that the register does not know.")
+        broken.append(f"{counted(orphans, 'visit is', 'visits are')} of extracts that the register does not know.")
     yield Line("charges of extracts that were wholly new = charges of the visits that they brought", expected, found)
     newest = (
         sa.select(v.encounter_key, sa.func.max(v.version).label("version")).group_by(v.encounter_key).subquery("newest")
@@ -239,7 +249,9 @@ def _imported(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
         .where(e.encounter_key.is_(None))
     ).scalar_one()
     if lost:
-        broken.append(f"{lost} visits that extracts brought are no longer in the register.")
+        broken.append(
+            f"{counted(lost, 'visit that extracts brought is', 'visits that extracts brought are')} no longer in the register."
+        )
     strange = connection.execute(
         sa.select(sa.func.count())
         .select_from(r.encounters.outerjoin(brought, e.encounter_key == brought.c.encounter_key))
@@ -247,7 +259,9 @@ def _imported(connection: sa.Connection, broken: list[str]) -> Iterator[Line]:
                       brought.c.charge_cents != e.charge_cents))
     ).scalar_one()  # fmt: skip
     if strange:
-        broken.append(f"{strange} visits in the register are not as extracts brought them.")
+        broken.append(
+            f"{counted(strange, 'visit in the register is', 'visits in the register are')} not as brought by extracts."
+        )
 
 
 def _claims(connection: sa.Connection) -> Iterator[Line]:
@@ -450,9 +464,8 @@ def _decisions(connection: sa.Connection, broken: list[str]) -> None:
     matched = connection.execute(sa.select(sa.func.count()).where(m.method == "person")).scalar_one()
     decided = connection.execute(sa.select(sa.func.count()).where(d.action.in_(("match", "not-claims")))).scalar_one()
     if by_person - known or matched > decided:
-        broken.append(
-            f"{len(by_person - known) + max(matched - decided, 0)} changes to money have no decision of a person."
-        )
+        number = len(by_person - known) + max(matched - decided, 0)
+        broken.append(f"{counted(number, 'change to money has', 'changes to money have')} no decision of a person.")
 
 
 # --- the archive --------------------------------------------------------------------------------------------------------
@@ -491,7 +504,9 @@ def _archived(store: Store, connection: sa.Connection, broken: list[str]) -> Ite
         in_files += sum(charges.get(claim, 0) for claim in ours)
         differ += sum(abs(cents - charges.get(claim, 0)) for claim, cents in ours.items())
     if carried:
-        broken.append(f"{len(carried)} files that carry claims have no sending.")
+        broken.append(
+            f"{counted(len(carried), 'file that carries claims has', 'files that carry claims have')} no sending."
+        )
     yield Line("CLM02 in the archived 837 files = charges of the sendings", stated, recorded)
     yield Line("CLM02 of claims in their files = charges of claims", in_files, in_claims)
     yield Line("CLM02 of each claim in its file (sum of differences)", 0, differ)
@@ -529,7 +544,7 @@ def _incoming(store: Store) -> Iterator[str]:
     missed = len(behind.unknown(store))
     if missed:
         yield (
-            f"The archive knows {missed} received file{'s' if missed > 1 else ''} that the register does not know, and the "
+            f"The archive knows {counted(missed, 'received file')} that the register does not know, and the "
             "register is older: see `claimpipe recover`."
         )
 
@@ -543,7 +558,7 @@ def _outgoing(store: Store) -> Iterator[str]:
         what = "which may be with the payer" if gap.placed else "which was not sent"
         yield (
             f"The archive knows interchange {gap.number:09d} for {entry.payer_key} of {entry.logical_date} "
-            f"({entry.claim_count} claims), {what}, and the register is older: see `claimpipe recover`."
+            f"({counted(entry.claim_count, 'claim')}), {what}, and the register is older: see `claimpipe recover`."
         )
     with store.read() as connection:
         rows = connection.execute(sa.select(n.scope, n.number, n.file_id).where(n.scope.like("isa:%")))

@@ -24,6 +24,7 @@ from pipeline import shapes
 from pipeline.errors import Terminal
 from pipeline.findings import Finding
 from pipeline.store import register as r
+from pipeline.wording import counted
 
 if TYPE_CHECKING:  # frames come from who asks; commands that only show results need not wait for it
     import pandas as pd
@@ -96,7 +97,7 @@ class Result:
             reasons = Counter(self.failed.values())
             commonest, count = reasons.most_common(1)[0]
             raise Terminal(
-                f"Quality suite {self.suite} stopped the night: {len(self.failed)} of {len(self.names)} rows fail "
+                f"Quality suite {self.suite} stopped the night: {len(self.failed)} of {counted(len(self.names), 'row')} fail "
                 f"({self.share:.1%}; the threshold is {self.stop_above:.1%}). Nothing of them went on. "
                 f"Most often ({count}): {commonest.message} ({commonest.rule})",
                 fix=f"{commonest.fix} So many failures usually mean that the source changed its layout.",

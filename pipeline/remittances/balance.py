@@ -13,6 +13,7 @@ from pipeline.findings import Finding
 from pipeline.ledger.policy import GROUPS, STATUSES, provider_reasons
 from pipeline.money import shown
 from pipeline.remittances.reading import Remittance
+from pipeline.wording import counted
 
 _FIX = "Nothing was posted. Ask the payer for a corrected remittance, or post it by hand after a person has looked."
 
@@ -72,7 +73,7 @@ def check(remittance: Remittance) -> list[Finding]:
         add("835.amount", "error", "The payment is a debit or below zero, which an 835 may not be.", _FIX,
             bpr, "BPR", "")  # fmt: skip
     if remittance.illegible:
-        add("835.amount", "error", f"{remittance.illegible} amounts are missing or illegible.", _FIX,
+        add("835.amount", "error", f"{counted(remittance.illegible, 'amount is', 'amounts are')} missing or illegible.", _FIX,
             bpr, "BPR", "")  # fmt: skip
     return found
 

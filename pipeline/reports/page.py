@@ -17,7 +17,6 @@ from pipeline.money import shown
 from pipeline.reports import words
 from pipeline.reports.summary import Summary, TieDay
 from pipeline.reports.templating import environment_of_templates
-from pipeline.wording import counted
 
 #: causes on the page; the workbook has all of them
 CAUSES = 40
@@ -34,7 +33,6 @@ def _environment() -> jinja2.Environment:
         "count": _count,
         "day": _day,
         "percent": _percent,
-        "of": counted,
     }
     environment.globals |= {
         "STATES": words.STATES, "QUEUES": words.QUEUES, "sending": words.sending, "ACCOUNTS": words.ACCOUNTS,

@@ -208,7 +208,7 @@ _WAITING_SHOWN = 40
 def show_at_risk(console: Console, found: Sequence[Waiting], days: int) -> None:
     """Visits whose filing days end soon, then those past their limit; `deadlines.at_risk` gives them."""
     if not found:
-        console.print(Text(f"No visit's filing days end within {days} days."))
+        console.print(Text(f"No visit's filing days end within {counted(days, 'day')}."))
         return
     past = [x for x in found if x.days_left < 0]
     soon = [x for x in found if x.days_left >= 0]
@@ -224,7 +224,7 @@ def show_at_risk(console: Console, found: Sequence[Waiting], days: int) -> None:
     console.print(made)
     _rest(console, found)
     number, cents = waiting_sums(soon)
-    console.print(Text(f"Within {days} days: {counted(number, 'visit')} over {shown(cents)}.", "bold"))
+    console.print(Text(f"Within {counted(days, 'day')}: {counted(number, 'visit')} over {shown(cents)}.", "bold"))
     if past:
         number, cents = waiting_sums(past)
         console.print(Text(f"Past their payer's limit: {counted(number, 'visit')} over {shown(cents)}.", "bold"))
@@ -242,7 +242,7 @@ def show_provider_level(console: Console, found: Sequence[Open]) -> None:
         return
     made = table("", "payer", "dollars", "since", "reference", "what, and what to do", right=(1,), fold=(3, 4))
     for one in found:
-        what = f"{one.what} ({one.reasons}, {one.remittances} remittances)"
+        what = f"{one.what} ({one.reasons}, {counted(one.remittances, 'remittance')})"
         claims = f"; claims {', '.join(one.claims)}" if one.claims else ""
         made.add_row(Text(one.payer), shown(one.cents), str(one.since), Text(one.shown_reference),
                      named(f"{what}{claims}", one.action))  # fmt: skip

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from pipeline.findings import Finding
 from pipeline.reports.templating import environment_of_templates
+from pipeline.wording import counted
 from pipeline.x12.view import MASK, Level, Row, View
 
 #: faults of the list at the top that stand open; the rest is folded
@@ -70,13 +71,10 @@ def steps(view: View) -> Iterator[Step]:
         yield Step("gap", count=view.segments - before)
 
 
-def _counted(findings: list[Finding]) -> str:
+def _summed(findings: list[Finding]) -> str:
     counts: Counter[str] = Counter(finding.severity for finding in findings)
     names = {"error": "error", "warning": "warning", "info": "note"}
-    return (
-        ", ".join(f"{counts[s]:,} {names[s]}{'' if counts[s] == 1 else 's'}" for s in names if counts[s])
-        or "nothing is wrong"
-    )
+    return ", ".join(counted(counts[s], names[s]) for s in names if counts[s]) or "nothing is wrong"
 
 
 def place(finding: Finding) -> str:
@@ -122,11 +120,11 @@ def _said(view: View) -> list[str]:
     said = []
     if view.left_out:
         said.append(
-            f"{len(view.rows):,} of {view.segments:,} segments are shown: the first ones, and those around findings."
+            f"{len(view.rows):,} of {counted(view.segments, 'segment')} are shown: the first ones, and those around findings."
         )
     if view.unguided:
         said.append(
-            f"{view.unguided:,} of the sets {'has' if view.unguided == 1 else 'have'} no guide here: loops and names are not known there, and more is masked."
+            f"{counted(view.unguided, 'of the sets has', 'of the sets have')} no guide here: loops and names are not known there, and more is masked."
         )
     return said
 
@@ -140,7 +138,7 @@ def show(console: Console, view: View) -> None:
     console.print(
         Text.assemble(
             (view.file or "X12", "bold"),
-            f"  {' '.join(view.kinds)}  {view.segments:,} segments, {_counted(view.findings)}",
+            f"  {' '.join(view.kinds)}  {counted(view.segments, 'segment')}, {_summed(view.findings)}",
         )
     )
     for line in _said(view):
@@ -161,7 +159,7 @@ def show(console: Console, view: View) -> None:
         elif step.kind == "close":
             depth -= 1
         elif step.kind == "gap":
-            console.print(Text(f"{'⋮':>{wide}} {step.count:,} segments are not shown", "dim"))
+            console.print(Text(f"{'⋮':>{wide}} {counted(step.count, 'segment is', 'segments are')} not shown", "dim"))
         elif step.row is not None:
             _row(console, step.row, wide, depth)
 
@@ -227,7 +225,7 @@ def page(view: View) -> str:
     context: dict[str, Any] = {
         "v": view,
         "name": Path(view.file).name if view.file else "X12 file",
-        "counted": _counted(view.findings),
+        "counted": _summed(view.findings),
         "worst": next((s for s in _SEVERITIES if any(f.severity == s for f in view.findings)), ""),
         "said": _said(view),
         "steps": list(steps(view)),

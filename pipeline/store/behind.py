@@ -18,6 +18,7 @@ from pipeline.store import register as r
 from pipeline.store.incoming import Received
 from pipeline.store.outgoing import folder_of
 from pipeline.store.store import Store, chunks
+from pipeline.wording import counted
 
 #: states of a sending at which, by our own record, the payer may have the file
 MAY_HAVE = ("renaming", "renamed", "verified", "unknown", "acknowledged")
@@ -79,7 +80,7 @@ FIX = (
 def told(store: Store, found: Sequence[Gap]) -> str:
     """What is wrong, in a sentence for people."""
     first = store.outgoing.read(found[0].folder, found[0].number)
-    many = f"{len(found)} interchanges" if len(found) > 1 else "an interchange"
+    many = counted(len(found), "interchange")
     return (
         f"The archive knows of {many} that the register does not know of or does not know as sent (first: "
         f"{first.number:09d} for {first.payer_key} of {first.logical_date}): the register is older than what was sent, as "

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from pipeline.store import register as r
 from pipeline.store.store import chunks, update_rows
+from pipeline.wording import counted
 
 GENESIS = "0" * 64
 
@@ -84,7 +85,9 @@ def move_claims(connection: sa.Connection, on: date, moves: Sequence[Move]) -> i
         states.update({row.claim_id: row.state for row in rows})
     absent = set(ids) - set(states)
     if absent:
-        raise ValueError(f"{len(absent)} claims are not in the register, the first {min(absent)}")
+        raise ValueError(
+            f"{counted(len(absent), 'claim is', 'claims are')} not in the register, the first {min(absent)}"
+        )
     events = []
     for move in moves:
         if move.to_state not in r.CLAIM_STATES:

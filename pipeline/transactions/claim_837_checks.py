@@ -267,7 +267,7 @@ def _check_children(report: _Report) -> None:
     name = {"837I": "An institutional"}.get(form.kind, f"A {form.name}")
     wrong = (tables.lines.counts == 0) | (tables.lines.counts > form.most_lines)
     if wrong.any():
-        add(claims, wrong, "count", f"{name} claim has 1 to {form.most_lines} service lines; this one has none or too many.",
+        add(claims, wrong, "count", f"{name} claim has at least one service line and at most {form.most_lines}; this one has none or too many.",
             "Code the visit, or split it into several claims.", snip=2, loop="2300", segment_id="LX")  # fmt: skip
     kinds = x.flat(codes.column("kind"))
     stray = np.ones(codes.num_rows, dtype=np.bool_)

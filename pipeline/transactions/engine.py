@@ -28,6 +28,7 @@ from pipeline.transactions import claims_837, remittance_835
 from pipeline.transactions.chunk import Chunk, Description, Noted, hand_over, rows_table
 from pipeline.transactions.crew import Crew, Made
 from pipeline.transactions.plain import READERS
+from pipeline.wording import counted
 from pipeline.x12.envelope import DEFAULT_LIMIT, ENVELOPE_IDS, EnvelopeReader, FindingList, Mode, SetContext, shown_id
 from pipeline.x12.isa import LOOSE_LENGTH, Isa, Wire, find_isas, is_whole_iea
 from pipeline.x12.lines import joined_blocks
@@ -365,7 +366,7 @@ class Engine:
         total = len(piece.data) + len(self._preamble)
         tail = PAD + total - scan.after
         if tail > LARGEST_SEGMENT:
-            message = f"A segment has not ended after {tail} bytes: they are skipped."
+            message = f"A segment has not ended after {counted(tail, 'byte')}, which are skipped."
             piece.events.append(_Event("segment.endless", message, piece.offset + len(piece.data) - tail))
             return total
         border = self._last_border(scan, first)

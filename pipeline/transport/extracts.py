@@ -20,6 +20,7 @@ from pipeline.payers import Transport
 from pipeline.settings import Settings
 from pipeline.transport.connection import connect, retried
 from pipeline.transport.session import Entry, Session
+from pipeline.wording import counted
 
 #: files of one extract; bytes of one of its files
 MOST_FILES, MOST_BYTES = 10_000, 8 << 30
@@ -93,7 +94,9 @@ def _fetched(session: Session, folder: str, into: Path) -> Path:
         return into / name
     listed = [entry for entry in session.entries(folder) if entry.regular]
     if len(listed) > MOST_FILES:
-        raise Terminal(f"The extract has {len(listed)} files.", fix="Keep each extract in a folder of its own.")
+        raise Terminal(
+            f"The extract has {counted(len(listed), 'file')}.", fix="Keep each extract in a folder of its own."
+        )
     names = [_local(entry.name) for entry in listed]
     for entry, name in zip(listed, names, strict=True):
         _download(session, f"{folder.rstrip('/')}/{entry.name}", entry, into / name)
@@ -103,7 +106,8 @@ def _fetched(session: Session, folder: str, into: Path) -> Path:
 def _download(session: Session, remote: str, entry: Entry, target: Path) -> None:
     if entry.size > MOST_BYTES:
         raise Terminal(
-            f"A file of the extract has {entry.size} bytes.", fix="Export the visits of fewer days at a time."
+            f"A file of the extract has {counted(entry.size, 'byte')}.",
+            fix="Export the visits of fewer days at a time.",
         )
     with target.open("wb") as file:
         for part in session.download(remote, MOST_BYTES):
@@ -141,10 +145,14 @@ def _by_fsspec(place: str, into: Path) -> Path:
         info = system.info(root)
         found = [info] if info["type"] == "file" else [e for e in system.ls(root, detail=True) if e["type"] == "file"]
     if len(found) > MOST_FILES:
-        raise Terminal(f"The extract has {len(found)} files.", fix="Keep each extract in a folder of its own.")
+        raise Terminal(
+            f"The extract has {counted(len(found), 'file')}.", fix="Keep each extract in a folder of its own."
+        )
     large = max((int(entry.get("size") or 0) for entry in found), default=0)
     if large > MOST_BYTES:
-        raise Terminal(f"A file of the extract has {large} bytes.", fix="Export the visits of fewer days at a time.")
+        raise Terminal(
+            f"A file of the extract has {counted(large, 'byte')}.", fix="Export the visits of fewer days at a time."
+        )
     names = [_local(str(entry["name"]).rstrip("/").rpartition("/")[2]) for entry in found]
     for entry, name in zip(found, names, strict=True):
         with _said_in_words():

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -37,6 +37,7 @@ from pipeline.store.store import record_stage
 from pipeline.store.work import WorkItem, close_items, open_items
 from pipeline.transport.connection import Route, connect, retried, route
 from pipeline.transport.session import LinkLost, Refused, Session
+from pipeline.wording import counted
 from pipeline.x12.segments import iter_segments
 
 #: states from which a run goes on; `unknown` is only looked at
@@ -89,7 +90,7 @@ def send(store: Store, on: date, payer_key: str) -> dict[str, int]:
     earnest = [row.interchange_control for row in left if row.usage == "P"]
     if earnest:  # a practice in production whose settings fell back to test must hear of it
         raise Terminal(
-            f"{len(earnest)} production files for {payer_key} (first: {earnest[0]}) were not sent, because files are marked test "
+            f"{counted(len(earnest), 'production file')} for {payer_key} (first: {earnest[0]}) not sent, because files are marked test "
             "now: test and production never mix.",
             fix="Set submitter.usage, and interchange.usage of the payer's profile, to P if the payer is in production.",
         )
@@ -125,7 +126,7 @@ def _leave_other_usage(store: Store, on: date, payer_key: str) -> list[Any]:
         items.append(WorkItem(
             queue="sending", subject=row.sending_id, cause="other_usage", opened_on=on, cents=row.charge_cents,
             payer_key=payer_key, title=f"A {mark} file is not sent: files for {payer_key} are marked {now} now",
-            reason=f"Interchange {row.interchange_control} ({row.claim_count} claims) was built as {mark}. Test and production never "
+            reason=f"Interchange {row.interchange_control} ({counted(row.claim_count, 'claim')}) was built as {mark}. Test and production never "
                    "mix, so it waits; other files go.",
             action=action,
         ))  # fmt: skip
@@ -320,7 +321,7 @@ class _Run:
             self._temporary_gone(row)
         if size != row.size:
             raise LinkLost(
-                f"{self.profile.key} holds {size} bytes of a file of {row.size}; it was not given its final name.",
+                f"{self.profile.key} holds {counted(size, 'byte')} of a file of {row.size:,}; it was not given its final name.",
                 fix="Run again.",
             )
         self._change(row, "sent_temporary")
@@ -343,7 +344,7 @@ class _Run:
         if size != row.size:
             self._change(row, "intent")
             raise LinkLost(
-                f"{self.profile.key} holds {size} bytes of a file of {row.size} under its temporary name.",
+                f"{self.profile.key} holds {counted(size, 'byte')} of a file of {row.size:,} under its temporary name.",
                 fix="Run again.",
             )
         self._rename(self._change(row, "renaming"))
@@ -488,11 +489,11 @@ class _Run:
             move_claims(c, self.on, [
                 Move(claim_id, "outcome_unknown", "unknown", row.file_id, cause) for claim_id in claims
             ])  # fmt: skip
-            title = f"Is interchange {row.interchange_control} at the payer? ({row.claim_count} claims)"
+            title = f"Is interchange {row.interchange_control} at the payer? ({counted(row.claim_count, 'claim')})"
             open_items(c, [self._item(row, cause, title, reason, action)])
         self.unknown.append(row)
 
-    def _temporary_gone(self, row: Any) -> None:
+    def _temporary_gone(self, row: Any) -> NoReturn:
         self._to_unknown(row, "temporary_gone")
         reason, action = _UNKNOWN["temporary_gone"]
         raise Terminal(f"{self.profile.key}: {reason} No further file is sent.", fix=action)
@@ -500,7 +501,7 @@ class _Run:
     def _to_failed(self, row: Any, error: Refused) -> None:
         with self.store.begin() as c:
             self._compare_and_set(c, row, {"state": "failed", "reason": error.message})
-            title = f"Interchange {row.interchange_control} could not be sent ({row.claim_count} claims)"
+            title = f"Interchange {row.interchange_control} could not be sent ({counted(row.claim_count, 'claim')})"
             action = f"{error.fix} The next night sends it again by itself, with the same number."
             open_items(c, [self._item(row, "refused", title, error.message, action)])
 

@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any, Literal
 
 from pipeline.findings import Finding, Severity
+from pipeline.wording import counted
 from pipeline.x12.lines import Lines
 
 Mode = Literal["lenient", "strict"]
@@ -49,7 +50,7 @@ class FindingList:
                 Finding(
                     rule="findings.limit",
                     severity="warning",
-                    message=f"{more} more findings in this file are not listed.",
+                    message=f"{counted(more, 'more finding in this file is', 'more findings in this file are')} not listed.",
                     fix="Mend the listed ones and read the file again.",
                     file=file,
                 )
@@ -200,7 +201,7 @@ class EnvelopeReader:
     def truncated(self, segment: int, offset: int, length: int) -> None:
         self.findings.error(
             "truncated.segment",
-            f"{length} bytes follow the last segment terminator: the file is cut off or damaged there.",
+            f"{counted(length, 'byte follows', 'bytes follow')} the last segment terminator: the file is cut off or damaged there.",
             _ASK,
             segment=segment,
             offset=offset,
@@ -224,7 +225,7 @@ class EnvelopeReader:
         if not readable:
             self.findings.error(
                 "envelope.isa_unreadable",
-                f"The ISA has {len(e) - 1} elements instead of 16: its delimiters cannot be known, so the interchange is not read.",
+                f"The ISA has {counted(len(e) - 1, 'element')} instead of 16: its delimiters cannot be known, so the interchange is not read.",
                 _ASK, segment=number, offset=offset, segment_id="ISA",
             )  # fmt: skip
             e = e + [""] * 17
@@ -321,7 +322,7 @@ class EnvelopeReader:
         have = number - opened.segment + 1
         if _number(e[1]) != have:
             self.findings.error(
-                "envelope.se01", f"SE01 says {_shown(e[1])} segments, the set has {have}: a segment was lost or added.",
+                "envelope.se01", f"SE01 says {_shown(e[1])}, the set has {counted(have, 'segment')}: a segment was lost or added.",
                 _ASK, element=1, **place,
             )  # fmt: skip
         if e[2] != opened.control:
@@ -338,7 +339,7 @@ class EnvelopeReader:
         e = e + [""] * 3
         if _number(e[1]) != opened.sets:
             self.findings.error(
-                "envelope.ge01", f"GE01 says {_shown(e[1])} transaction sets, the group has {opened.sets}.", _ASK,
+                "envelope.ge01", f"GE01 says {_shown(e[1])}, the group has {counted(opened.sets, 'transaction set')}.", _ASK,
                 element=1, **place,
             )  # fmt: skip
         if not _same(e[2], opened.control):
@@ -360,7 +361,7 @@ class EnvelopeReader:
                 )  # fmt: skip
             else:
                 self.findings.error(
-                    "envelope.iea01", f"IEA01 says {_shown(e[1])} functional groups, the interchange has {opened.groups}.",
+                    "envelope.iea01", f"IEA01 says {_shown(e[1])}, the interchange has {counted(opened.groups, 'functional group')}.",
                     _ASK, element=1, **place,
                 )  # fmt: skip
         if not _same(e[2], opened.control):

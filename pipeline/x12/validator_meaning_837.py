@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from pipeline.wording import counted
 from pipeline.x12.validator_elements import is_date
 from pipeline.x12.validator_meaning import Meaning, Numbers, State, cents, nth, safe_id, shown, trios
 from pipeline.x12.validator_standing import Frame, Standing
@@ -213,7 +214,7 @@ def _claim(state: _State837, walk: Standing, number: int, parts: list[str]) -> N
     most = state.most
     if state.claims == most + 1:
         walk.report(
-            "837.claims-in-set", f"The set holds more than {most} claims.", "Begin a further set.", loop="2300",
+            "837.claims-in-set", f"The set holds more than {counted(most, 'claim')}.", "Begin a further set.", loop="2300",
             segment_id="CLM", severity="error" if "max_claims_per_set" in state.profile else "",
         )  # fmt: skip
     if len(identifier) > SAFE_CLAIM_ID:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from pipeline.wording import counted
 from pipeline.x12.validator_meaning import Meaning, State, cents, nth, safe_id, shown
 from pipeline.x12.validator_standing import Frame, Standing
 
@@ -71,7 +72,7 @@ def _group_answer(state: _State999, walk: Standing, number: int, parts: list[str
     if counts[2] is not None and counts[1] is not None and counts[2] > counts[1]:
         say("999.counts", "AK904 accepts more sets than AK903 received.", 4)
     elif state.answers and counts[1] is not None and counts[1] < len(state.answers):
-        say("999.counts", f"AK903 is {counts[1]} and {len(state.answers)} sets are answered.", 3)
+        say("999.counts", f"AK903 is {counts[1]} and {counted(len(state.answers), 'set is', 'sets are')} answered.", 3)
     elif (
         state.answers
         and counts[1] == len(state.answers)
@@ -79,7 +80,11 @@ def _group_answer(state: _State999, walk: Standing, number: int, parts: list[str
         and code != "R"
         and counts[2] != accepted
     ):
-        say("999.counts", f"AK904 is {counts[2]} and {accepted} of the answered sets are accepted.", 4)
+        say(
+            "999.counts",
+            f"AK904 is {counts[2]} and {counted(accepted, 'of the answered sets is', 'of the answered sets are')} accepted.",
+            4,
+        )
     refused = len(state.answers) - accepted
     if code in ("A", "E") and refused:
         say("999.codes", "AK901 accepts the group and a set of it is rejected.", 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from pipeline.findings import Finding, Severity
+from pipeline.wording import counted
 from pipeline.x12.guides import Loop, Place
 from pipeline.x12.lines import joined
 from pipeline.x12.segments import BLANKS, DEFAULT_DELIMITERS
@@ -121,7 +122,7 @@ class Standing:
             tail = [{
                 **last, "rule": "x12.limit", "severity": next(grade for grade in GRADES if grade in unlisted), "snip": None,
                 "loop": "", "segment_id": "", "element": None, "component": None, "subject": "",
-                "message": f"{lost + 1} further findings are not listed.", "fix": "Mend these first, or raise the limit.",
+                "message": f"{counted(lost + 1, 'further finding')} not listed.", "fix": "Mend these first, or raise the limit.",
             }]  # fmt: skip
             found = found[: self.limit - 1]
         # stable: findings of one segment stay in the order in which they were made

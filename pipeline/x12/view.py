@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pipeline import shapes
 from pipeline.findings import Finding
+from pipeline.wording import counted
 from pipeline.x12 import guides, validator
 from pipeline.x12.guides import Element, Place
 from pipeline.x12.segments import Delimiters
@@ -302,7 +303,7 @@ class _Watcher:
         parts: list[Part] = []
         for position, value in enumerate(values, 1):
             if len(parts) >= MOST_PARTS:
-                parts.append(Part("", " ", f"… {len(values) - position + 1} more elements", "text"))
+                parts.append(Part("", " ", f"… {counted(len(values) - position + 1, 'more element')}", "text"))
                 break
             here = place.elements[position - 1] if place and position <= len(place.elements) else None
             if here is None or here.usage == "N":

@@ -156,7 +156,7 @@ def test_a_file_that_does_not_say_what_was_meant_does_not_leave(store: Store, mo
             return super().render(**given).replace(b"*UN*1*", b"*UN*2*", 1)
 
     monkeypatch.setitem(stage.build_files.__globals__, "Interchange837", Altered)
-    with pytest.raises(Terminal, match="do not say what was meant"):
+    with pytest.raises(Terminal, match="1 claim file for meridian does not say what was meant"):
         stage.build(store, ON, "meridian")
     assert of(store, r.sendings) == of(store, r.files) == of(store, r.ledger_entries) == []
     assert {c.state for c in of(store, r.claims)} == {"ready"}

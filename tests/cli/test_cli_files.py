@@ -17,7 +17,7 @@ from payer_simulator.claims_837 import file_837, many
 from transactions.x12_text import remittance
 
 KEYS = ["file", "severity", "snip", "rule", "segment", "loop", "segment_id", "element", "component", "offset", "message",
-        "fix"]  # fmt: skip
+        "fix", "subject"]  # fmt: skip
 GOOD = file_837(many(3))
 #: the charge of the first claim no longer is the sum of its lines
 WRONG = file_837([("C1", [100])]).replace(b"CLM*C1*100*", b"CLM*C1*101*")
@@ -243,7 +243,7 @@ def test_codes_load_is_seen_by_codes_list(tmp_path):
     assert not home.exists()  # a question makes nothing
     ran = claimpipe("codes", "load", file, "--effective", "2024-10-01", "--home", home)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == "ICD-10-CM 2024-10-01: 1 billable codes for services from 2024-10-01 to 2025-09-30.\n"
+    assert ran.out == "ICD-10-CM 2024-10-01: 1 billable code for services from 2024-10-01 to 2025-09-30.\n"
     ran = claimpipe("codes", "list", "--home", home, "--json")
     (new,) = [line for line in ran.lines if line not in shipped]
     assert new == {
@@ -361,7 +361,7 @@ def test_help_loads_nothing_heavy(asked):
     }  # fmt: skip
     assert {module.split(".")[0] for module in modules} & heavy == set()
     assert {module for module in modules if module.startswith("pipeline.")} <= {
-        "pipeline.errors", "pipeline.findings", "pipeline.money",
+        "pipeline.errors", "pipeline.findings", "pipeline.money", "pipeline.wording",
         *(module for module in modules if module.startswith("pipeline.cli")),
     }  # fmt: skip
 

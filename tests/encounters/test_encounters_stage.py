@@ -236,7 +236,7 @@ def test_a_backfill_over_later_nights_changes_no_visit(store: Store, home: Path,
         assert (row.version, row.charge_cents) == (2, 20000)
         [item] = rows(store, r.work_items)
         assert (item.queue, item.cause, item.state) == ("file", "intake.older", "open")
-        assert "1 visits" in item.reason
+        assert "1 visit of this extract differs from" in item.reason
 
 
 def test_a_cancelled_visit_is_not_billed(any_store: Store, tmp_path: Path):
@@ -525,7 +525,7 @@ def test_a_list_of_authorizations_is_kept_with_its_import(store: Store, tmp_path
 def test_a_list_that_lost_rows_or_a_column_refuses_the_extract(store: Store, tmp_path: Path):
     made = authorized(A1)
     made.totals["authorizations.rows"] = 2
-    with pytest.raises(Terminal, match=r"authorizations.csv holds 1 rows, but the manifest says 2"):
+    with pytest.raises(Terminal, match=r"authorizations.csv holds 1 row, but the manifest says 2"):
         stage.run(store, ON, made.write(tmp_path / "x"))
     made = authorized(A1)
     del made.further["authorizations"][0]["to"]

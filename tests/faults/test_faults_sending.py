@@ -64,7 +64,7 @@ def test_fault_2_a_link_that_stays_bad_is_transient_bounded_and_never_sent(
 def test_fault_2_a_server_that_loses_bytes_in_silence_is_found_out_by_the_size(store: Store, payer: SftpPayer) -> None:
     data = waiting(store, padding=6000)
     payer.faults.swallow_after = len(data) - 1
-    with pytest.raises(Transient, match=f"holds {len(data) - 1} bytes of a file of {len(data)}"):
+    with pytest.raises(Transient, match=f"holds {len(data) - 1:,} bytes of a file of {len(data):,}"):
         sending.send(store, ON, "acme")
     assert payer.delivered == []
     assert claim_states(store) == ["batched"]

@@ -50,7 +50,7 @@ def test_a_test_file_that_waits_does_not_stop_production_files(store: Store, pay
 def test_a_test_configuration_cannot_emit_a_production_file(store: Store, payer: SftpPayer) -> None:
     waiting(store, 1, usage="P")
     test = waiting(store, 2)
-    with pytest.raises(Terminal, match="1 production files for acme"):
+    with pytest.raises(Terminal, match="1 production file for acme"):
         sending.send(store, ON, "acme")
     assert payer.delivered == [test]
     assert open_work(store) == [("sending", "other_usage")]

@@ -160,7 +160,7 @@ def test_a_visit_in_no_state_a_broken_chain_and_an_altered_archive_keep_it_open(
     broken = " ".join(proof.prove(whole.store).broken)
     assert "event 2" in broken
     assert "was altered" in broken
-    assert "1 visits say that they have a claim" in broken
+    assert "1 visit says that it has a claim, and there is none." in broken
 
 
 def test_names_that_hold_the_letters_of_a_header_do_not_hide_claims() -> None:
@@ -173,7 +173,7 @@ def test_a_visit_that_vanishes_is_missed(whole: Books) -> None:
         c.execute(sa.delete(r.encounters).where(r.encounters.c.encounter_key == "E3"))
     found = proof.prove(whole.store)
     assert not found.closes
-    assert "1 visits that extracts brought are no longer in the register." in found.broken
+    assert "1 visit that extracts brought is no longer in the register." in found.broken
     line = next(one for one in found.lines if one.name.startswith("charges of all visits ever brought"))
     assert line.expected - line.found == 9_000
 

@@ -272,7 +272,7 @@ def test_a_companion_guide_is_run_from_its_profile(tmp_path: Path, monkeypatch: 
     (tmp_path / "payers" / "harbor.toml").write_text(profile + RULE, encoding="utf-8")
     monkeypatch.setenv("CLAIMPIPE_PAYERS_DIR", str(tmp_path / "payers"))
     assert claimpipe("edits", "check").code == 0
-    assert claimpipe("edits", "check", tmp_path / "payers" / "harbor.toml").out.startswith("1 edits, 2 examples")
+    assert claimpipe("edits", "check", tmp_path / "payers" / "harbor.toml").out.startswith("1 edit, 2 examples")
     [row] = claimpipe("edits", "list", "--payer", "harbor", "--json").lines
     assert (row["id"], row["payer"], row["owner"], row["effective_from"]) == (
         "no-99213", "harbor", "billing office", "2030-01-01",

@@ -64,7 +64,7 @@ def test_events_set_the_states_in_their_order(three: Store) -> None:
 def test_a_state_that_does_not_exist_and_a_claim_that_does_not_exist_are_refused(three: Store) -> None:
     with pytest.raises(ValueError, match="no claim state"), three.begin() as c:
         move_claims(c, ON, [Move("A", "x", "lost")])
-    with pytest.raises(ValueError, match="1 claims are not in the register, the first Z"), three.begin() as c:
+    with pytest.raises(ValueError, match="1 claim is not in the register, the first Z"), three.begin() as c:
         move_claims(c, ON, [Move("A", "x", "paid"), Move("Z", "x", "paid")])
     assert states(three)["A"] == "sent"
     assert verify(three) == []
