@@ -7,11 +7,13 @@ themselves every request by a content security policy. They hold counts, dollars
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from pipeline.money import shown
 from pipeline.reports import words
@@ -33,6 +35,7 @@ def _environment() -> jinja2.Environment:
         "count": _count,
         "day": _day,
         "percent": _percent,
+        "breakable": _breakable,
     }
     environment.globals |= {
         "STATES": words.STATES, "QUEUES": words.QUEUES, "sending": words.sending, "ACCOUNTS": words.ACCOUNTS,
@@ -59,6 +62,11 @@ def _day(on: date | None) -> str:
     return f"{on:%a} {on.day} {on:%b %Y}" if on else ""
 
 
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line behind an underscore, and nowhere within a word."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
 def _percent(share: float) -> str:
     """At most one decimal; a share above zero is never shown as zero."""
     text = f"{100 * share:.1f}".removesuffix(".0")
@@ -74,7 +82,7 @@ def render(summary: Summary) -> str:
     accounts = dict(summary.families())
     suspense = [d for d in summary.deposits if d.state == "suspense"]
     parts = [
-        ("Paid by payers", sum(p.paid for p in summary.payer_lines), "done"),
+        ("Paid by payers for claims", sum(p.paid for p in summary.payer_lines), "done"),
         ("Written off by contract and policy", sum(p.adjusted for p in summary.payer_lines), "off"),
         ("Patients owe", sum(p.patient for p in summary.payer_lines), "wait"),
         ("Open at payers, denied and rejected included", sum(p.open for p in summary.payer_lines), "go"),
@@ -88,7 +96,7 @@ def render(summary: Summary) -> str:
         "widest": max((x.cents for x in summary.funnel), default=0) or 1,
         "billed": -accounts.get("income:charges", 0),
         "parts": parts,
-        "paid": parts[0][1],
+        "money": money(summary),
         "todo": summary.todo[:CAUSES],
         "rest": summary.todo[CAUSES:],
         "families": summary.families(),
@@ -97,6 +105,53 @@ def render(summary: Summary) -> str:
         "more_suspense": suspense[SUSPENSE:],
     }
     return _environment().get_template("night.html.j2").render(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What payers say they have paid, on its way to the bank, in cents of all nights; each sum follows from what stands before it.
+
+    `paid`: for claims, outside of claims and for what could not be placed, in words; adds up to `brought`. `brought` less
+    `to_come` is `matched`, and with `others` that is `bank`. `unexplained` is what does not add up: 0 in sound books.
+    """
+
+    paid: list[tuple[str, int]]
+    brought: int
+    to_come: int
+    matched: int
+    others: list[tuple[str, int]]
+    bank: int
+    unexplained: int
+
+    @property
+    def said(self) -> str:
+        """The parts of `paid`, in one line."""
+        return ", ".join(f"{_usd(cents)} {words}" for words, cents in self.paid)
+
+
+def money(summary: Summary) -> Money:
+    """From the ledger: provider adjustments, unapplied money and differences stand there with the sign of their account."""
+    accounts = dict(summary.families())
+    paid = [
+        ("for claims", sum(p.paid for p in summary.payer_lines)),
+        *(
+            (said, -accounts[family])
+            for family, said in (
+                ("provider_adjustment", "outside of claims (PLB)"),
+                ("unapplied:remittance", "for claims that were not found"),
+                ("difference:remittance", "that remittances do not explain"),
+            )
+            if accounts.get(family)
+        ),
+    ]
+    others = [
+        (said, -accounts[account])
+        for account, said in (("suspense:deposits", "in suspense"), ("not_claims:deposits", "no claim payments"))
+        if accounts.get(account)
+    ]
+    brought, to_come, bank = sum(c for _, c in paid), accounts.get("clearing:eft", 0), accounts.get("bank:operating", 0)
+    matched = brought - to_come
+    return Money(paid, brought, to_come, matched, others, bank, bank - matched - sum(c for _, c in others))
 
 
 def _days(tie: Iterable[TieDay]) -> list[TieDay]:

@@ -74,6 +74,24 @@ def test_nothing_is_said_asked_or_cut_off(folder, visit, name, width):
     assert outside == []
 
 
+@pytest.mark.parametrize("width", [390, 740, 1280])
+def test_a_columns_name_is_not_broken_inside_a_word(folder, visit, width):
+    """A name may go on in the next line behind an underscore or a blank."""
+    torn = visit(folder / f"quality-{ON}.html", width).page.evaluate("""() => {
+        const torn = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        while (walk.nextNode()) {
+            if (!walk.currentNode.parentElement.closest('td code')) continue;
+            for (const word of walk.currentNode.data.matchAll(/[^\\s_]+/g)) {
+                const range = document.createRange();
+                range.setStart(walk.currentNode, word.index);
+                range.setEnd(walk.currentNode, word.index + word[0].length);
+                if (new Set([...range.getClientRects()].map(r => r.top)).size > 1) torn.push(word[0]);
+            }
+        }
+        return torn }""")
+    assert torn == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1120])
 def test_the_residue_is_seen_at_once(folder, visit, width, scheme):
