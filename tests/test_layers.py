@@ -36,3 +36,16 @@ def test_every_room_says_its_theory():
         text = path.read_text()
         if text.strip():
             assert ast.get_docstring(ast.parse(text)), f"{path.relative_to(ROOT)} begins with no docstring"
+
+
+def test_no_room_hides_a_circle_of_imports_from_the_interpreter():
+    """Two modules of one room that need each other have something in common, which belongs beneath both."""
+    for path in sorted((ROOT / "pipeline").glob("*/**/*.py")):
+        hidden = [
+            name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in node.body if isinstance(inner, ast.ImportFrom)
+            for name in [inner.module or ""] if name.startswith(f"pipeline.{path.relative_to(ROOT).parts[1]}.")
+        ]  # fmt: skip
+        assert hidden == [], f"{path.relative_to(ROOT)} imports for types alone: {', '.join(hidden)}"

@@ -15,7 +15,6 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -27,6 +26,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pipeline.findings import Finding
+from pipeline.scrubbing.authorized import Authorization, Service, in_ranges
 from pipeline.scrubbing.batch import Batch, Hits
 from pipeline.scrubbing.checks import applies, check
 from pipeline.scrubbing.edits import Edit
@@ -40,36 +40,6 @@ Verdict = Literal["", "dates", "used"]
 _LONGEST_STAY = timedelta(days=400)
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """`procedures`: ranges, first and last code; empty: any. `limit` is None where it has none; `counts` says of what it is."""
-
-    payer: str
-    member: str
-    number: str
-    procedures: tuple[tuple[str, str], ...]
-    start: date
-    end: date
-    limit: Decimal | None
-    counts: Literal["units", "visits"]
-
-    def covers(self, procedure: str) -> bool:
-        return not self.procedures or in_ranges(procedure, self.procedures)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A line that may take from an authorization."""
-
-    payer: str
-    member: str
-    number: str
-    visit: str
-    day: date
-    procedure: str
-    units: Decimal
-
-
 def ranges(text: str) -> tuple[tuple[str, str], ...]:
     """`97110 70551-70553` → first and last codes. ValueError where a word is neither."""
     found = []
@@ -81,10 +51,6 @@ def ranges(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(word)
         found.append((match[1], match[2] or match[1]))
     return tuple(found)
-
-
-def in_ranges(procedure: str, wanted: Iterable[tuple[str, str]]) -> bool:
-    return any(first <= procedure <= last for first, last in wanted)
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,7 @@ import pyarrow as pa
 from pipeline.codes import Icd10cm
 from pipeline.codes.judging import Judgement
 from pipeline.payers import PayerProfile
-
-if TYPE_CHECKING:
-    from pipeline.scrubbing.authorizations import Authorization, Service
+from pipeline.scrubbing.authorized import Authorization, Service
 
 Mask = np.ndarray  # of booleans, one a row
 EPOCH = date(1970, 1, 1).toordinal()

@@ -13,6 +13,7 @@ from pipeline.codes import loading, open_icd10cm
 from pipeline.errors import Terminal
 from pipeline.payers import PayerProfile, load_profiles
 from pipeline.scrubbing import authorizations
+from pipeline.scrubbing.authorized import Authorization, Service
 from pipeline.scrubbing.batch import Batch
 from pipeline.scrubbing.checks import duplicate_keys
 
@@ -68,7 +69,7 @@ def load_tables(place: Path) -> None:
 
 #: what an example may say beside columns of the claim
 _WORLD = frozenset({
-    "on", "usage", "known", "hold", "twice", "diagnoses", "lines", "authorizations", "used", "authorize",
+    "on", "usage", "known", "hold", "twice", "times", "diagnoses", "lines", "authorizations", "used", "authorize",
 })  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def batch(
     good claim that all examples share.
 
     An example names columns of the claim; `diagnoses` (codes) and `lines` (changes to a good line); and of the world: `on`,
-    `usage`, `twice` (the claim stands in the batch again, for another encounter), `known` (the register has its like),
+    `usage`, `times` (how often the lines stand on the claim), `twice` (the claim stands in the batch again, for another encounter), `known` (the register has its like),
     `hold` (why the correction of its claim does not go yet), `authorizations` (changes to an authorization of the patient),
     `used` (visits of one unit before), `authorize` (procedures that the payer wants one for).
     """
@@ -97,15 +98,15 @@ def batch(
     lines: list[dict[str, Any]] = []
     on, usage, known, holds = day + (ON - DAY), "T", False, {}
     known_profiles = dict(load_profiles() if profiles is None else profiles)
-    authorized: list[authorizations.Authorization] = []
-    used: list[authorizations.Service] = []
+    authorized: list[Authorization] = []
+    used: list[Service] = []
     for number, example in enumerate(examples, 1):
         changes = {"service_from": day, "service_to": day, **(changed or {}), **example}
         on = _value("on", changes.pop("on", on))
         usage = changes.pop("usage", usage)
         known = changes.pop("known", known)
         codes = changes.pop("diagnoses", ["J209"])
-        changed_lines = changes.pop("lines", [{}])
+        changed_lines = changes.pop("lines", [{}]) * changes.pop("times", 1)
         given = changes.pop("authorizations", [])
         used += _used(changes.pop("used", 0))
         authorized += [
@@ -143,10 +144,10 @@ def batch(
     return made
 
 
-def _used(number: int) -> list[authorizations.Service]:
+def _used(number: int) -> list[Service]:
     """As many visits of one unit before, of the good claim's patient and procedure."""
     return [
-        authorizations.Service(
+        Service(
             CLAIM["payer_key"], CLAIM["member_id"], "", f"P1:before{n}", DAY, LINE["procedure"], Decimal(1)
         )
         for n in range(number)
