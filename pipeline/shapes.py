@@ -90,9 +90,7 @@ def from_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     listed = list(rows)
     if not listed:
         return empty(name)
-    shape = schema(name)
-    columns = [pa.array([row.get(field.name) for row in listed], type=field.type) for field in shape]
-    return check(pa.Table.from_arrays(columns, schema=shape), name)
+    return _without_missing(pa.Table.from_pylist(listed, schema=schema(name)), name)
 
 
 def check(table: pa.Table, name: str) -> pa.Table:
@@ -107,11 +105,16 @@ def check(table: pa.Table, name: str) -> pa.Table:
         have = table.schema.field(field.name).type
         if have != field.type:
             raise Terminal(f"Table {name}, column {field.name}: type {have}, the shape asks {field.type}.")
-        if not field.nullable and table.column(field.name).null_count:
-            raise Terminal(
-                f"Table {name}, column {field.name}: {table.column(field.name).null_count} nulls, none allowed."
-            )
+    _without_missing(table, name)
     return table.cast(shape) if table.schema != shape else table
+
+
+def _without_missing(table: pa.Table, name: str) -> pa.Table:
+    """The table itself, if nothing is missing that its shape requires."""
+    for field in schema(name):
+        if not field.nullable and (nulls := table.column(field.name).null_count):
+            raise Terminal(f"Table {name}, column {field.name}: {nulls} nulls, none allowed.")
+    return table
 
 
 def of_today(table: pa.Table, name: str, columns: Sequence[str] | None = None) -> pa.Table:

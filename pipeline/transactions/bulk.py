@@ -43,6 +43,8 @@ GROUP_ROWS, GROUP_ROWS_OF_LITTLE = 1 << 16, 1 << 14
 #: processes that make tables of what this one cuts, and from how many bytes on they repay their start
 PROCESSES = min(2, os.cpu_count() or 1)
 MUCH = 1 << 25
+#: tables of a row or two a piece are put together now and then: what holds one takes far more memory than its rows
+_MOST_PARTS = 64
 #: threads that encode: while the last groups are written, there is nothing else to do
 WRITERS = 2
 #: threads that make tables beside the one that cuts, with the kernel: a single one would be what all others wait for
@@ -112,9 +114,10 @@ def export(
     processes = processes if crew.possible() else 0
     group = GROUP_ROWS if result.bytes >= MUCH else GROUP_ROWS_OF_LITTLE
     sink = _TableFiles(folder, fmt, group, len(sources))  # its thread starts with the first rows, after the fork
-    with _memory_kept() if result.bytes >= MUCH and not processes else nullcontext(), _garbage_looked_for_less():
-        # where pieces are cut while others become tables, both cores have work until the end
-        threads = THREADS if kernel() is not None and result.bytes >= window else 0
+    # where pieces are cut while others become tables, both cores have work until the end
+    threads = THREADS if kernel() is not None and result.bytes >= window else 0
+    keep = (threads or result.bytes >= MUCH) and not processes
+    with _memory_kept() if keep else nullcontext(), _garbage_looked_for_less():
         engine = Engine(sink, mode, limit=limit, window=window, processes=processes, threads=threads)
         done = 0
         try:
@@ -304,6 +307,8 @@ class _TableFiles:
         if parts and not table.num_rows:
             return
         parts.append(table)
+        if len(parts) >= _MOST_PARTS:
+            self._parts[name] = [pa.concat_tables(parts).combine_chunks()]
         self._waiting[name] += table.num_rows
         self._rows[name] += table.num_rows
         if self._waiting[name] >= self._group:

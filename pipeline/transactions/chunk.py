@@ -220,13 +220,17 @@ def hand_over(sets: Sequence[SetContext], noted: Iterable[Noted], findings: Find
         findings.error(rule, message, fix, **place)
 
 
+#: segments of one piece: from, to, how many of its file stand before, and file offset less place in the buffer
+Run: TypeAlias = tuple[int, int, int, int]
+
+
 @dataclass(slots=True)
 class Description:
     """All that is known of a chunk beside its bytes, so that another process can make the same chunk of them."""
 
     wire: Wire
     kept: int  # segments before the cut
-    runs: list[tuple[int, int, int, int]]  # from, to, number before the first, file offset less place in the buffer
+    runs: list[Run]
     preamble_numbers: Ints
     preamble_offsets: Ints
     sets: list[SetContext]
@@ -245,15 +249,21 @@ class Description:
         numbers, offsets = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1, dtype=np.int64)
         numbers[: self.first] = self.preamble_numbers[: self.first]
         offsets[: self.first] = self.preamble_offsets[: self.first]
-        for low, high, before, shift in self.runs:
-            numbers[low:high] = np.arange(before + 1, before + 1 + high - low)
-            offsets[low:high] = scan.starts[low:high] + shift
+        lay_places(scan, self.runs, numbers, offsets)
         chunk = Chunk(
             scan, numbers, offsets, np.full(n + 1, -1, dtype=np.int64), self.sets, self.begins, self.stops, self.first,
             self.files, self.tops, self.claims_before,
         )  # fmt: skip
         chunk.say_sets()
         return chunk
+
+
+def lay_places(scan: Scan, runs: Sequence[Run], numbers: Ints, offsets: Ints) -> None:
+    """The number and the place in its file of each segment of these runs, which follow one another."""
+    lows, highs, befores, shifts = np.array(runs, dtype=np.int64).reshape(-1, 4).T
+    low, high, lengths = int(lows[0]), int(highs[-1]), highs - lows
+    np.add(np.arange(low + 1, high + 1), np.repeat(befores - lows, lengths), out=numbers[low:high])
+    np.add(scan.starts[low:high], np.repeat(shifts, lengths), out=offsets[low:high])
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from pipeline import shapes
 from pipeline.transactions import claims_837, remittance_835
-from pipeline.transactions.chunk import Chunk, Description, Noted, hand_over, rows_table
+from pipeline.transactions.chunk import Chunk, Description, Noted, Run, hand_over, lay_places, rows_table
 from pipeline.transactions.crew import Crew, Made
 from pipeline.transactions.plain import READERS
 from pipeline.wording import counted
@@ -52,6 +52,7 @@ _ENVELOPE_CODES = np.array([code_of(i) for i in ENVELOPE_IDS])
 #: what a chunk may end before: segments of the envelope, and those that begin something of its own in a set of a kind
 _ENVELOPE_BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA")
 _SET_BORDERS = {"835": ("CLP", "PLB"), "837": ("CLM", "HL")}
+_BLANK = 32  # what is below is no character that X12 has
 _SPACE = b"\r\n\t "
 _FILL = b"\r\n\t \x1a\x00"
 _AGAIN = "Ask the sender for the file again."
@@ -87,6 +88,15 @@ class _Piece:
     opens: bool  # the file begins here
     closes: bool = False  # the file ends here
     whole: bool = True  # no bytes of the same run follow
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The pieces of a pack, cut into segments."""
+
+    scan: Scan
+    lengths: list[int]  # bytes of the preamble and of each piece's whole segments
+    in_room: bool  # the bytes lie where another process sees them
 
 
 @dataclass(slots=True)
@@ -134,6 +144,8 @@ class Engine:
         self._underway: deque[tuple[list[SetContext], list[Noted], Callable[[], Made], list[str]]] = deque()
         self._pack: list[_Piece] = []
         self._packed = 0
+        #: with threads, a pack that one of them cuts while the files of the next are read
+        self._cutting: tuple[list[_Piece], Future[_Cut]] | None = None
         self._preamble = b""  # open HL blocks of the set at hand, read again before the next window
         self._preamble_numbers = self._preamble_offsets = np.zeros(0, dtype=np.int64)
 
@@ -193,9 +205,10 @@ class Engine:
         if len(data) - position < max(self.window, file.wanted):
             return position
         self._flush()
+        self._take_cut()
         piece = _piece(file, data[position:end], offset + position)
         piece.whole = False
-        used = self._process([piece])
+        used = self._process([piece], self._cut_up([piece], self._preamble))
         file.wanted = 0 if used else 2 * (end - position)
         return position + used
 
@@ -264,6 +277,7 @@ class Engine:
 
     def finish(self) -> None:
         self._flush()
+        self._take_cut()
         while self._underway:
             self._take_oldest()
 
@@ -278,21 +292,39 @@ class Engine:
 
     def _flush(self) -> None:
         pack, self._pack, self._packed = self._pack, [], 0
-        if pack:
-            self._process(pack)
+        if not pack:
+            return
+        if self._pool is None:
+            self._process(pack, self._cut_up(pack, self._preamble))
+            return
+        # the pack before this one was whole, so it leaves no blocks open
+        cut = self._pool.submit(self._cut_up, pack, self._preamble if self._cutting is None else b"")
+        self._take_cut()
+        self._cutting = pack, cut
+
+    def _take_cut(self) -> None:
+        """Read the pack that was cut meanwhile."""
+        if self._cutting is not None:
+            (pack, cut), self._cutting = self._cutting, None
+            self._process(pack, cut.result())
 
     # ---- pieces → chunk → tables -------------------------------------------------------------------------------------
 
-    def _process(self, pieces: list[_Piece]) -> int:
-        """Read one pack; where its last piece is not whole, returns how many of that piece's bytes were read."""
-        self.window = min(2 * self.window, self._most)
+    def _cut_up(self, pieces: list[_Piece], preamble: bytes) -> _Cut:
+        """Cut one pack. It needs nothing of the packs before but the blocks that these leave open."""
         wire = pieces[0].wire or _NO_WIRE
-        bodies: list[memoryview | bytes] = [self._preamble]
+        bodies: list[memoryview | bytes] = [preamble]
         for piece in pieces:
             whole = piece.data.rfind(wire.segment) + 1 if piece.wire else 0
             bodies.append(memoryview(piece.data)[: whole if piece.whole else len(piece.data)])
         scan, in_room = self._scan(bodies, wire)
-        bounds = PAD + np.cumsum([len(b) for b in bodies])
+        return _Cut(scan, [len(b) for b in bodies], in_room)
+
+    def _process(self, pieces: list[_Piece], cut: _Cut) -> int:
+        """Read one pack; where its last piece is not whole, returns how many of that piece's bytes were read."""
+        self.window = min(2 * self.window, self._most)
+        scan, lengths = cut.scan, cut.lengths
+        bounds = PAD + np.cumsum(lengths)
         tops = np.searchsorted(scan.stops, bounds, side="left")
         first = int(tops[0])
         used = 0
@@ -306,7 +338,6 @@ class Engine:
         set_of = np.full(n + 1, -1, dtype=np.int64)
         files = [p.file for p in pieces]
         chunk = Chunk(scan, numbers, offsets, set_of, [], [], [], first, files, tops[:-1])
-        runs: list[tuple[int, int, int, int]] = []
         if self.envelope.set is not None:
             chunk.sets.append(self.envelope.set)
             chunk.begins.append(0)
@@ -319,16 +350,15 @@ class Engine:
         places, begins = tops.tolist(), bounds.tolist()
         envelope_of = np.searchsorted(at_envelope, tops).tolist()
         which = at_envelope.tolist()
+        runs = self._runs(pieces, places, begins)
+        lay_places(scan, runs, numbers, offsets)
+        plain = _is_plain(scan, first)
         for j, piece in enumerate(pieces):
             low, high = places[j], places[j + 1]
             if piece.opens:
                 self.envelope.begin(piece.file)
                 self.numbered = 0
                 self._named.clear()
-            shift = piece.offset - begins[j]
-            runs.append((low, high, self.numbered, shift))
-            np.add(_count_to(high - low), self.numbered + 1, out=numbers[low:high])
-            np.add(scan.starts[low:high], shift, out=offsets[low:high])
             self.numbered += high - low
             for event in piece.events:
                 say = self.findings.tolerated if event.tolerated else self.findings.error
@@ -336,21 +366,32 @@ class Engine:
             inside = slice(envelope_of[j], envelope_of[j + 1])
             for i, elements in zip(which[inside], envelopes[inside], strict=True):
                 self._envelope_segment(chunk, i, elements)
-            self._check_text(chunk, low, high)
+            if not plain:
+                self._check_text(chunk, low, high)
             if piece.whole:
-                self._after(chunk, piece, len(bodies[j + 1]), high)
+                self._after(chunk, piece, lengths[j + 1], high)
         if len(chunk.stops) < len(chunk.sets):
             chunk.stops.append(n)
         chunk.say_sets()
         self._check_segments(chunk)
         self._count_claims(chunk)
         described = Description(
-            wire, n, runs, preamble_numbers, preamble_offsets, [_known(s) for s in chunk.sets], chunk.begins, chunk.stops,
+            scan.wire, n, runs, preamble_numbers, preamble_offsets, [_known(s) for s in chunk.sets], chunk.begins, chunk.stops,
             first, files, chunk.tops, chunk.claims_before,
-        ) if in_room else None  # fmt: skip
+        ) if cut.in_room else None  # fmt: skip
         self._tables(chunk, described, [p.file for p in pieces if p.closes])
         self._keep_open_blocks(chunk, pieces[-1].whole)
         return used
+
+    def _runs(self, pieces: list[_Piece], places: list[int], begins: list[int]) -> list[Run]:
+        """Of each piece its segments, how many of its file stand before, and what makes a place in the chunk one in the file."""
+        runs: list[Run] = []
+        before = self.numbered
+        for piece, low, high, begin in zip(pieces, places, places[1:], begins, strict=False):
+            before = 0 if piece.opens else before
+            runs.append((low, high, before, piece.offset - begin))
+            before += high - low
+        return runs
 
     def _scan(self, bodies: list[memoryview | bytes], wire: Wire) -> tuple[Scan, bool]:
         """The scanned bytes, and whether they lie where another process sees them."""
@@ -437,10 +478,10 @@ class Engine:
         view = scan.buffer[begin:stop]
         # bytes between a terminator and the next segment
         skipped = int(scan.starts[low + 1 : high].sum() - scan.stops[low : high - 1].sum()) - (high - low - 1)
-        if skipped or scan.wire.ragged or view.min() < 32:
-            odd = view < 32
+        if skipped or scan.wire.ragged or view.min() < _BLANK:
+            odd = view < _BLANK
             for delimiter in (scan.wire.element, scan.wire.segment, scan.wire.component, scan.wire.repetition):
-                if 0 <= delimiter < 32:
+                if 0 <= delimiter < _BLANK:
                     odd &= view != delimiter
             if np.count_nonzero(odd) != skipped or scan.wire.ragged:
                 self._name_blanks(chunk, low, high, np.flatnonzero(odd) + begin)
@@ -460,7 +501,7 @@ class Engine:
         gaps = np.flatnonzero(scan.starts[low + 1 : high] - scan.stops[low : high - 1] > 1)
         if len(gaps):
             heads = scan.buffer[scan.stops[low:high][gaps] + 1]
-            blank = gaps[(heads == 32) | (heads == 9)]
+            blank = gaps[(heads == _BLANK) | (heads == 9)]
             if len(blank):
                 at = int(scan.starts[low + 1 + int(blank[0])])
                 self._at("envelope.blank", "is indented", chunk, at)
@@ -610,14 +651,13 @@ class Engine:
         self._preamble_numbers, self._preamble_offsets = chunk.numbers[kept], chunk.offsets[kept]
 
 
-@lru_cache(maxsize=4)
-def _some_numbers(bits: int) -> Ints:
-    return np.arange(1 << bits)
-
-
-def _count_to(n: int) -> Ints:
-    """0 … n - 1: chunk after chunk asks for about as many."""
-    return _some_numbers(n.bit_length())[:n]
+def _is_plain(scan: Scan, first: int) -> bool:
+    """Do the segments from `first` on follow each other closely, of characters that X12 has? Mostly so: one look at all."""
+    if scan.n <= first or scan.wire.ragged or not scan.ascii:
+        return False
+    begin, stop = int(scan.starts[first]), int(scan.stops[scan.n - 1])
+    close = bool((scan.starts[first + 1 : scan.n] - scan.stops[first : scan.n - 1] == 1).all())
+    return close and begin < stop and int(scan.buffer[begin:stop].min()) >= _BLANK
 
 
 def _bulk_tables(chunk: Chunk, kinds: list[str]) -> Made:

@@ -8,24 +8,22 @@ places for all that is read here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.transactions.chunk import Chunk, Rows, first_of, joined, repeats, rows_table
-from pipeline.x12.envelope import SetContext, short_date
-from pipeline.x12.scan import Bools, Ints, Picked, Scan, code_of, exact_units, fixed_array
+from pipeline import shapes
+from pipeline.transactions.chunk import Chunk, Rows, first_of, joined, repeats
+from pipeline.x12.scan import Bools, Ints, Picked, Scan, code_of, fixed_array
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
 IDS = frozenset(_IDS.split())
 #: what stands in a header (0: no id that counts, for example of an empty segment); any other segment ends it, so that what
 #: follows says nothing of the payment, however far the bytes at hand reach
-_HEADER = frozenset(
-    [0, *map(code_of, ["BPR", "NTE", "TRN", "CUR", "REF", "DTM", "N1", "N2", "N3", "N4", "PER", "RDM"])]
-)
+_HEADER = np.array([0, *map(code_of, ["BPR", "NTE", "TRN", "CUR", "REF", "DTM", "N1", "N2", "N3", "N4", "PER", "RDM"])])
 #: CAS holds up to six trios; a longer one is read on, so that no amount is lost
 _MOST_TRIOS = 40
 _CLP, _SVC = code_of("CLP"), code_of("SVC")
@@ -327,83 +325,115 @@ def provider_adjustments(chunk: Chunk, here: Bools) -> pa.Table:
 
 
 def payments(chunk: Chunk, here: Bools) -> pa.Table:
-    """One row a set, from its header: plain Python, a few dozen segments a remittance."""
-    rows = []
-    for index, context in enumerate(chunk.sets):
-        begin, stop = chunk.begins[index], chunk.stops[index]
-        if context.kind == "835" and chunk.numbers[begin] == context.segment and begin >= chunk.first:
-            rows.append(_payment(chunk, context, begin, _header_end(chunk, begin + 1, stop)))
-    return rows_table("835.payments", rows)
+    """One row a set that begins here, from the segments of its header. Of what should stand once, the last counts."""
+    own = [
+        (begin, stop, context)
+        for begin, stop, context in zip(chunk.begins, chunk.stops, chunk.sets, strict=True)
+        if context.kind == "835" and begin >= chunk.first and chunk.numbers[begin] == context.segment
+    ]
+    if not own:
+        return shapes.empty("835.payments")
+    sets = [context for _, _, context in own]
+    begins = np.array([begin for begin, _, _ in own])
+    header = _Headers(chunk.scan, begins, np.array([stop for _, stop, _ in own]))
+    rows = Rows(chunk, "835.payments", begins)
+    rows.place()
+    rows.known(
+        interchange_control=_texts(s.interchange_control for s in sets),
+        group_control=_texts(s.group_control for s in sets),
+        set_control=_texts(s.control for s in sets),
+        version=_texts(s.version for s in sets),
+    )
+    money = header.last(header.named("BPR"))
+    rows.read("text", money, handling=1, credit_debit=3, method=4)
+    rows.read("money", money, amount=2)
+    rows.read("date", money, payment_date=16)
+    rows.read("text", header.last(header.named("TRN")), trace=2, origin=3, origin_supplement=4)
+    rows.read("date", header.last(header.headed("DTM", "405")), production_date=2)
+    rows.read("text", header.last(header.headed("REF", "EV") & header.below("")), receiver_id=2)
+    payer, payee = (header.last(header.headed("N1", who)) for who in ("PR", "PE"))
+    rows.read("text", payer, payer_name=2, payer_id=4)
+    rows.read("text", payee, payee_name=2, payee_id_qualifier=3, payee_id=4)
+    rows.read("text", header.last(header.headed("REF", "TJ") & header.below("PE")), payee_tin=2)
+    table = rows.table()
+    if table.column("payer_id").null_count:  # its number may stand in a REF
+        other = header.headed("REF", "2U") & header.below("PR") & header.given(2)
+        number = chunk.text(header.first(other, after=payer), 2)
+        at = table.schema.get_field_index("payer_id")
+        table = table.set_column(at, table.schema.field(at), pc.coalesce(table.column(at), number))
+    return table
 
 
-def _header_end(chunk: Chunk, begin: int, stop: int) -> int:
-    """The first segment from `begin` on that is not of a header, at most `stop`. Headers are short: some at a time."""
-    for low in range(begin, stop, 32):
-        for at, code in enumerate(chunk.scan.codes[low : min(low + 32, stop)].tolist(), start=low):
-            if code not in _HEADER:
-                return at
-    return stop
+def _texts(values: Iterable[str]) -> pa.Array:
+    return pa.array([value or None for value in values], pa.string())
 
 
-def _payment(chunk: Chunk, context: SetContext, begin: int, stop: int) -> dict[str, Any]:
-    """The row of a set whose header is the segments from `begin` to before `stop`."""
-    row: dict[str, Any] = {
-        "file": context.file, "set_number": context.number, "segment": context.segment,
-        "interchange_control": context.interchange_control or None, "group_control": context.group_control or None,
-        "set_control": context.control or None, "version": context.version or None,
-    }  # fmt: skip
-    party = ""
-    for at, e in enumerate(chunk.scan.all_elements(np.arange(begin + 1, stop)), start=begin + 1):
-        e += [""] * 18
-        match e[0], e[1]:
-            case "BPR", _:
-                row |= {"handling": e[1], "credit_debit": e[3], "method": e[4]}
-                row["amount"] = _amount(chunk, at, e[2], 2)
-                row["payment_date"] = _date(chunk, at, e[16], 16)
-            case "TRN", _:
-                row |= {"trace": e[2], "origin": e[3], "origin_supplement": e[4]}
-            case "DTM", "405":
-                row["production_date"] = _date(chunk, at, e[2], 2)
-            case "REF", "EV" if not party:
-                row["receiver_id"] = e[2]
-            case "N1", ("PR" | "PE") as party:
-                who = "payer" if party == "PR" else "payee"
-                row |= {f"{who}_name": e[2], f"{who}_id": e[4]}
-                if party == "PE":
-                    row["payee_id_qualifier"] = e[3]
-            case "N1", _:
-                party = e[1]
-            case "REF", "2U" if party == "PR":
-                row["payer_id"] = row.get("payer_id") or e[2]
-            case "REF", "TJ" if party == "PE":
-                row["payee_tin"] = e[2]
-            case _:
-                pass
-    return {k: (v if v != "" or k == "file" else None) for k, v in row.items()}
+class _Headers:
+    """The segments of some sets' headers, one set after another. A header is short, and the first segment that is of none
+    ends it."""
+
+    def __init__(self, scan: Scan, begins: Ints, stops: Ints) -> None:
+        """Sets that begin with their ST at `begins` and end before `stops`."""
+        self._scan, self._sets = scan, len(begins)
+        ends = _header_ends(scan, begins + 1, stops)
+        lengths = ends - begins - 1
+        self._set = np.repeat(np.arange(len(begins)), lengths)  # of each segment here
+        firsts = np.cumsum(lengths) - lengths
+        place = np.arange(len(self._set))
+        self.at = place + np.repeat(begins + 1 - firsts, lengths)
+        self._codes, self._heads = scan.codes.take(self.at), scan.heads.take(self.at)
+        # the N1 that each stands below, if it is of the same set
+        party = np.maximum.accumulate(np.where(self.named("N1"), place, -1))
+        self._party = np.where(party >= np.repeat(firsts, lengths), party, -1)
+
+    def named(self, segment_id: str) -> Bools:
+        return self._codes == code_of(segment_id)
+
+    def headed(self, segment_id: str, first: str) -> Bools:
+        """With this id and this first element."""
+        return self._heads == np.uint64(self._scan.head_of(segment_id, first))
+
+    def below(self, who: str) -> Bools:
+        """Below the N1 of this party; '' before any, or below one that says none."""
+        if not len(self.at):
+            return np.zeros(0, dtype=np.bool_)
+        here = self._party >= 0
+        there = self._party.clip(0)
+        if who:
+            return here & self.headed("N1", who)[there]
+        return ~here | ~self.given(1)[there]
+
+    def given(self, element: int) -> Bools:
+        starts, stops = self._scan.spans(self.at, element)
+        return np.asarray(stops > starts)
+
+    def last(self, which: Bools) -> Ints:
+        """The last such segment of each set, -1 where it has none."""
+        out = np.full(self._sets, -1, dtype=np.int64)
+        out[self._set[which]] = self.at[which]
+        return out
+
+    def first(self, which: Bools, after: Ints) -> Ints:
+        """The first such segment of each set that comes after these, -1 where it has none."""
+        which = which & (self.at > after.take(self._set))
+        out = np.full(self._sets, -1, dtype=np.int64)
+        out[self._set[which][::-1]] = self.at[which][::-1]
+        return out
 
 
-def _amount(chunk: Chunk, at: int, text: str, element: int) -> Decimal | None:
-    if not text:
-        return None
-    units = exact_units(text.encode(), 2)
-    if units is None:
-        chunk.error(
-            "amount.form", f"{chunk.name_of(at)}{element:02d} is not a plain amount that can be kept exactly: the value is left empty.",
-            at, "Ask the sender for a corrected file.", element=element,
-        )  # fmt: skip
-        return None
-    return Decimal(units).scaleb(-2)
+#: so many segments are looked at first for a header's end
+_HEADER_LENGTH = 32
 
 
-def _date(chunk: Chunk, at: int, text: str, element: int) -> Any:
-    if not text:
-        return None
-    when = short_date(text) if len(text) == 8 else None
-    if when is None:
-        chunk.error(
-            "date.form",
-            f"{chunk.name_of(at)}{element:02d} is not a date: the value is left empty.",
-            at,
-            element=element,
-        )
-    return when
+def _header_ends(scan: Scan, begins: Ints, stops: Ints) -> Ints:
+    """Of each set the first segment from `begins` on that is not of a header, at most `stops`."""
+    ends = begins.copy()
+    open_ = np.flatnonzero(ends < stops)
+    while len(open_):
+        near = ends[open_, None] + np.arange(_HEADER_LENGTH)
+        over = near >= stops[open_, None]
+        over |= ~np.isin(scan.codes.take(near, mode="clip"), _HEADER)
+        found = over.any(axis=1)
+        ends[open_] += np.where(found, over.argmax(axis=1), _HEADER_LENGTH)
+        open_ = open_[~found]
+    return ends

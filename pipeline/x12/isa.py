@@ -124,19 +124,20 @@ def is_whole_iea(rest: bytes, element: int) -> bool:
     return found is not None and found[1][0] == element
 
 
-#: bytes in which the word is found sooner than anything else is begun
+#: bytes in which the word is found sooner than anything else is begun, without the kernel
 _LITTLE = 1 << 15
 
 
 def _places(data: bytes | mmap.mmap, position: int, end: int) -> Iterator[int]:
     """Where the letters ISA stand. I is rare in X12, so looking for it alone is faster than a search for the word."""
-    if end - position < _LITTLE and isinstance(data, bytes):
+    compiled = kernel()
+    if compiled is None and end - position < _LITTLE and isinstance(data, bytes):
         while (position := data.find(b"ISA", position, end)) >= 0:
             yield position
             position += 1
         return
     view = np.frombuffer(data, dtype=np.uint8)
-    if (compiled := kernel()) is not None:
+    if compiled is not None:
         yield from compiled.find_isa(view, position, end - 2)
         return
     step = 1 << 12  # mostly the next one is near, or there is none at all

@@ -216,3 +216,17 @@ def test_a_disk_that_is_full_to_the_end_leaves_no_working_file(
     with pytest.raises(Terminal, match=r"The export stopped: No space left on device: .*out\."):
         export([era], tmp_path / "out", fmt)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_tables_of_a_row_do_not_pile_up_until_their_group_is_full(tmp_path: Path) -> None:
+    """Thousands of them, one a piece, took ten megabytes a gigabyte, and stood between what came and went."""
+    sink = bulk._TableFiles(tmp_path, "parquet", 1 << 16, 1)
+    most = 0
+    for n in range(1000):
+        row = {"file": "f", "set_number": n + 1, "segment": 3, "trace": f"T{n}"}
+        sink.add("835.payments", shapes.from_rows("835.payments", [row]))
+        most = max(most, len(sink._parts["835.payments"]))
+    files, rows = sink.close()
+    assert most < 100
+    assert rows == {"835.payments": 1000}
+    assert pq.read_table(files["835.payments"])["trace"].to_pylist() == [f"T{n}" for n in range(1000)]

@@ -30,9 +30,11 @@ class _Kept:
         self.tables.setdefault(name, []).append(table)
 
 
-def _read(files: dict[str, bytes], processes: int, window: int = WINDOW) -> tuple[dict[str, pa.Table], list[Any]]:
+def _read(
+    files: dict[str, bytes], processes: int, window: int = WINDOW, threads: int = 0
+) -> tuple[dict[str, pa.Table], list[Any]]:
     kept = _Kept()
-    with Engine(kept, window=window, processes=processes) as engine:
+    with Engine(kept, window=window, processes=processes, threads=threads) as engine:
         for name, data in files.items():
             engine.file(name, [data[at : at + window] for at in range(0, len(data), window)])
         engine.finish()
@@ -58,11 +60,11 @@ def _material() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_tables_and_findings_are_the_same_whatever_the_number_of_processes(processes: int) -> None:
+@pytest.mark.parametrize(("processes", "threads"), [(1, 0), (2, 0), (3, 0), (0, 1), (0, 2), (0, 3)])
+def test_tables_and_findings_are_the_same_whoever_makes_them(processes: int, threads: int) -> None:
     files = _material()
     tables, findings = _read(files, 0)
-    others, other_findings = _read(files, processes)
+    others, other_findings = _read(files, processes, threads=threads)
     assert findings
     assert other_findings == findings
     assert list(others) == list(tables)

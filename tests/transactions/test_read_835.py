@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from transactions.x12_text import REMITTANCE, interchange, remittance
+from transactions.x12_text import REMITTANCE, interchange, isa, remittance
 
 from pipeline import shapes
 from pipeline.transactions import read
@@ -184,3 +184,49 @@ def test_line_numbers_start_again_in_each_claim_and_set() -> None:
     rows = read(interchange(body, body, kind="835", version="005010X221A1")).tables["835.service_lines"].to_pylist()
     places = [only(r, "set_number", "claim_number", "line_number", "claim_id", "procedure") for r in rows]
     assert places == [(s, *p) for s in (1, 2) for p in ((1, 1, "A", "1"), (1, 2, "A", "2"), (3, 1, "C", "3"))]
+
+
+def _envelope(body: str) -> bytes:
+    return f"{isa()}~GS*HP*A*B*20260105*0830*1*X*005010X221A1~{body}".encode()
+
+
+def _paid(header: str) -> dict[str, object]:
+    data = _envelope(f"ST*835*0001~{header}LX*1~CLP*A*1*1*1~")
+    (row,) = read(data).tables["835.payments"].to_pylist()
+    return {column: value for column, value in row.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("N1*PR*P~REF*2U*~REF*2U*77~REF*2U*88~", {"payer_name": "P", "payer_id": "77"}),  # the first that says one
+        ("N1*PR*P*XV*55~REF*2U*77~", {"payer_name": "P", "payer_id": "55"}),
+        ("REF*2U*66~N1*PR*P~", {"payer_name": "P"}),  # before the payer it is not the payer's
+        ("N1*PR*P~N1*PE*Q~REF*2U*77~REF*TJ*9~", {"payer_name": "P", "payee_name": "Q", "payee_tin": "9"}),
+        ("N1*PR*P*XV*1~REF*2U*77~N1*PR*R~REF*2U*78~", {"payer_name": "R", "payer_id": "78"}),  # the last N1 counts
+        ("REF*EV*A~REF*EV*B~N1*PR*P~REF*EV*C~", {"receiver_id": "B", "payer_name": "P"}),
+        ("N1**X~REF*EV*C~REF*TJ*9~", {"receiver_id": "C"}),
+        ("TRN*1*A*B*C~TRN*1*D~DTM*405*20260105~DTM*405*20260106~DTM*404*20260107~",
+         {"trace": "D", "production_date": date(2026, 1, 6)}),
+        ("BPR*I*1*C*CHK~BPR*H*-2.50*D*ACH************20260108~",
+         {"handling": "H", "amount": Decimal("-2.50"), "credit_debit": "D", "method": "ACH", "payment_date": date(2026, 1, 8)}),
+        ("PLB*1*20261231*WO*5~N1*PR*P~", {}),  # what ends the header ends it
+        ("~~N1*PR*P~", {"payer_name": "P"}),  # an empty segment does not
+        ("PER*CX*A~" * 70 + "N1*PR*P~", {"payer_name": "P"}),
+    ],
+)  # fmt: skip
+def test_what_of_a_header_is_the_payments(header: str, expected: dict[str, object]) -> None:
+    always = {"file", "set_number", "segment", "interchange_control", "group_control", "set_control", "version"}
+    assert {c: v for c, v in _paid(header).items() if c not in always} == expected
+
+
+def test_each_set_of_many_has_its_own_header() -> None:
+    """A party of one set is none of the next, and a header that says nothing leaves its row empty."""
+    sets = ["N1*PR*P1*XV*1~", "", "REF*EV*R~REF*2U*77~REF*TJ*9~", "N1*PE*Q~", "REF*TJ*8~N1*PR*P5~REF*2U*5~"]
+    body = "".join(f"ST*835*{n}~{header}CLP*A{n}*1*1*1~SE*1*{n}~" for n, header in enumerate(sets, 1))
+    rows = read(_envelope(body)).tables["835.payments"].to_pylist()
+    columns = ("set_control", "receiver_id", "payer_name", "payer_id", "payee_name", "payee_tin")
+    assert [tuple(row[c] for c in columns) for row in rows] == [
+        ("1", None, "P1", "1", None, None), ("2", None, None, None, None, None), ("3", "R", None, None, None, None),
+        ("4", None, None, None, "Q", None), ("5", None, "P5", "5", None, None),
+    ]  # fmt: skip
