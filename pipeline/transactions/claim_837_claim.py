@@ -251,7 +251,9 @@ def _codes(sheet: Sheet, tables: Tables) -> None:
                 and place.elements[0].components[8].usage != "N"
             )
             # a diagnosis that is exempt from reporting (1) has none
-            told = pc.if_else(pc.equal(x.flat(rows.column("poa")), "1"), "", x.flat(rows.column("poa")))
+            told = x.flat(rows.column("poa"))
+            if poa and x.present(told).any():
+                told = pc.if_else(pc.equal(told, "1"), "", told)
             _hi(sheet, coding, rows, ("", "", "", "", "", "", told) if poa else ())
     if (codes := tables.parts.get("codes")) is not None:
         for coding in form.codes:
@@ -323,15 +325,17 @@ def _providers(sheet: Sheet, tables: Tables) -> None:
         where = tables.own_role(role.role)
         if not where.any():
             continue
-        few = t.select(list(dict.fromkeys([*names.values(), "billing_npi"]))).filter(pa.array(where))
+        numbers = identifiers(sheet.c, tables, role, tables.identifiers)
+        # providers come again and again: each different one is written once
+        few = t.select(list(dict.fromkeys([*names.values(), "billing_npi"])))
+        number, first = x.distinct(*few.columns, *([] if numbers is None else [numbers]), where=where)
+        few, numbers = few.take(pa.array(first)), None if numbers is None else numbers.take(pa.array(first))
         if role.role == "facility":  # an organisation's number there must not be the billing provider's
             npi = x.flat(few.column("facility_npi"))
             own = pc.if_else(pc.not_equal(npi, few.column("billing_npi").combine_chunks()), npi, "")
             few = few.set_column(few.column_names.index("facility_npi"), "facility_npi", own)
-        numbers = identifiers(sheet.c, tables, role, tables.identifiers)
-        numbers = None if numbers is None else numbers.filter(pa.array(where))
         text = party(sheet.c, tables, role, few, names, numbers)
-        sheet.put(role.loop, "NM1", role.entity, x.Every.spread(text, where))
+        sheet.put(role.loop, "NM1", role.entity, x.Every.picked(text, number, where))
 
 
 def identifiers(c: Columns, tables: Tables, role: Role, rows: Parts | None) -> pa.Array | None:

@@ -26,14 +26,8 @@ _BILLING = (
 )  # fmt: skip
 
 
-#: the number of each claim's text, and the different texts
-Encoded: TypeAlias = "tuple[x.Integers, pa.Array]"
-
-
-def encoded(texts: pa.Array) -> Encoded:
-    """Numbers by first appearance."""
-    found = texts.dictionary_encode()
-    return np.asarray(found.indices.to_numpy(), dtype=np.int64), found.dictionary
+#: by claim: the number of its text, the same where texts are, and the text
+Level: TypeAlias = "tuple[x.Integers, x.Part]"
 
 
 def address(c: Columns, t: pa.Table, prefix: str, where: Mask | None = None, *, second: bool = True) -> list[x.Every]:
@@ -53,7 +47,7 @@ def entity_kind(tables: Tables, loop: str, entity: str, first: Column) -> x.Text
     return pa.array(["2", "1"]).take(pa.array(x.present(first).astype(np.int8)))
 
 
-def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
+def billing(c: Columns, tables: Tables, route: Route) -> Level:
     """2000A: PRV, 2010AA, 2010AB. Built once for each different provider, then spread over the claims."""
     claims = tables.claims
     differing = [column for column in (x.flat(claims.column(name)) for name in _BILLING) if x.alike(column) is None]
@@ -61,8 +55,7 @@ def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
     if further is not None:
         differing.append(pc.fill_null(further, ""))
     differing = differing or [x.flat(claims.column("billing_npi"))]
-    numbers, _ = encoded(x.beside(*differing))
-    _, first = np.unique(numbers, return_index=True)
+    numbers, first = x.distinct(*differing)
     t = claims.select(list(_BILLING)).take(pa.array(first))
     pay_to = x.present(t.column("pay_to_address1"))
     phone = x.present(t.column("billing_phone")) & ~x.as_mask(
@@ -70,18 +63,18 @@ def billing(c: Columns, tables: Tables, route: Route) -> Encoded:
     )
     kind = entity_kind(tables, "2010AA", "85", t.column("billing_first"))
     text = c.body(
-        c.segment("PRV", "BI", "PXC", t.column("billing_taxonomy"), where=x.present(t.column("billing_taxonomy"))),
-        c.segment("NM1", "85", kind, t.column("billing_name"), t.column("billing_first"), "", "", "", "XX",
+        c.every("PRV", "BI", "PXC", t.column("billing_taxonomy"), where=x.present(t.column("billing_taxonomy"))),
+        c.every("NM1", "85", kind, t.column("billing_name"), t.column("billing_first"), "", "", "", "XX",
                   t.column("billing_npi")),
         *address(c, t, "billing_"),
-        c.segment("REF", t.column("billing_tin_kind"), t.column("billing_tin")),
+        c.every("REF", t.column("billing_tin_kind"), t.column("billing_tin")),
         *([] if further is None else [further.take(pa.array(first))]),
-        c.segment("PER", "IC", t.column("billing_name"), "TE", t.column("billing_phone"), where=phone),
-        c.segment("NM1", "87", kind if isinstance(kind, pa.Array) else pa.repeat(kind, t.num_rows), where=pay_to),
+        c.every("PER", "IC", t.column("billing_name"), "TE", t.column("billing_phone"), where=phone),
+        c.every("NM1", "87", kind if isinstance(kind, pa.Array) else pa.repeat(kind, t.num_rows), where=pay_to),
         *address(c, t, "pay_to_", pay_to),
     )  # fmt: skip
-    again, texts = encoded(text)  # what differs may not be written
-    return again[numbers], texts
+    again, _ = x.distinct(text)  # what differs may not be written
+    return again[numbers], x.Picked(text, numbers)
 
 
 def _billing_numbers(c: Columns, tables: Tables, loop: str) -> pa.Array | None:
@@ -99,7 +92,7 @@ def _billing_numbers(c: Columns, tables: Tables, loop: str) -> pa.Array | None:
     return gathered(c.segment("REF", rows.column("id_qualifier"), rows.column("id")), rows.owner, rows.owners, c.end)
 
 
-def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
+def subscriber(c: Columns, tables: Tables, route: Route) -> Level:
     """2000B: SBR, PAT, 2010BA, 2010BB. Address and birth date stand here only where the patient is the subscriber."""
     claims, own = tables.claims, tables.own
 
@@ -117,7 +110,7 @@ def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
     further = _billing_numbers(c, tables, "2010BB")
     place = tables.form.place("2000B", "SBR")
     secondary = place is not None and place.elements[4].usage != "N"
-    return encoded(c.body(
+    text = c.body(
         c.every("SBR", default(claims.column("payer_responsibility"), "P"), relation, group,
                   _plan(group, claims.column("group_name")),
                   claims.column("insurance_type") if secondary else "", "", "", "", route.filing_indicator),
@@ -129,16 +122,17 @@ def subscriber(c: Columns, tables: Tables, route: Route) -> Encoded:
         *_casualty(c, tables, claims, "2010BA", own),
         payer_text,
         *([] if further is None else [further]),
-    ))  # fmt: skip
+    )  # fmt: skip
+    return x.distinct(text)[0], text
 
 
-def patient(c: Columns, tables: Tables, route: Route) -> Encoded:
+def patient(c: Columns, tables: Tables, route: Route) -> Level:
     """2000C: PAT and 2010CA; '' where the patient is the subscriber."""
     dependent = ~tables.own
     if not dependent.any():
-        return np.zeros(tables.claims.num_rows, dtype=np.int64), pa.array([""])
+        return np.zeros(tables.claims.num_rows, dtype=np.int64), ""
     t = tables.claims.select([n for n in tables.claims.column_names if n.startswith("patient_")] + ["relationship", "casualty_claim_number", "casualty_phone"])  # fmt: skip
-    t = t.filter(pa.array(dependent))
+    t = x.kept(t, dependent)
     place = tables.form.place("2000C", "PAT")
     condition = _condition_elements(t) if place and place.elements[4].usage != "N" else []
     text = c.body(
@@ -149,10 +143,9 @@ def patient(c: Columns, tables: Tables, route: Route) -> Encoded:
         _demographics(c, t),
         *_casualty(c, tables, t, "2010CA"),
     )  # fmt: skip
-    numbers, texts = encoded(text)
-    of_all = np.zeros(len(dependent), dtype=np.int64)
-    of_all[dependent] = numbers + 1
-    return of_all, pa.concat_arrays([pa.array([""]), texts])
+    numbers = np.zeros(len(dependent), dtype=np.int64)
+    numbers[dependent] = x.distinct(text)[0] + 1
+    return numbers, x.Picked(text, np.cumsum(dependent) - 1)
 
 
 def _plan(group: pa.Array, name: Column) -> x.Text:

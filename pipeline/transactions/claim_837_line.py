@@ -23,11 +23,11 @@ from pipeline.x12 import columns as x
 from pipeline.x12.columns import Columns, Mask
 
 
-def line(c: Columns, tables: Tables) -> pa.Array:
+def line(c: Columns, tables: Tables) -> x.Rows:
     """2400 with all below it, each segment with its terminator."""
     t, form = tables.lines.table, tables.form
     sheet = Sheet(c, form, t.num_rows)
-    sheet.segment("2400", "LX", x.counted(x.flat(t.column("line")).to_numpy()))
+    sheet.segment("2400", "LX", x.counted(t.column("line")))
     service = {"SV1": _professional, "SV2": _institutional, "SV3": _dental}[form.service]
     sheet.put("2400", form.service, "", service(c, tables))
     _service_dates(sheet, tables)
@@ -54,7 +54,7 @@ def line(c: Columns, tables: Tables) -> pa.Array:
     _adjudications(sheet, tables)
     if (rows := tables.line_parts.get("forms")) is not None:
         _forms(sheet, rows)
-    return c.loop(*sheet.columns())
+    return c.rows(*sheet.columns())
 
 
 def _given(t: pa.Table, name: str) -> Mask:
@@ -74,7 +74,7 @@ def _pointers(c: Columns, t: pa.Table) -> x.Part:
     given = [t.column(f"pointer{n}") for n in (1, 2, 3, 4)]
     if all(p.null_count == len(p) for p in given):
         return ""
-    return c.pieces(*("" if p.null_count == len(p) else x.whole(p) for p in given))
+    return c.pieces(*("" if p.null_count == len(p) else x.counted(p) for p in given))
 
 
 def _place(tables: Tables) -> x.Text:

@@ -19,6 +19,7 @@ from pipeline.transactions.claim_837_forms import Form, Role
 from pipeline.transactions.claim_837_parts import Column, Parts, parts
 from pipeline.x12 import columns as x
 from pipeline.x12.columns import Integers, Mask
+from pipeline.x12.kernel import kernel
 
 Charset = Literal["basic", "extended"]
 
@@ -104,7 +105,12 @@ def _ascending(first: Integers, keys: list[np.ndarray]) -> bool:
 
 def parents(of: pa.Array, ids: pa.Array) -> Integers:
     """The place of each row's claim among the ids, -1 where it is none of them."""
-    if len(of):  # rows that already stand together in the order of the ids need no look-up
+    # rows that already stand in the order of the ids need no look-up
+    if (compiled := kernel()) is not None and not of.null_count:
+        places = compiled.follow(of, ids)
+        if places is not None:
+            return places
+    elif len(of):
         first = np.r_[True, x.as_mask(pc.not_equal(of[1:], of[:-1]))]
         runs = of.filter(pa.array(first))
         if len(runs) == len(ids) and runs.equals(ids):

@@ -4,7 +4,7 @@ Theory. Every claim gets four texts that do not depend on where it stands: its b
 (2000B), its dependent (2000C, or none) and itself (2300). Claims are put in an order in which equal texts stand
 together, so a loop is opened exactly where its text differs from the claim before, and hierarchy numbers are running
 counts of those openings. A row of the file is then 'what opens here, then the claim', followed by the rows of its lines;
-one `take` puts claims and lines in order, and the data buffer of the result is the body of the file.
+where each stands is a sum of lengths (`x.Woven`), so rows are made in the order of the ids and laid in the order of the file.
 
 What stands in a claim is the business of `claim_837_claim` and `claim_837_line`; which form has which places, of
 `claim_837_forms` and the guides. The caller has checked the values (`claim_837_fields.check`) and gives the control
@@ -13,7 +13,6 @@ numbers; the same input gives the same bytes. There is no clock here: times in t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from datetime import date
 from functools import cached_property
@@ -40,8 +39,8 @@ _TIME = "0000"
 class Interchange837:
     """The claims of one interchange in the order of the file, each with its texts. `render` gives the bytes.
 
-    Texts are made in the order of the claim ids and put in the order of the file at the very end: moving one column of
-    texts is cheaper than moving sixty of values.
+    Texts are made in the order of the claim ids and put in the order of the file at the very end: laying a row elsewhere
+    costs nothing, moving sixty columns of values much.
     """
 
     def __init__(
@@ -54,10 +53,10 @@ class Interchange837:
         self._x = Columns(newline=route.newline)
         self.tables = Tables(claims, diagnoses, lines, form, route.charset)
         groups = [build(self._x, self.tables, route) for build in (levels.billing, levels.subscriber, levels.patient)]
+        #: per level, by claim in the order of the ids: the number of its text, and the text
+        self._codes, self._texts = [codes for codes, _ in groups], [texts for _, texts in groups]
         #: the claim, by the order of the ids, that stands at each place of the file
-        self._order = np.lexsort([codes for codes, _ in reversed(groups)])
-        #: per level: the number of its text at each place of the file, and the texts
-        self._levels = [(codes[self._order], texts) for codes, texts in groups]
+        self._order = _sorted(self._codes)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -96,36 +95,41 @@ class Interchange837:
 
     def render(self, *, on: date, numbers: Numbers) -> bytes:
         """The interchange; `on` is ISA09, GS04 and BHT04."""
-        data, cuts, segments = self._body
-        return self._assemble(on, numbers, data, cuts, segments)
+        r, sets = self.route, self._body
+        envelope = Envelope(
+            sender_qualifier=r.sender_qualifier, sender_id=r.sender_id, receiver_qualifier=r.receiver_qualifier,
+            receiver_id=r.receiver_id, group_sender=r.group_sender, group_receiver=r.group_receiver, on=on, time=_TIME,
+            interchange_control=numbers.interchange, group_control=numbers.group, functional_id="HC", version=self.form.guide,
+            usage=r.usage, acknowledgment_requested=r.acknowledgment_requested, newline=r.newline,
+        )  # fmt: skip
+        written: Callable[[list[list[Element]]], bytes] = lambda s: render(s, newline=r.newline)  # noqa: E731
+        heads, tails = [], []
+        for index, segments in enumerate(sets.segments):
+            control = f"{index + 1:04d}"
+            head = self._set_header(on, numbers, control)
+            heads.append(written(head))
+            tails.append(written([["SE", str(segments + len(head) + 1), control]]))
+        heads[0] = written([isa(envelope), gs(envelope)]) + heads[0]
+        tails[-1] += written([["GE", str(len(tails)), str(numbers.group)], ["IEA", "1", f"{numbers.interchange:09d}"]])
+        return sets.between(heads, tails)
 
     @cached_property
-    def _body(self) -> tuple[np.ndarray, Integers, list[int]]:
-        """All that stands between the headers and the trailers of the sets: bytes, where sets begin, segments by set."""
-        n, children = len(self), self.tables.lines
+    def _body(self) -> x.Woven:
+        """All that stands between the headers and the trailers of the sets: claims, each followed by its lines."""
+        children = self.tables.lines
         counts = children.counts[self._order]
         opens_set = _changes(self.sets)
-        rows = self._rows(opens_set)
-        lines = line(self._x, self.tables)
+        place = _places(self._order)
+        #: where each claim stands among claims and lines, in the order of the file
+        claim_at = np.arange(len(self)) + np.cumsum(counts) - counts
+        claims = claim_at[place]
+        lines = claims[children.parents] + 1 + np.arange(len(children.parents)) - children.starts[children.parents]
+        rows = ((self._rows(opens_set, place), claims), (line(self._x, self.tables), lines))
+        return x.Woven(rows, claim_at[np.flatnonzero(opens_set)], self._x.delimiters.segment)
 
-        before = np.r_[0, np.cumsum(counts)[:-1]]
-        claim_at = np.arange(n) + before
-        is_line = np.ones(n + len(lines), dtype=np.bool_)
-        is_line[claim_at] = False
-        order = np.empty(n + len(lines), dtype=np.int64)
-        order[claim_at] = self._order
-        order[is_line] = children.places(self._order)
-        offsets, data = x.buffers(x.taken(len(order), (rows, order, ~is_line), (lines, order, is_line)))
-
-        set_starts = np.flatnonzero(opens_set)
-        cuts = offsets[np.r_[claim_at[set_starts], len(order)]].astype(np.int64)
-        end = ord(self._x.delimiters.segment)
-        segments = [_count(data[a:b], end) for a, b in itertools.pairwise(cuts.tolist())]
-        return data, cuts, segments
-
-    def _rows(self, opens_set: Mask) -> pa.Array:
-        """Each claim, in the order of the ids, with the loops that open before it in the file."""
-        (billing, a_texts), (subscriber, b_texts), (patient, c_texts) = self._levels
+    def _rows(self, opens_set: Mask, place: Integers) -> x.Rows:
+        """Each claim, in the order of the ids, with the loops that open before it in the file; `place` is where it stands there."""
+        billing, subscriber, patient = (codes[self._order] for codes in self._codes)
         dependent = (~self.tables.own)[self._order]
         a = opens_set | _changes(billing)
         b = _full(a | _changes(subscriber))
@@ -139,40 +143,19 @@ class Interchange837:
         parent_of_c = np.maximum.accumulate(np.where(b, np.arange(len(b)), 0))
 
         # back to the order of the ids, in which the claims' own segments are
-        place = np.empty(len(self), dtype=np.int64)
-        place[self._order] = np.arange(len(self))
         numbers = x.whole(np.arange(int((opened - base).max(initial=0)) + 1))
         hl, number = self._x.every, lambda ids: x.Picked(numbers, ids[place])
         at_a, at_b, at_c = a[place], b[place], c[place]
+        a_texts, b_texts, c_texts = self._texts
         opening = (
             hl("HL", number(id_a), "", "20", "1", where=at_a),
-            x.Every((x.Picked(a_texts, billing[place]),), at_a),
+            x.Every((a_texts,), at_a),
             hl("HL", number(id_b), number(id_a[parent_of_b]), "22", x.Picked(_FLAGS, dependent[place].astype(np.int64)), where=at_b),
-            x.Every((x.Picked(b_texts, subscriber[place]),), at_b),
+            x.Every((b_texts,), at_b),
             hl("HL", number(id_c), number(id_b[parent_of_c]), "23", "0", where=at_c),
-            x.Every((x.Picked(c_texts, patient[place]),), at_c),
+            x.Every((c_texts,), at_c),
         )  # fmt: skip
-        return self._x.loop(*opening, *claim(self._x, self.tables, self.route))
-
-    def _assemble(self, on: date, numbers: Numbers, whole: np.ndarray, cuts: Integers, segments: list[int]) -> bytes:
-        r = self.route
-        envelope = Envelope(
-            sender_qualifier=r.sender_qualifier, sender_id=r.sender_id, receiver_qualifier=r.receiver_qualifier,
-            receiver_id=r.receiver_id, group_sender=r.group_sender, group_receiver=r.group_receiver, on=on, time=_TIME,
-            interchange_control=numbers.interchange, group_control=numbers.group, functional_id="HC", version=self.form.guide,
-            usage=r.usage, acknowledgment_requested=r.acknowledgment_requested, newline=r.newline,
-        )  # fmt: skip
-        written: Callable[[list[list[Element]]], bytes] = lambda s: render(s, newline=r.newline)  # noqa: E731
-        parts: list[Any] = [written([isa(envelope), gs(envelope)])]
-        for index in range(len(segments)):
-            control = f"{index + 1:04d}"
-            head = self._set_header(on, numbers, control)
-            parts += [written(head), whole[cuts[index] : cuts[index + 1]]]
-            parts.append(written([["SE", str(segments[index] + len(head) + 1), control]]))
-        parts.append(
-            written([["GE", str(len(segments)), str(numbers.group)], ["IEA", "1", f"{numbers.interchange:09d}"]])
-        )
-        return b"".join(parts)
+        return self._x.rows(*opening, *claim(self._x, self.tables, self.route))
 
     def _set_header(self, on: date, numbers: Numbers, control: str) -> list[list[Element]]:
         r = self.route
@@ -190,13 +173,28 @@ def batch_reference(interchange_control: int, set_control: str) -> str:
     return f"{interchange_control:09d}{set_control}"
 
 
-def _count(data: np.ndarray, byte: int) -> int:
-    """How often the byte stands there; by and by, since a mask of a whole file is memory that must first be had."""
-    return sum(int(np.count_nonzero(data[at : at + _AT_ONCE] == byte)) for at in range(0, len(data), _AT_ONCE))
-
-
-_AT_ONCE = 1 << 16
 _FLAGS = pa.array(["0", "1"])
+
+
+def _sorted(keys: list[Integers]) -> Integers:
+    """Rows in the order of the keys, none below 0; equal ones as they stand."""
+    rows, most = len(keys[0]), 1
+    for key in keys:
+        most *= int(key.max(initial=0)) + 1
+    if most * max(rows, 1) >= 1 << 63:
+        return np.lexsort(keys[::-1])
+    # one number says it all, its own place at last: then any sort will do
+    whole = np.zeros(rows, dtype=np.int64)
+    for key in keys:
+        whole = whole * (int(key.max(initial=0)) + 1) + key
+    return np.sort(whole * rows + np.arange(rows)) % max(rows, 1)
+
+
+def _places(order: Integers) -> Integers:
+    """Where each row stands in the order."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return place
 
 
 def _changes(codes: Integers) -> Mask:

@@ -2,8 +2,8 @@
 
    Bytes in, arrays out. Every function gets memory that its caller has measured and owns; none keeps anything, allocates, or
    calls another library, so they may run in threads beside Python. Indexes that come from outside are held against the
-   sizes that come with them: what lies beyond is an absent element, never another one's memory. `scan.py` is the reference:
-   the tests hold both to the same arrays, and where this library is not there it works alone. */
+   sizes that come with them: what lies beyond is an absent element, never another one's memory. `scan.py` is the reference for
+   reading, `columns.py` for writing: the tests hold both to the same, and where this library is not there they work alone. */
 
 #include <stdint.h>
 #include <stddef.h>
@@ -27,6 +27,7 @@ static inline int blank(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' |
 
 typedef uint8_t vector64 __attribute__((ext_vector_type(64)));
 typedef _Bool bits64 __attribute__((ext_vector_type(64)));
+typedef uint8_t vector16 __attribute__((ext_vector_type(16)));
 
 /* 64 bytes → a bit where they equal `wanted` */
 static inline uint64_t equal_bits(const uint8_t *at, uint8_t wanted) {
@@ -576,11 +577,13 @@ void x12_gather(const Scan *scan, const Column *columns, int64_t many) {
 
 /* ---- rows of pieces --------------------------------------------------------------------------------------------- */
 
-/* A piece of each row: one text for all of them, and behind it the row's own text of a column, or the one that its number names. */
+/* A piece of each row: the row's own text of a column, or the one that its number names, between two texts for all of them. */
 typedef struct {
     const uint8_t *before; /* with 16 bytes behind it that may be read */
     int64_t before_size;
-    const int32_t *offsets; /* count + 1, into data; 0: nothing behind the text for all */
+    const uint8_t *after; /* as before */
+    int64_t after_size;
+    const int32_t *offsets; /* count + 1, into data; 0: no column */
     const uint8_t *data;
     int64_t count, readable; /* so many bytes of data may be read */
     const int64_t *numbers;
@@ -596,8 +599,8 @@ int64_t x12_measure(const Piece *pieces, int64_t many, int64_t rows, int32_t *of
     for (int64_t p = 0; p < many; p++) {
         const Piece piece = pieces[p];
         int64_t longest = 0;
-        if (piece.before_size > INT32_MAX - most) return -2;
-        int32_t always = (int32_t)piece.before_size;
+        if (piece.before_size + piece.after_size > INT32_MAX - most) return -2;
+        int32_t always = (int32_t)(piece.before_size + piece.after_size);
         if (!piece.offsets) {
             if (!piece.where) for (int64_t row = 0; row < rows; row++) lengths[row] += (uint32_t)always;
             else for (int64_t row = 0; row < rows; row++) lengths[row] += piece.where[row] ? (uint32_t)always : 0;
@@ -635,17 +638,96 @@ static inline __attribute__((always_inline)) uint8_t *copied(uint8_t *out, const
     return out + length;
 }
 
+static inline int64_t ends_in(const uint8_t *text, int64_t length, uint8_t end) {
+    static const vector16 PLACES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    int64_t found = 0, at = 0;
+    vector16 bytes;
+    if (length < 16) {
+        for (; at < length; at++) found += text[at] == end;
+        return found;
+    }
+    while (at < length) {
+        vector16 counts = 0; /* each of them up to 255 */
+        for (int64_t block = 0; block < 254 && at + 16 <= length; block++, at += 16) {
+            __builtin_memcpy(&bytes, text + at, 16);
+            counts -= (vector16)(bytes == (vector16)end);
+        }
+        if (at < length && length - at < 16) { /* the last 16 bytes, less those that were looked at */
+            __builtin_memcpy(&bytes, text + length - 16, 16);
+            counts -= (vector16)(bytes == (vector16)end) & (vector16)(PLACES >= (vector16)(uint8_t)(16 - (length - at)));
+            at = length;
+        }
+        uint64_t halves[2];
+        __builtin_memcpy(halves, &counts, 16);
+        for (int half = 0; half < 2; half++) {
+            uint64_t pairs = (halves[half] & 0x00FF00FF00FF00FFULL) + (halves[half] >> 8 & 0x00FF00FF00FF00FFULL);
+            found += (int64_t)(pairs * 0x0001000100010001ULL >> 48);
+        }
+    }
+    return found;
+}
+
+/* How many terminators each row's pieces hold (added to `counts`). A column that holds none at all, which one look tells, is not
+   gone through row by row. Numbers and sizes were held against each other by x12_measure. */
+void x12_ends(const Piece *pieces, int64_t many, int64_t rows, int64_t end, int32_t *counts) {
+    for (int64_t p = 0; p < many; p++) {
+        const Piece piece = pieces[p];
+        int32_t always = (int32_t)(ends_in(piece.before, piece.before_size, (uint8_t)end) + ends_in(piece.after, piece.after_size, (uint8_t)end));
+        int some = 0;
+        if (piece.offsets)
+            for (int64_t at = piece.offsets[0], stop = piece.offsets[piece.count]; at < stop && !some; at += 4096)
+                some = ends_in(piece.data + at, stop - at < 4096 ? stop - at : 4096, (uint8_t)end) > 0;
+        if (!always && !some) continue;
+        for (int64_t row = 0; row < rows; row++) {
+            if (piece.where && !piece.where[row]) continue;
+            counts[row] += always;
+            if (!some) continue;
+            int64_t number = piece.numbers ? piece.numbers[row] : row, from = piece.offsets[number];
+            counts[row] += (int32_t)ends_in(piece.data + from, piece.offsets[number + 1] - from, (uint8_t)end);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) uint8_t *laid(const Piece *pieces, int64_t many, int64_t row, uint8_t *out) {
+    for (const Piece *piece = pieces; piece < pieces + many; piece++) {
+        if (piece->where && !piece->where[row]) continue;
+        if (piece->before_size) out = copied(out, piece->before, piece->before_size, 1);
+        if (!piece->offsets) continue;
+        int64_t number = piece->numbers ? piece->numbers[row] : row;
+        int64_t from = piece->offsets[number], to = piece->offsets[number + 1];
+        out = copied(out, piece->data + from, to - from, to + 16 <= piece->readable);
+        if (piece->after_size) out = copied(out, piece->after, piece->after_size, 1);
+    }
+    return out;
+}
+
 /* The bytes of the rows, one after another: as many as were measured, and up to 16 more are written over. */
 void x12_fill(const Piece *pieces, int64_t many, int64_t rows, uint8_t *out) {
-    for (int64_t row = 0; row < rows; row++)
-        for (const Piece *piece = pieces; piece < pieces + many; piece++) {
-            if (piece->where && !piece->where[row]) continue;
-            if (piece->before_size) out = copied(out, piece->before, piece->before_size, 1);
-            if (!piece->offsets) continue;
-            int64_t number = piece->numbers ? piece->numbers[row] : row;
-            int64_t from = piece->offsets[number], to = piece->offsets[number + 1];
-            out = copied(out, piece->data + from, to - from, to + 16 <= piece->readable);
-        }
+    for (int64_t row = 0; row < rows; row++) out = laid(pieces, many, row, out);
+}
+
+/* Write to each page: one that is read before it is written is had twice. */
+void x12_touch(uint8_t *out, int64_t size) {
+    for (int64_t at = 0; at < size; at += 4096) ((volatile uint8_t *)out)[at] = 0;
+}
+
+#define AHEAD 8
+
+/* The bytes of each row at its place of `out`, which has `room`: 16 bytes behind each row are there and stay as they were. 0 where a
+   place is none; then nothing more is written. `offsets` are those measured. */
+int64_t x12_fill_at(const Piece *pieces, int64_t many, int64_t rows, const int32_t *offsets, const int64_t *places, uint8_t *out, int64_t room) {
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t place = places[row], length = offsets[row + 1] - offsets[row];
+        if (row + AHEAD < rows) /* the places lie here and there: ask for them ahead (a third of the time) */
+            for (int64_t at = 0, most = offsets[row + AHEAD + 1] - offsets[row + AHEAD] + 16; at < most; at += 64)
+                __builtin_prefetch((const void *)((uintptr_t)out + (uintptr_t)(places[row + AHEAD] + at)), 1);
+        if (place < 0 || place > room - length - 16) return 0;
+        uint8_t behind[16];
+        __builtin_memcpy(behind, out + place + length, 16);
+        laid(pieces, many, row, out + place);
+        __builtin_memcpy(out + place + length, behind, 16);
+    }
+    return 1;
 }
 
 /* Texts that lie one behind the other: 1 where a small letter is among them, 2 where one begins or ends with a blank, 4 where one
@@ -662,4 +744,141 @@ int64_t x12_look(const int32_t *offsets, int64_t many, const uint8_t *data, cons
     for (int64_t i = 0; valid && i < many && found < 4; i++)
         if (offsets[i + 1] > offsets[i] && !(valid[(bit + i) >> 3] >> ((bit + i) & 7) & 1)) found |= 4;
     return found;
+}
+
+/* ---- columns of texts, one look ---------------------------------------------------------------------------------- */
+
+/* A column of texts that lie one behind the other. */
+typedef struct {
+    const int32_t *offsets; /* rows + 1, into data */
+    const uint8_t *data;
+} Texts;
+
+/* Are these bytes the same? Only they are read. */
+static inline int same(const uint8_t *one, const uint8_t *other, int64_t length) {
+    int64_t at = 0;
+    for (; at + 8 <= length; at += 8)
+        if (word_at(one + at) != word_at(other + at)) return 0;
+    if (at == length) return 1;
+    if (length >= 8) return word_at(one + length - 8) == word_at(other + length - 8);
+    for (; at < length; at++)
+        if (one[at] != other[at]) return 0;
+    return 1;
+}
+
+static inline int same_text(const Texts *one, int64_t row, const Texts *other, int64_t number) {
+    int64_t from = one->offsets[row], at = other->offsets[number], length = one->offsets[row + 1] - from;
+    return length == other->offsets[number + 1] - at && same(one->data + from, other->data + at, length);
+}
+
+#define BLOCK_ALIKE 1024
+
+/* Is each text the first one? */
+int64_t x12_alike(const Texts *texts, int64_t rows) {
+    if (!rows) return 1;
+    const int32_t *offsets = texts->offsets;
+    int32_t size = offsets[1] - offsets[0];
+    for (int64_t low = 0; low < rows; low += BLOCK_ALIKE) {
+        int64_t high = low + BLOCK_ALIKE < rows ? low + BLOCK_ALIKE : rows;
+        int32_t other = 0;
+        for (int64_t row = low; row < high; row++) other |= (offsets[row + 1] - offsets[row]) ^ size;
+        if (other) return 0;
+        /* of equal lengths, and each as the one before it */
+        const uint8_t *first = texts->data + offsets[low];
+        if (low && !same(first - size, first, size)) return 0;
+        if (!same(first, first + size, (high - low - 1) * size)) return 0;
+    }
+    return 1;
+}
+
+/* For each row the place of its text among the `ids`, which are all different, if the rows stand in the order of the ids; 0 where
+   they do not. */
+int64_t x12_follow(const Texts *texts, int64_t rows, const Texts *ids, int64_t many, int64_t *places) {
+    for (int64_t row = 0, place = 0; row < rows; row++) {
+        while (place < many && !same_text(texts, row, ids, place)) place++;
+        if (place == many) return 0;
+        places[row] = place;
+    }
+    return 1;
+}
+
+static inline uint64_t mixed(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15ULL;
+    return hash ^ hash >> 29;
+}
+
+static inline uint64_t hashed(uint64_t hash, const uint8_t *text, int64_t length) {
+    uint64_t last = (uint64_t)length << 56;
+    if (length >= 8) {
+        for (int64_t at = 0; at + 8 < length; at += 8) hash = mixed(hash, word_at(text + at));
+        return mixed(hash ^ last, word_at(text + length - 8));
+    }
+    if (length >= 4) {
+        uint32_t one, other;
+        __builtin_memcpy(&one, text, 4);
+        __builtin_memcpy(&other, text + length - 4, 4);
+        last ^= one | (uint64_t)other << 24;
+    } else if (length) last ^= text[0] | (uint64_t)text[length >> 1] << 8 | (uint64_t)text[length - 1] << 16;
+    return mixed(hash, last);
+}
+
+/* Rows, where they are asked for, that say the same in all columns get the same number, numbers by first appearance; `firsts`: the
+   first row of each. Returns how many there are. `slots` has room for 2^bits of them, which is more than there are rows, and holds -1. */
+int64_t x12_group(const Texts *columns, int64_t many, int64_t rows, const uint8_t *where, int64_t bits, int64_t *slots, int64_t *numbers, int64_t *firsts) {
+    int64_t found = 0;
+    uint64_t most = (1ULL << bits) - 1;
+    for (int64_t row = 0; row < rows; row++) {
+        if (where && !where[row]) continue;
+        uint64_t hash = 0;
+        for (int64_t c = 0; c < many; c++) {
+            int64_t from = columns[c].offsets[row];
+            hash = hashed(hash, columns[c].data + from, columns[c].offsets[row + 1] - from);
+        }
+        hash ^= hash >> 32;
+        /* a slot: the upper half of the hash, and the number */
+        for (uint64_t slot = hash & most;; slot = (slot + 1) & most) {
+            if (slots[slot] < 0) {
+                slots[slot] = (int64_t)(hash >> 33 << 32) | found;
+                numbers[row] = found;
+                firsts[found++] = row;
+                break;
+            }
+            if ((uint64_t)slots[slot] >> 32 != hash >> 33) continue;
+            int64_t number = slots[slot] & 0xFFFFFFFF, c = 0;
+            while (c < many && same_text(&columns[c], row, &columns[c], firsts[number])) c++;
+            if (c == many) {
+                numbers[row] = number;
+                break;
+            }
+        }
+    }
+    return found;
+}
+
+static const uint64_t TENS[19] = {
+    1ULL, 10ULL, 100ULL, 1000ULL, 10000ULL, 100000ULL, 1000000ULL, 10000000ULL, 100000000ULL, 1000000000ULL, 10000000000ULL,
+    100000000000ULL, 1000000000000ULL, 10000000000000ULL, 100000000000000ULL, 1000000000000000ULL, 10000000000000000ULL,
+    100000000000000000ULL, 1000000000000000000ULL,
+};
+
+/* Numbers of `scale` decimal places (at most 18), each the first of two words, as X12 writes them: no zeros and no point at their end.
+   At most 21 bytes each; returns how many in all. */
+int64_t x12_amounts(const int64_t *numbers, int64_t rows, int64_t scale, int32_t *offsets, uint8_t *data) {
+    uint8_t *out = data, digits[24];
+    offsets[0] = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t number = numbers[2 * row];
+        uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number, whole = left / TENS[scale];
+        if (number < 0) *out++ = '-';
+        int64_t places = scale, at = 24;
+        for (left -= whole * TENS[scale]; places && left % 10 == 0; places--) left /= 10; /* what stands behind the point */
+        if (!places) left = 0;
+        for (int64_t k = 0; k < places; k++, left /= 10) digits[--at] = (uint8_t)('0' + left % 10);
+        if (places) digits[--at] = '.';
+        do digits[--at] = (uint8_t)('0' + whole % 10);
+        while (whole /= 10);
+        for (; at < 24; at++) *out++ = digits[at];
+        offsets[row + 1] = (int32_t)(out - data);
+    }
+    return out - data;
 }

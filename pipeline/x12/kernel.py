@@ -1,4 +1,5 @@
-"""The compiled kernel: what `scan.py` does with numpy, in C (`kernel.c`), if it was built when claimpipe was installed.
+"""The compiled kernel: what `scan.py` and `columns.py` do with numpy and Arrow, in C (`kernel.c`), if it was built when claimpipe was
+installed.
 
 Theory. The border is narrow: arrays go in by address and size, and come out in memory that was measured and made here, so the
 library needs no allocator, no Python and no numpy, holds no state, and runs beside Python's threads. It is loaded only if it says that it
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,7 +74,14 @@ class Kernel:
             ("x12_gather", None, (place, place, number)),
             ("x12_measure", number, (place, number, number, place)),
             ("x12_fill", None, (place, number, number, place)),
+            ("x12_ends", None, (place, *[number] * 3, place)),
+            ("x12_touch", None, (place, number)),
+            ("x12_fill_at", number, (place, *[number] * 2, *[place] * 3, number)),
             ("x12_look", number, (place, number, place, place, number)),
+            ("x12_alike", number, (place, number)),
+            ("x12_follow", number, (place, number, place, number, place)),
+            ("x12_group", number, (place, number, number, place, number, *[place] * 3)),
+            ("x12_amounts", number, (place, number, number, place, place)),
         ):
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
@@ -225,14 +234,21 @@ class Kernel:
     def rows(self, rows: int, pieces: Sequence[Piece]) -> pa.Array | None:
         """The pieces of each row joined, as texts; None where they are too long for one column. IndexError where a number names no
         text."""
-        addresses, constants, table = _Addresses(), _Constants([p for p, _, _ in pieces if isinstance(p, str)]), []
-        masks = []
-        for before, (source, numbers, where) in _with_texts_before(pieces):
+        measured = self.measured(rows, pieces)
+        return None if measured is None else measured.texts()
+
+    def measured(self, rows: int, pieces: Sequence[Piece]) -> Measured | None:
+        """The rows, not yet laid. None and IndexError as above."""
+        held = list(_with_texts_beside(pieces))
+        addresses, constants = _Addresses(), _Constants([text for before, _, after in held for text in (before, after)])
+        table, masks = [], []
+        for before, (source, numbers, where), after in held:
             if where is not None:
                 masks.append(np.ascontiguousarray(where, dtype=np.bool_))
             column = [0, 0, 0, 0] if source is None else _texts(source)
             number = 0 if numbers is None else addresses.of(numbers)
-            table.append([*constants.of(before), *column, number, 0 if where is None else masks[-1].ctypes.data])
+            here = 0 if where is None else masks[-1].ctypes.data
+            table.append([*constants.of(before), *constants.of(after), *column, number, here])
         laid = np.array(table, dtype=np.int64)
         # Arrow's pool keeps memory: what is made here is large, and soon gone
         offsets = pa.allocate_buffer(4 * (rows + 1))
@@ -241,10 +257,11 @@ class Kernel:
             raise IndexError("A row takes a text that is not there.")
         if size < 0:
             return None
-        data = pa.allocate_buffer(size + _SPARE)
-        self._library.x12_fill(laid.ctypes.data, len(table), rows, data.address)
-        del masks, constants, addresses  # kept until here
-        return pa.Array.from_buffers(pa.string(), rows, [None, offsets, data.slice(0, size)])
+        return Measured(self._library, rows, laid, offsets, size, (masks, constants, addresses, pieces))
+
+    def new(self, size: int) -> NewBytes:
+        """Bytes to be filled."""
+        return NewBytes(self._library, size)
 
     def look(self, texts: pa.Array) -> tuple[bool, bool, bool]:
         """Is there a small letter of ASCII in these texts; does one begin or end with a blank; has one that is null bytes?"""
@@ -252,6 +269,117 @@ class Kernel:
         valid = texts.buffers()[0]
         found = self._library.x12_look(offsets, many, data, 0 if valid is None else valid.address, texts.offset)
         return bool(found & 1), bool(found & 2), bool(found & 4)
+
+    # ---- columns of texts --------------------------------------------------------------------------------------------
+
+    def alike(self, texts: pa.Array) -> bool:
+        """Is each text the first one?"""
+        return bool(self._library.x12_alike(_columns([texts]).ctypes.data, len(texts)))
+
+    def follow(self, texts: pa.Array, ids: pa.Array) -> Ints | None:
+        """The place of each text among the ids, which are all different; None where the texts do not stand in the ids' order."""
+        places = np.empty(len(texts), dtype=np.int64)
+        rows, known = _columns([texts]), _columns([ids])
+        found = self._library.x12_follow(rows.ctypes.data, len(texts), known.ctypes.data, len(ids), places.ctypes.data)
+        return places if found else None
+
+    def group(self, columns: Sequence[pa.Array], where: npt.NDArray[np.bool_] | None) -> tuple[Ints, Ints]:
+        """A number for each row where the mask holds, the same where all columns say the same, by first appearance (0 elsewhere); and
+        the first row of each number."""
+        rows = len(columns[0])
+        bits = max(rows, 1).bit_length() + 1
+        slots = np.full(1 << bits, -1, dtype=np.int64)
+        numbers, firsts = np.zeros(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+        held, mask = _columns(columns), None if where is None else np.ascontiguousarray(where, dtype=np.bool_)
+        many = self._library.x12_group(
+            held.ctypes.data, len(held), rows, None if mask is None else mask.ctypes.data, bits, slots.ctypes.data,
+            numbers.ctypes.data, firsts.ctypes.data,
+        )  # fmt: skip
+        return numbers, firsts[:many].copy()
+
+    def amounts(self, words: Ints, scale: int) -> pa.Array:
+        """Numbers of `scale` decimal places, 18 at most, as X12 writes them; `words` has two for each, of which the first is the number."""
+        rows = len(words) // 2
+        offsets, data = pa.allocate_buffer(4 * (rows + 1)), pa.allocate_buffer(_LONGEST_AMOUNT * rows)
+        size = self._library.x12_amounts(words.ctypes.data, rows, scale, offsets.address, data.address)
+        return pa.Array.from_buffers(pa.string(), rows, [None, offsets, data.slice(0, size)])
+
+
+class Measured:
+    """Rows of pieces of which is known how long each will be, not yet laid. Keeps what its pieces are made of."""
+
+    def __init__(self, library: Any, rows: int, table: Ints, offsets: pa.Buffer, size: int, held: object) -> None:
+        self._library, self._held = library, held
+        self._rows, self._table, self._offsets, self._size = rows, table, offsets, size
+
+    def texts(self) -> pa.Array:
+        """One row after another."""
+        data = pa.allocate_buffer(self._size + _SPARE)
+        self._library.x12_fill(self._table.ctypes.data, len(self._table), self._rows, data.address)
+        return pa.Array.from_buffers(pa.string(), self._rows, [None, self._offsets, data.slice(0, self._size)])
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int32]:
+        """Bytes of each row."""
+        offsets = np.frombuffer(self._offsets, dtype=np.int32)
+        return offsets[1:] - offsets[:-1]
+
+    def ends(self, end: int) -> npt.NDArray[np.int32]:
+        """How often the byte stands in each row."""
+        counts = np.zeros(self._rows, dtype=np.int32)
+        self._library.x12_ends(self._table.ctypes.data, len(self._table), self._rows, end, counts.ctypes.data)
+        return counts
+
+    def fill(self, whole: NewBytes, places: Ints) -> None:
+        """Lay each row at its place. IndexError where there are no 16 bytes behind it."""
+        places = np.ascontiguousarray(places, dtype=np.int64)
+        if len(places) != self._rows or not self._library.x12_fill_at(
+            self._table.ctypes.data, len(self._table), self._rows, self._offsets.address, places.ctypes.data, whole.address, whole.size
+        ):  # fmt: skip
+            raise IndexError("A row has no place.")
+
+
+class NewBytes:
+    """Bytes that are written where they will stay: Python lets bytes be filled until somebody has seen them."""
+
+    def __init__(self, library: Any, size: int) -> None:
+        self.size = size
+        self._bytes: bytes = _new_bytes(None, size)
+        self.address: int = _address_of_bytes(self._bytes)
+        _in_large_pages(self.address, size)
+        library.x12_touch(self.address, size)
+
+    def put(self, place: int, text: bytes) -> None:
+        if not 0 <= place <= self.size - len(text):
+            raise IndexError("A text has no place.")
+        ctypes.memmove(self.address + place, text, len(text))
+
+    def seen(self) -> bytes:
+        return self._bytes
+
+
+def _in_large_pages(address: int, size: int) -> None:
+    """Ask the system to give this memory in pages of 2 MB, where it knows of such: a small one costs 2 µs to be had, more than to
+    fill it. A wish, as numpy has it for its own large arrays."""
+    wish, page = getattr(mmap, "MADV_HUGEPAGE", None), mmap.PAGESIZE
+    first = -(-address // page) * page
+    if wish is not None and size >= _LARGE:
+        _madvise()(first, (address + size - first) // page * page, wish)
+
+
+@cache
+def _madvise() -> Any:
+    function = ctypes.CDLL(None).madvise
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return function
+
+
+_LARGE = 1 << 22
+_new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+_address_of_bytes = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyBytes_AsString", ctypes.pythonapi))
+_LONGEST_AMOUNT = 21
 
 
 #: a piece of each row: one text, or texts (none of them null) of which it takes its own or the one of its number; where it stands
@@ -274,25 +402,34 @@ class _Addresses:
         return known[0]
 
 
-def _with_texts_before(
+def _with_texts_beside(
     pieces: Sequence[Piece],
-) -> Iterator[tuple[str, tuple[pa.Array | None, Ints | None, npt.NDArray[np.bool_] | None]]]:
-    """Each column with the text that stands before it in the same rows, or such a text alone."""
-    waits: tuple[str, npt.NDArray[np.bool_] | None] | None = None
-    for source, numbers, where in pieces:
-        before = ""
-        if waits is not None:
-            if waits[1] is where and not isinstance(source, str):
-                before = waits[0]
-            else:
-                yield waits[0], (None, None, waits[1])
-            waits = None
-        if isinstance(source, str):
-            waits = source, where
-        else:
-            yield before, (source, numbers, where)
-    if waits is not None:
-        yield waits[0], (None, None, waits[1])
+) -> Iterator[tuple[str, tuple[pa.Array | None, Ints | None, npt.NDArray[np.bool_] | None], str]]:
+    """Each column with the texts that stand before and behind it in the same rows, or such a text alone. A text between two columns
+    goes with the later one."""
+    number = 0
+
+    def beside(where: npt.NDArray[np.bool_] | None) -> str:
+        """The texts that come next in these rows; they are taken."""
+        nonlocal number
+        begin = number
+        while number < len(pieces) and isinstance(pieces[number][0], str) and pieces[number][2] is where:
+            number += 1
+        return "".join(text for text, _, _ in pieces[begin:number])
+
+    while number < len(pieces):
+        where = pieces[number][2]
+        before = beside(where)
+        if number == len(pieces) or pieces[number][2] is not where:
+            yield before, (None, None, where), ""
+            continue
+        source, numbers, _ = pieces[number]
+        number += 1
+        begin = number
+        after = beside(where)
+        if number < len(pieces) and pieces[number][2] is where:
+            number, after = begin, ""
+        yield before, (source, numbers, where), after
 
 
 class _Constants:
@@ -318,12 +455,18 @@ def _texts(array: pa.Array) -> list[int]:
     """offsets, data, how many texts, and bytes of data, of a column of texts."""
     _, offsets, data = array.buffers()
     if offsets is None:
-        return [_NO_TEXTS.ctypes.data, 0, 0, 0]
+        return [_NOTHING, _NOTHING, 0, 0]
     start = offsets.address + 4 * array.offset
-    return [start, 0, len(array), 0] if data is None else [start, data.address, len(array), data.size]
+    return [start, _NOTHING, len(array), 0] if data is None else [start, data.address, len(array), data.size]
+
+
+def _columns(arrays: Sequence[pa.Array]) -> Ints:
+    """Columns of texts as `Texts` of the library; the arrays must outlive it."""
+    return np.array([_texts(array)[:2] for array in arrays], dtype=np.int64)
 
 
 _NO_TEXTS = np.zeros(2, dtype=np.int32)
+_NOTHING = _NO_TEXTS.ctypes.data
 
 
 def _places(scan: Any) -> list[npt.NDArray[Any]]:

@@ -241,3 +241,129 @@ def test_rows_of_more_bytes_than_a_column_holds_are_not_begun() -> None:
     made = built().rows(2_000, [(texts.slice(0, 1), numbers[:2_000] * 0, np.arange(2_000) == 7)])
     assert made is not None
     assert [len(made[at].as_py()) for at in (6, 7, 8)] == [0, 1_000_000, 0]
+
+
+FEW = st.none() | st.sampled_from(
+    ["", "A", "B", "AB", "ABCDEFGH", "ABCDEFGI", "ABCDEFGHIJKLMNOPQ", "ABCDEFGHIJKLMNOPR", "A" * 40]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(FEW, FEW, st.booleans()), max_size=40), st.integers(0, 3), st.booleans())
+def test_rows_that_say_the_same_have_one_number(
+    rows: list[tuple[str | None, str | None, bool]], skip: int, masked: bool
+) -> None:
+    one, two = (pa.array([row[i] for row in rows], pa.string()).slice(min(skip, len(rows))) for i in range(2))
+    rows = rows[skip:]
+    mask = np.array([row[2] for row in rows], dtype=np.bool_)
+    numbers, firsts = x.distinct(one, two, where=mask if masked else None)
+    known: dict[tuple[str, str], int] = {}
+    wanted = [0] * len(rows)
+    begins: list[int] = []
+    for at, (a, b, here) in enumerate(rows):
+        if here or not masked:
+            wanted[at] = known.setdefault((a or "", b or ""), len(known))
+            if len(known) > len(begins):
+                begins.append(at)
+    assert (numbers.tolist(), firsts.tolist()) == (wanted, begins)
+
+
+def test_many_rows_have_as_many_numbers_as_texts() -> None:
+    texts = pa.array([f"{n % 5_000}{'x' * (n % 5_000 % 23)}" for n in range(20_000)])
+    numbers, firsts = x.distinct(texts)
+    assert numbers.tolist() == [n % 5_000 for n in range(20_000)]
+    assert firsts.tolist() == list(range(5_000))
+
+
+@settings(deadline=None)
+@given(st.lists(FEW, min_size=1, max_size=4), st.integers(1, 700), st.integers(0, 3))
+@example(["A" * 40, "A" * 40], 700, 0)
+@example(["AB", "B"], 1, 0)  # of one length in all, not in each
+def test_alike_are_texts_that_are_the_same(values: list[str | None], times: int, skip: int) -> None:
+    column = pa.array(values[:1] * times + values, pa.string())
+    column = column.slice(min(skip, len(column)))
+    said = {text or "" for text in column.to_pylist()} or {""}
+    assert x.alike(column) == (said.pop() if len(said) == 1 else None)
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.decimals(-(10**13), 10**13, places=4), max_size=20), st.integers(0, 3))
+@example([Decimal("0.0001"), Decimal("-0.0500"), Decimal("10000000000000"), Decimal("0"), Decimal("-3")], 0)
+def test_amounts_of_any_size_are_plain(values: list[Decimal | None], skip: int) -> None:
+    column = pa.array(values, pa.decimal128(18, 4)).slice(min(skip, len(values)))
+    for one in (column, column.drop_null()):
+        plain = [v if v is None else f"{v:f}".rstrip("0").rstrip(".") for v in one.to_pylist()]
+        assert x.amount(one).to_pylist() == [v if v is None else {"-0": "0"}.get(v, v) for v in plain]
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.integers(0, 1200), max_size=20), st.integers(0, 3))
+@example([None, 0, -1], 0)
+def test_small_numbers_are_picked(values: list[int | None], skip: int) -> None:
+    column = pa.array(values, pa.int64()).slice(min(skip, len(values)))
+    said = Columns().loop(Columns().every("LX", x.counted(column), "X", pa.repeat("Y", len(column)))).to_pylist()
+    assert said == [f"LX*{'' if v is None else v}*X*Y~" for v in column.to_pylist()]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.none() | st.booleans(), st.booleans(), st.none() | VALUE), max_size=40), st.integers(0, 9))
+def test_masks_and_the_rows_that_they_keep(rows: list[tuple[bool | None, bool, str | None]], skip: int) -> None:
+    flags = pa.array([row[0] for row in rows], pa.bool_()).slice(min(skip, len(rows)))
+    assert x.as_mask(flags).tolist() == [bool(flag) for flag in flags.to_pylist()]
+    texts, mask = [row[2] or "" for row in rows], np.array([row[1] for row in rows], dtype=np.bool_)
+    table = pa.table(
+        {"a": pa.array(texts, pa.string()), "b": pa.repeat("", len(rows)), "c": pa.array(range(len(rows)), pa.int64())}
+    )
+    assert x.kept(table, mask).equals(table.filter(pa.array(mask)))
+
+
+PARTS = st.tuples(
+    st.booleans(), VALUE, st.none() | VALUE, st.sampled_from(["", "HI*A~HI*B", "x" * 15, "N3*" + "y" * 70 + "~N4"])
+)
+
+
+@settings(deadline=None)
+@given(st.lists(PARTS, min_size=1, max_size=40), st.data(), st.booleans())
+def test_rows_of_two_tables_stand_in_one_file(
+    rows: list[tuple[bool, str, str | None, str]], data: st.DataObject, newline: bool
+) -> None:
+    """Whatever order they are made in: each where it belongs, and the segments of each stretch are counted."""
+    c = Columns(newline=newline)
+    order = data.draw(st.permutations(range(len(rows))))
+    place = np.argsort(order)
+    starts = (
+        [0, *sorted(data.draw(st.sets(st.integers(1, max(1, len(rows) - 1)), max_size=3)))] if len(rows) > 1 else [0]
+    )
+    said, sources = [""] * len(rows), []
+    for first in (True, False):
+        mine = [n for n, row in enumerate(rows) if row[0] is first]
+        a, b, body = (pa.array([rows[n][i] for n in mine], pa.string()) for i in (1, 2, 3))
+        few = x.Picked(pa.array(["X", "a text~of two"]), np.arange(len(mine)) % 2)
+        made = c.rows(
+            c.every("LX", a, few), c.every("REF", "G1", b, where=x.present(b)), x.Every((body,), x.present(body))
+        )
+        sources.append((made, place[mine].astype(np.int64)))
+        for n, text in zip(mine, made.texts().to_pylist(), strict=True):
+            said[place[n]] = text
+    woven = x.Woven(sources, np.array(starts), "~")
+    stretches = ["".join(said[a:b]) for a, b in zip(starts, [*starts[1:], len(said)], strict=True)]
+    assert woven.segments == [text.count("~") for text in stretches]
+    heads, tails = [f"ST*{n}~".encode() for n in starts], [f"SE*{n}~".encode() * 4 for n in starts]
+    for _ in range(2):  # again with other heads
+        file = woven.between(heads, tails)
+        assert file == b"".join(h + t.encode() + e for h, t, e in zip(heads, stretches, tails, strict=True))
+        heads = [b"ISA~" + head for head in heads]
+
+
+def test_what_has_no_place_in_a_file_is_not_written() -> None:
+    measured = built().measured(2, [(pa.array(["one", "two"]), None, None), ("~", None, None)])
+    assert measured is not None
+    whole = built().new(40)
+    for places in ([0, 21], [0, -1], [0, 1 << 62], [0]):
+        with pytest.raises(IndexError):
+            measured.fill(whole, np.array(places, dtype=np.int64))
+    measured.fill(whole, np.array([20, 4]))
+    assert whole.seen()[4:8] + whole.seen()[20:24] == b"two~one~"
+    for place in (-1, 38):
+        with pytest.raises(IndexError):
+            whole.put(place, b"abc")
