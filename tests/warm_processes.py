@@ -3,7 +3,8 @@
 A process of `python -m pipeline.…` pays one to five seconds for its imports before it does anything, and tests start some
 hundred. Here a parent that has imported everything (one a test session, started when it is first needed) forks a child for
 each: a process of its own, with its own id, session, environment, folder, standard streams, signals and exit code. Nothing
-of the test's own process is in it, neither its patches nor its open files.
+of the test's own process is in it, neither its patches nor its open files. It ends at the latest with the test's process,
+even where that is killed: no payer in a box is left behind by an interrupted run.
 
 `Popen` and `run` are used like those of `subprocess`. The child is adopted by the test's process, which therefore waits for
 it as for any child; that is a means of Linux, and elsewhere, or for what cannot be forked, the real command is run. Not the
@@ -27,13 +28,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any, NoReturn
 
-__all__ = ["DEVNULL", "PIPE", "Popen", "run"]
+__all__ = ["DEVNULL", "PIPE", "Popen", "end_with_parent", "run"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,7 +47,7 @@ _MODULES = {
 }  # fmt: skip
 #: read while importing: a process with one of these has to be a real one
 _READ_AT_IMPORT = ("CLAIMPIPE_FAIL_", "PYTHON")
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 # --- in the test's process --------------------------------------------------------------------------------------------
@@ -74,6 +76,7 @@ class Popen(subprocess.Popen):
         wanted = {
             "module": args[2], "arguments": [str(one) for one in args[3:]], "environment": environment,
             "folder": str(cwd or os.getcwd()), "session": bool(new_session), "file_limit": self._file_limit,
+            "owner": os.getpid(),
         }  # fmt: skip
         null = os.open(os.devnull, os.O_RDWR)
         try:
@@ -91,6 +94,23 @@ def run(command: Sequence[Any], **named: Any) -> subprocess.CompletedProcess[str
     with Popen(command, stdout=PIPE, stderr=PIPE, text=True, **named) as process:
         out, err = process.communicate()
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def end_with_parent(parent: int) -> None:
+    """This process, a child of `parent` or about to be adopted by it, is killed when that one ends, however it ends."""
+    if sys.platform != "linux":
+        return
+    patience = time.monotonic() + 10
+    while os.getppid() != parent and time.monotonic() < patience:
+        time.sleep(0.0002)
+    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it was watched
+        os._exit(1)
+
+
+def _control(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl refused option {option}")
 
 
 def _can_be_forked(args: Any, environment: dict[str, str]) -> bool:
@@ -117,8 +137,7 @@ class _Parent:
 
     def __init__(self) -> None:
         # a child whose own parent has left comes to us
-        if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "no subreaper")
+        _control(_PR_SET_CHILD_SUBREAPER, 1)
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CLAIMPIPE_")}
@@ -192,6 +211,7 @@ def _serve(line: socket.socket) -> None:
 
 def _become(wanted: dict[str, Any], streams: list[int]) -> NoReturn:
     """Be the process that was asked for, to its end."""
+    end_with_parent(wanted["owner"])
     if wanted["session"]:
         os.setsid()
     if wanted["file_limit"]:

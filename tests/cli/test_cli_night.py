@@ -20,7 +20,7 @@ import warm_processes
 from claims.oracle import pyx12_errors
 from cli import extracts_on_disk as extracts
 from cli.commands import Ran, claimpipe
-from night.nights import judged_once, record, tree
+from night.nights import record, tree
 
 from pipeline import settings
 from pipeline.money import cents
@@ -29,12 +29,6 @@ from pipeline.transactions import read
 
 VISITS = 40
 DAY = extracts.ON.isoformat()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _judged_once() -> Iterator[None]:
-    with judged_once():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ import pytest
 import warm_processes
 from cli import extracts_on_disk as extracts
 from cli.commands import Ran, claimpipe
-from night.nights import assert_nothing_twice, judged_once, record, tree
+from night.nights import assert_nothing_twice, record, tree
+from remembered import read_once
 
 from pipeline import settings
 from pipeline.payer_simulator import process
@@ -35,8 +36,8 @@ DAY = extracts.ON.isoformat()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _judged_once() -> Iterator[None]:
-    with judged_once():
+def _read_once() -> Iterator[None]:
+    with read_once():
         yield
 
 

@@ -11,7 +11,8 @@ import great_expectations  # noqa: F401  (paid once)
 import pytest
 import sqlalchemy as sa
 from faults.test_kill_at_every_failure_point import ending
-from night.nights import assert_nothing_twice, judged_once, payer_in_a_box, record, run_night
+from night.nights import assert_nothing_twice, payer_in_a_box, record, run_night
+from remembered import read_once
 
 from pipeline import sample
 from pipeline.store import open_store
@@ -50,8 +51,8 @@ CASES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _judged_once():
-    with judged_once():
+def _read_once():
+    with read_once():
         yield
 
 

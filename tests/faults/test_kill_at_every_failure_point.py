@@ -5,8 +5,8 @@ shards, so that they run beside each other; together the shards cover every poin
 restart settled (an upload whose outcome was not known) is no difference: only what is open in the end counts.
 
 Some hundred nights are run, so what is the same in all is paid once: the register is made once and copied, the payer in a box is
-forked too rather than started anew, and the answer of Great Expectations to rows that it has judged before is remembered (it
-has no effect of its own; what the stage does with the answer is done each time). A kill loses nothing of what the system
+forked too rather than started anew, and what stands in a file that was read before is remembered (`remembered`: it has no
+effect of its own; what the stage does with it is done each time). A kill loses nothing of what the system
 holds for the disk, so nothing is flushed: what only a power cut could show is not looked for here.
 """
 
@@ -21,8 +21,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from night.nights import assert_nothing_twice, judged_once, run_night
+from night.nights import assert_nothing_twice, run_night
 from registers import make_register
+from remembered import read_once
+from warm_processes import end_with_parent
 
 from pipeline import failpoints, sample, settings
 from pipeline.payer_simulator import process, serve
@@ -49,10 +51,11 @@ def payer_in_a_box(home: Path):
     make_register(home)
     root = loaded.payer_box_dir
     root.mkdir(parents=True)
-    child = os.fork()
+    test, child = os.getpid(), os.fork()
     if child == 0:
         code = 1
         try:
+            end_with_parent(test)
             os.setsid()
             log = os.open(root / "serve.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
@@ -75,8 +78,8 @@ def payer_in_a_box(home: Path):
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_twice():
-    """Rows are judged once, here or in a child; no child looks through all that was imported for what may be forgotten."""
-    with judged_once():
+    """Files are read once, here or in a child; no child looks through all that was imported for what may be forgotten."""
+    with read_once():
         gc.collect()
         gc.freeze()
         yield
@@ -85,10 +88,11 @@ def _nothing_twice():
 
 def in_child(loaded, extract: Path, at: int) -> bool:
     """Run the night in a child that dies at failure point `at` (0: never); True where it came to its end."""
-    child = os.fork()
+    test, child = os.getpid(), os.fork()
     if child == 0:
         code = 1
         try:
+            end_with_parent(test)
             failpoints._at, failpoints._passed = at, 0
             report = run_night(loaded, extract)
             code = 0 if not report.troubles and report.proof.closes else 3

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import pickle
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-import pandas as pd
-import pytest
-
 from pipeline import night, settings
 from pipeline.payer_simulator import process
-from pipeline.quality import engine
 from pipeline.store import open_store
 
 ON = date(2026, 11, 20)
@@ -37,27 +30,6 @@ def payer_in_a_box(home: Path, faults: str = "", **changes):
         yield loaded
     finally:
         process.stop(loaded)
-
-
-@contextmanager
-def judged_once() -> Iterator[None]:
-    """Rows that were judged before get the answer of then; others are judged by Great Expectations, which is the half of a
-    small night. It has no effect of its own: what a stage does with the answer is done each time."""
-    check = engine.check
-
-    def remembered(name: str, frame: pd.DataFrame, key: str) -> engine.Result:
-        cells = [(column, str(frame[column].dtype), frame[column].tolist()) for column in frame.columns]
-        digest = hashlib.sha256(pickle.dumps((name, key, cells))).digest()
-        if digest not in _judged:
-            _judged[digest] = check(name, frame, key)
-        return copy.deepcopy(_judged[digest])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "check", remembered)
-        yield
-
-
-_judged: dict[bytes, engine.Result] = {}
 
 
 def run_night(loaded, extract: Path, fmt: str = "auto", on: date = ON) -> night.Report:

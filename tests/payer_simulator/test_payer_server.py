@@ -102,6 +102,20 @@ def test_who_dies_leaves_no_endpoint(box: BoxUnderTest, settings: Settings) -> N
     assert process.endpoint(settings) is not None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a process is told of its parent's end on Linux only")
+def test_a_test_run_that_is_killed_leaves_no_box_behind(box: BoxUnderTest, settings: Settings) -> None:
+    run = os.fork()
+    if run == 0:
+        try:
+            box.start()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(run, 0)[1]) == -signal.SIGKILL
+    assert box.events("started")
+    box.wait(lambda: process.endpoint(settings) is None)
+    assert box.events("stopped") == []
+
+
 def test_two_starts_at_once_give_one_box(box: BoxUnderTest, settings: Settings) -> None:
     found: list[process.Endpoint] = []
     threads = [threading.Thread(target=lambda: found.append(process.start(settings))) for _ in range(4)]
