@@ -81,6 +81,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in (schemas_dir() / "tables").glob("*.toml")))
 
 
+@cache
 def empty(name: str) -> pa.Table:
     return schema(name).empty_table()
 

@@ -60,18 +60,18 @@ class Chunk:
 
     # ---- columns -----------------------------------------------------------------------------------------------------
 
-    def per_set(self, values: Sequence[Any], segments: Ints, kind: pa.DataType | None = None) -> pa.Array:
-        """A value of each set → a column for rows that stand at `segments`."""
-        kind = kind or pa.string()
+    def per_set(self, values: Sequence[str | None], segments: Ints) -> pa.Array:
+        """A text of each set → a column for rows that stand at `segments`."""
         if len(self.sets) == 1 or len(set(values)) == 1:
-            return _alike(values[0], kind, 1 << len(segments).bit_length()).slice(0, len(segments))
-        return pa.array(values, type=kind).take(pa.array(self.set_of[segments]))
+            return _alike(values[0], 1 << len(segments).bit_length()).slice(0, len(segments))
+        return pa.array(values, type=pa.string()).take(pa.array(self.set_of.take(segments)))
 
     def place(self, segments: Ints) -> dict[str, pa.Array]:
         """The columns that every row carries: file, set_number, segment."""
+        numbers = np.array([s.number for s in self.sets] or [0])
         return {
             "file": self.per_set([s.file for s in self.sets], segments),
-            "set_number": self.per_set([s.number for s in self.sets], segments, pa.int64()),
+            "set_number": pa.array(numbers.take(self.set_of.take(segments))),
             "segment": pa.array(self.numbers.take(segments)),
         }
 
@@ -259,11 +259,16 @@ class Description:
 
 
 def lay_places(scan: Scan, runs: Sequence[Run], numbers: Ints, offsets: Ints) -> None:
-    """The number and the place in its file of each segment of these runs, which follow one another."""
-    lows, highs, befores, shifts = np.array(runs, dtype=np.int64).reshape(-1, 4).T
-    low, high, lengths = int(lows[0]), int(highs[-1]), highs - lows
-    np.add(np.arange(low + 1, high + 1), np.repeat(befores - lows, lengths), out=numbers[low:high])
-    np.add(scan.starts[low:high], np.repeat(shifts, lengths), out=offsets[low:high])
+    """The number and the place in its file of each segment of these runs."""
+    for low, high, before, shift in runs:
+        np.add(_some_numbers((high - low).bit_length())[: high - low], before + 1, out=numbers[low:high])
+        np.add(scan.starts[low:high], shift, out=offsets[low:high])
+
+
+@lru_cache(maxsize=4)
+def _some_numbers(bits: int) -> Ints:
+    """0, 1, 2 …: chunk after chunk asks for about as many."""
+    return np.arange(1 << bits)
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -273,8 +278,8 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 
 
 @lru_cache(maxsize=16)  # chunk after chunk says the same of its file
-def _alike(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value, type=kind), rows)
+def _alike(value: str | None, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, type=pa.string()), rows)
 
 
 def _plain(segments: Ints | Picked) -> Ints:
