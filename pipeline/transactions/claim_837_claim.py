@@ -327,7 +327,7 @@ def _providers(sheet: Sheet, tables: Tables) -> None:
             continue
         numbers = identifiers(sheet.c, tables, role, tables.identifiers)
         # providers come again and again: each different one is written once
-        few = t.select(list(dict.fromkeys([*names.values(), "billing_npi"])))
+        few = t.select([*names.values(), *(["billing_npi"] if role.role == "facility" else [])])
         number, first = x.distinct(*few.columns, *([] if numbers is None else [numbers]), where=where)
         few, numbers = few.take(pa.array(first)), None if numbers is None else numbers.take(pa.array(first))
         if role.role == "facility":  # an organisation's number there must not be the billing provider's

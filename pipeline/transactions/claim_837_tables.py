@@ -23,10 +23,11 @@ from pipeline.x12.kernel import kernel
 
 Charset = Literal["basic", "extended"]
 
-#: identifiers that come back to us in answers: written as they are, never put in capitals
-AS_IS = frozenset(
-    {"claim_id", "line_control_number", "encounter_key", "source_file", "source", "practice_id", "file", "role", "kind"}
-)
+#: identifiers that come back to us in answers: written as they are, never put in capitals; and what is never sent
+AS_IS = frozenset({
+    "claim_id", "line_control_number", "encounter_key", "source_file", "source", "practice_id", "file", "role", "kind",
+    "rule_id", "rule_version", "price_origin", "payer_source", "payer_key", "patient_id", "guide",
+})  # fmt: skip
 
 #: what a provider's own columns of a claim are called, by role, as the columns of a party
 OWN_COLUMNS: dict[str, dict[str, str]] = {

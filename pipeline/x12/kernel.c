@@ -862,22 +862,23 @@ static const uint64_t TENS[19] = {
 };
 
 /* Numbers of `scale` decimal places (at most 18), each the first of two words, as X12 writes them: no zeros and no point at their end.
-   At most 21 bytes each; returns how many in all. */
+   At most 21 bytes each, and up to 24 more are written over; returns how many in all. */
 int64_t x12_amounts(const int64_t *numbers, int64_t rows, int64_t scale, int32_t *offsets, uint8_t *data) {
-    uint8_t *out = data, digits[24];
+    uint8_t *out = data, digits[48] = {0};
     offsets[0] = 0;
     for (int64_t row = 0; row < rows; row++) {
         int64_t number = numbers[2 * row];
         uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number, whole = left / TENS[scale];
         if (number < 0) *out++ = '-';
-        int64_t places = scale, at = 24;
-        for (left -= whole * TENS[scale]; places && left % 10 == 0; places--) left /= 10; /* what stands behind the point */
-        if (!places) left = 0;
+        left -= whole * TENS[scale]; /* what stands behind the point */
+        int64_t places = left ? scale : 0, at = 24;
+        for (; places && left % 10 == 0; places--) left /= 10;
         for (int64_t k = 0; k < places; k++, left /= 10) digits[--at] = (uint8_t)('0' + left % 10);
         if (places) digits[--at] = '.';
         do digits[--at] = (uint8_t)('0' + whole % 10);
         while (whole /= 10);
-        for (; at < 24; at++) *out++ = digits[at];
+        __builtin_memcpy(out, digits + at, 24); /* what is too much is written over */
+        out += 24 - at;
         offsets[row + 1] = (int32_t)(out - data);
     }
     return out - data;

@@ -300,7 +300,7 @@ class Kernel:
     def amounts(self, words: Ints, scale: int) -> pa.Array:
         """Numbers of `scale` decimal places, 18 at most, as X12 writes them; `words` has two for each, of which the first is the number."""
         rows = len(words) // 2
-        offsets, data = pa.allocate_buffer(4 * (rows + 1)), pa.allocate_buffer(_LONGEST_AMOUNT * rows)
+        offsets, data = pa.allocate_buffer(4 * (rows + 1)), pa.allocate_buffer(_LONGEST_AMOUNT * rows + 24)
         size = self._library.x12_amounts(words.ctypes.data, rows, scale, offsets.address, data.address)
         return pa.Array.from_buffers(pa.string(), rows, [None, offsets, data.slice(0, size)])
 

@@ -367,3 +367,12 @@ def test_what_has_no_place_in_a_file_is_not_written() -> None:
     for place in (-1, 38):
         with pytest.raises(IndexError):
             whole.put(place, b"abc")
+
+
+def test_a_large_file_has_its_memory_in_large_pages_and_nothing_else_changes() -> None:
+    size = (5 << 20) + 7
+    whole = built().new(size)
+    whole.put(0, b"ISA")
+    whole.put(size - 3, b"~IE")
+    data = whole.seen()
+    assert (len(data), data[:3], data[-3:], data[4096]) == (size, b"ISA", b"~IE", 0)
