@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # more than cores: tests wait for servers
 WORKERS ?= 3
 
-.PHONY: setup nightly airflow test lint types docker-lint ci bench lock clean
+.PHONY: setup nightly airflow collect test lint types docker-lint ci bench lock clean
 
 # The night on the embedded default: SQLite, the payer in a box, the sample extract, run by the Airflow DAGs.
 nightly: setup
@@ -29,6 +29,10 @@ $(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.t
 test: setup
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+# Every module of tests can be imported. What pytest makes of each is kept, and no worker of `test` makes it again.
+collect: setup
+	$(BIN)/pytest --collect-only -qq
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,7 +46,7 @@ docker-lint: setup
 	$(BIN)/hadolint docker/Dockerfile
 	POSTGRES_PASSWORD=x REDIS_PASSWORD=x FERNET_KEY=x JWT_SECRET=x docker-compose -f docker/compose.yaml config -q
 
-ci: lint types docker-lint test
+ci: lint types docker-lint collect test
 
 bench: setup
 	$(BIN)/python tests/benchmarks

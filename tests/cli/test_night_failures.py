@@ -337,20 +337,25 @@ def test_a_payer_that_refuses_the_login(home, good, tmp_path, monkeypatch):
     assert "medicare" in {line["payer"] for line in record(home)}
 
 
-def test_a_payer_that_is_down(home, good, tmp_path, monkeypatch):
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port where nobody listens: it is held, so that nobody else begins to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_payer_that_is_down(home, good, tmp_path, monkeypatch, dead_port):
     """One payer's own server does not answer; the others are served. It comes up, and the same command goes on."""
     profiles = tmp_path / "payers"
     shutil.copytree(Path(__file__).resolve().parents[2] / "schemas" / "payers", profiles)
     endpoint = process.start(settings.load(home))
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
     other_key = tmp_path / "known_hosts"
     host_key = endpoint.known_hosts.read_text().split(None, 1)[1]
-    other_key.write_text(f"[127.0.0.1]:{port} {host_key}[127.0.0.1]:{endpoint.port} {host_key}")
+    other_key.write_text(f"[127.0.0.1]:{dead_port} {host_key}[127.0.0.1]:{endpoint.port} {host_key}")
     profile = profiles / "medicare.toml"
     down = (
-        f'\n[transport]\nkind = "sftp"\nhost = "127.0.0.1"\nport = {port}\nuser = "medicare"\n'
+        f'\n[transport]\nkind = "sftp"\nhost = "127.0.0.1"\nport = {dead_port}\nuser = "medicare"\n'
         f'known_hosts = "{other_key}"\nkey_file = "{endpoint.client_key}"\n'
     )
     assert "[transport]" not in profile.read_text()
@@ -360,7 +365,7 @@ def test_a_payer_that_is_down(home, good, tmp_path, monkeypatch):
         nightly(home, good), "The link to medicare was lost while connecting", "ask the payer whether its server is up"
     )
     assert {line["payer"] for line in record(home)} == {"harbor", "medicaid", "meridian"}
-    profile.write_text(profile.read_text().replace(f"port = {port}", f"port = {endpoint.port}"))
+    profile.write_text(profile.read_text().replace(f"port = {dead_port}", f"port = {endpoint.port}"))
     from pipeline import payers
 
     payers._load.cache_clear()  # a new process would read it anew

@@ -130,13 +130,13 @@ def test_dropping_any_required_segment_never_passes(kind: str) -> None:
 
 def test_a_million_short_segments_and_one_endless_segment_end_in_time() -> None:
     head = GOOD["837P"][: GOOD["837P"].index(b"GS*")]
-    start = time.perf_counter()
+    start = time.process_time()
     assert validate(head + b"~" * 200_000)
     assert validate(head + b"A*" * 500_000)
     assert validate(head + b"ISA" * 300_000)
     assert validate(head + b"IEA*" * 300_000)
     assert validate((head + b"GS*HC~ST*837~") * 2_000)
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_the_order_of_a_dictionary_never_shows() -> None:
