@@ -33,6 +33,23 @@ hypothesis.settings.register_profile("untimed", parent=hypothesis.settings(), de
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests stand at the head of each worker's share. Work is dealt out in equal runs of this list, and a worker that is
+    done takes of the tails of others: a long one there would be all that is still running in the end."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("long")]
+    if workers == 1 or not long:
+        return
+    others = [item for item in items if not item.get_closest_marker("long")]
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        first = long[worker::workers]
+        share = len(items) * (worker + 1) // workers - len(dealt) - len(first)
+        dealt += [*first, *others[:share]]
+        others = others[share:]
+    items[:] = dealt
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the developer's shell never decide a test."""

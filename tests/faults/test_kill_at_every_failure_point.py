@@ -31,7 +31,7 @@ from pipeline.payer_simulator import process, serve
 from pipeline.store import open_store
 from pipeline.store import register as r
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 SHARDS = 8
 VISITS, SEED = 8, 14  # two payers, two files, paid and denied claims, deposits
