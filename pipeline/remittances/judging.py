@@ -102,7 +102,7 @@ class Judging:
         less = []
         for pieces in by_billed_payer(payments, known):
             first, ours = min(pieces, key=lambda p: p.number), known[pieces[0].claim_id or ""]
-            seen = restate(pieces, ours)
+            seen = restate(pieces, ours.charge_cents, ours.earlier_cents or 0)
             if not seen.difference:
                 continue
             stated = (

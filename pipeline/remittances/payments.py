@@ -79,15 +79,15 @@ class Earlier:
         return more if self.whole else max(more, 0)
 
 
-def restate(pieces: Sequence[Payment], ours: Any) -> Earlier:
+def restate(pieces: Sequence[Payment], charge: int, stated: int) -> Earlier:
     """Say of each of one remittance's payments of a claim how much of its write-offs earlier payers had settled already.
 
     A payer that leaves OA-23 out, or puts into it only what was paid, writes off under CO what an earlier payer has paid or written
     off before. Nothing is settled twice: of those write-offs, as much is restated as OA-23 leaves of what the claim states. Where
     the pieces decide only a part of the charge, nobody can tell which part of that it is, so only what would overdraw the claim is.
+    `charge`, `stated`: of the claim, in cents.
     """
     pieces = sorted(pieces, key=lambda p: p.number)
-    stated = ours.earlier_cents or 0
     told = sum(c for p in pieces for group, reason, c in _adjustments(p) if (group, reason) == policy.EARLIER_PAYER)
     written = [
         (n, (group, reason), c)
@@ -95,12 +95,12 @@ def restate(pieces: Sequence[Payment], ours: Any) -> Earlier:
         for group, reason, c in _adjustments(p)
         if policy.kind(group, reason) in policy.WRITTEN_OFF and c > 0
     ]
-    whole = sum(p.charge for p in pieces) >= ours.charge_cents
+    whole = sum(p.charge for p in pieces) >= charge
     left = max(0, min(stated, stated - told))
     if not whole:
         patient = sum(c for p in pieces for group, _, c in _adjustments(p) if group == "PR")
         moved = sum(p.paid for p in pieces) + patient + sum(c for _, _, c in written)
-        left = min(left, max(0, moved - (ours.charge_cents - stated)))
+        left = min(left, max(0, moved - (charge - stated)))
     restated = 0
     for payment in pieces:
         payment.restated = {}
@@ -114,13 +114,21 @@ def restate(pieces: Sequence[Payment], ours: Any) -> Earlier:
 
 
 def by_billed_payer(payments: Iterable[Payment], known: Mapping[str, Any]) -> list[list[Payment]]:
-    """The processed payments of the payer that we billed, each alone; but those that decide a part of a claim's charge together
-    with the other parts in their remittance."""
-    found: dict[tuple[str, str, int], list[Payment]] = defaultdict(list)
+    """The processed payments of the payer that we billed, as they belong `together`."""
+    by_claim: dict[str, list[Payment]] = defaultdict(list)
     for p in payments:
         ours = known[p.claim_id or ""]
         if policy.STATUSES.get(p.status) == "processed" and p.clearing_key == ours.payer_key:
-            found[p.remittance_id, ours.claim_id, 0 if p.charge < ours.charge_cents else p.number].append(p)
+            by_claim[ours.claim_id].append(p)
+    return [pieces for claim_id, of_claim in by_claim.items() for pieces in together(of_claim, known[claim_id])]
+
+
+def together(payments: Iterable[Payment], ours: Any) -> list[list[Payment]]:
+    """The payments of a claim, each alone; but those that decide a part of its charge together with the other parts in their
+    remittance."""
+    found: dict[tuple[str, int], list[Payment]] = defaultdict(list)
+    for p in payments:
+        found[p.remittance_id, 0 if p.charge < ours.charge_cents else p.number].append(p)
     return list(found.values())
 
 

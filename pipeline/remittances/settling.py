@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pipeline.ledger import accounts, policy
 from pipeline.ledger.posting import Entry, Transaction
 from pipeline.money import shown
-from pipeline.remittances import balance, parts
+from pipeline.remittances import balance, parts, sent_on
 from pipeline.remittances.context import Run
 from pipeline.remittances.payments import (
     CHARGE_TOO_HIGH,
@@ -46,6 +46,8 @@ class Settling:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        #: payments whose write-offs changed in this run, because they repeat what others settled
+        self.restated: list[Payment] = []
 
     def settle(
         self, fresh: Sequence[Payment], pending: Sequence[Payment], known: Mapping[str, Any],
@@ -75,6 +77,8 @@ class Settling:
         for payment in reversals:
             if payment.state != "posted":
                 payment.reason = NO_ORIGINAL
+        moved = [p.claim_id or "" for p in [*originals, *placed]]
+        self.restated = sent_on.level(self.run, moved, known, history, self._reread)
         for payment in fresh:
             if payment.state == "exception":
                 self._keep_unapplied(payment)
@@ -169,7 +173,7 @@ class Settling:
         for pieces in by_billed_payer(payments, known):
             ours = known[pieces[0].claim_id or ""]
             if ours.earlier_cents:
-                restate(pieces, ours)
+                restate(pieces, ours.charge_cents, ours.earlier_cents)
 
     def _place(self, payment: Payment, ours: Any) -> None:
         """Post a payment (not a reversal) by the policy of its reasons.
@@ -181,13 +185,13 @@ class Settling:
         receivable = (
             accounts.receivable(ours.payer_key) if payment.clearing_key == ours.payer_key else accounts.NEXT_PAYER
         )
-        sent_on = payment.status in policy.SENT_ON or claim.sent_on
+        goes_on = payment.status in policy.SENT_ON or claim.sent_on
         entries = []
         if payment.paid:
             entries.append(Entry(accounts.clearing(payment.clearing_key), payment.paid, payment.claim_id))
         if policy.STATUSES[payment.status] == "processed":
             for group, reason, cents in claim.adjustments:
-                account = policy.account(group, reason, sent_on)
+                account = policy.account(group, reason, goes_on)
                 if account is None or account == receivable or not cents:
                     continue
                 entries.append(Entry(account, cents, payment.claim_id, f"{group}-{reason}"))
@@ -250,7 +254,9 @@ class Settling:
             claim_id = original.claim_id or payment.stated_id
             payment.claim_id, payment.state, payment.reason = claim_id, "posted", ""
             payment.outcome, payment.reverses = "reversal", original.key
-            payment.adjusted, payment.patient = -original.adjusted, -original.patient
+            # of another payer's payment, what it only repeated is taken back apart: see `sent_on`
+            payment.adjusted = sum(e.cents for e in payment.entries if e.account.startswith("adjustment:"))
+            payment.patient = -original.patient
             history[claim_id].append(payment)
             self.run.transactions.append(self._transaction(payment, "reversal", payment.entries))
             self.run.closing["the payer took the payment back"].append(original.key)

@@ -161,6 +161,15 @@ class Posting:
                 ],
             )  # fmt: skip
             self.context.closing["settled by a later file"] += [p.key for p in settled]
+        written = {p.key for p in [*fresh, *settled]}
+        if again := [p for p in self.settling.restated if p.key not in written]:
+            columns = r.remittance_claims.c
+            self.context.connection.execute(
+                sa.update(r.remittance_claims)
+                .where(columns.remittance_id == sa.bindparam("b_id"), columns.claim_number == sa.bindparam("b_number"))
+                .values(adjusted_cents=sa.bindparam("b_adjusted")),
+                [{"b_id": p.remittance_id, "b_number": p.number, "b_adjusted": p.adjusted} for p in again],
+            )
 
     def _states(
         self, posted: Sequence[Payment], known: Mapping[str, Any], history: Mapping[str, list[Payment]]
