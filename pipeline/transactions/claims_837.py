@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.transactions.chunk import Chunk, first_of, repeats, table
+from pipeline.transactions.chunk import Chunk, Rows, first_of, repeats
 from pipeline.transactions.loops_837 import LOOPS, guide_of
 from pipeline.x12.scan import Bools, Ints, Words, code_of, fixed_array, key_of
 
@@ -253,57 +253,43 @@ class Reader:
 
     def claims(self) -> pa.Table:
         chunk, scan, at = self.chunk, self.scan, self.lay.claim_at
-        text = chunk.text
         head = scan.pick(at)
-        place, causes = chunk.composite(head, 5), chunk.composite(head, 11)
         member_at = self.above(SUBSCRIBER, "NM1", 1, "IL")
-        subscriber, member = scan.pick(self.above(SUBSCRIBER, "SBR")), scan.pick(member_at)
+        subscriber = scan.pick(self.above(SUBSCRIBER, "SBR"))
         patient_level = self.last[PATIENT] >= 0
-        person = scan.pick(np.where(patient_level, self.above(PATIENT, "NM1", 1, "QC"), member_at))
         birth = np.where(patient_level, self.above(PATIENT, "DMG"), self.above(SUBSCRIBER, "DMG"))
         related = np.where(patient_level, self.above(PATIENT, "PAT"), -1)
-        relationship = pc.if_else(pa.array(patient_level), text(related, 1), text(subscriber, 2))
-        payer = scan.pick(self.above(SUBSCRIBER, "NM1", 1, "PR"))
         billing = self.above(BILLING, "NM1", 1, "85")
-        npi = np.where(scan.keys(billing, 8) == key_of("XX"), billing, -1)
         statement_from, statement_to = self.ranges(self.of_claim(self.at("DTP", 1, "434")))
         sets = chunk.sets
-        columns = {
-            **chunk.place(at),
-            "interchange_control": chunk.per_set([s.interchange_control or None for s in sets], at),
-            "group_control": chunk.per_set([s.group_control or None for s in sets], at),
-            "set_control": chunk.per_set([s.control or None for s in sets], at),
-            "version": chunk.per_set([s.version or None for s in sets], at),
-            "claim_number": pa.array(self.claim_number),
-            "claim_id": self.claim_id,
-            "charge": chunk.money(head, 2),
-            "facility_code": chunk.part(place, 1),
-            "facility_qualifier": chunk.part(place, 2),
-            "frequency": chunk.part(place, 3),
-            "provider_signature": text(head, 6),
-            "assignment": text(head, 7),
-            "benefits_assignment": text(head, 8),
-            "release_of_information": text(head, 9),
-            "related_causes": chunk.part(causes, 1),
-            "payer_responsibility": text(subscriber, 1),
-            "filing_indicator": text(subscriber, 9),
-            "relationship": relationship,
-            "payer_claim_number": text(self.of_claim(self.at("REF", 1, "F8")), 2),
-            "authorization_number": text(self.of_claim(self.at("REF", 1, "G1")), 2),
-            "statement_from": statement_from,
-            "statement_to": statement_to,
-            "billing_npi": text(npi, 9),
-            "subscriber_id": text(member, 9),
-            "subscriber_last": text(member, 3),
-            "subscriber_first": text(member, 4),
-            "patient_last": text(person, 3),
-            "patient_first": text(person, 4),
-            "patient_birth_date": chunk.date(birth, 2),
-            "patient_sex": text(birth, 3),
-            "payer_name": text(payer, 3),
-            "payer_id": text(payer, 9),
-        }
-        return table("837.claims", columns)
+        rows = Rows(chunk, "837.claims", at)
+        rows.place()
+        rows.known(
+            interchange_control=chunk.per_set([s.interchange_control or None for s in sets], at),
+            group_control=chunk.per_set([s.group_control or None for s in sets], at),
+            set_control=chunk.per_set([s.control or None for s in sets], at),
+            version=chunk.per_set([s.version or None for s in sets], at),
+            claim_number=pa.array(self.claim_number),
+            claim_id=self.claim_id,
+            relationship=pc.if_else(pa.array(patient_level), chunk.text(related, 1), chunk.text(subscriber, 2)),
+            statement_from=statement_from,
+            statement_to=statement_to,
+        )
+        rows.read("money", head, charge=2)
+        rows.read("text", head, provider_signature=6, assignment=7, benefits_assignment=8, release_of_information=9)
+        rows.parts(chunk.composite(head, 5), facility_code=1, facility_qualifier=2, frequency=3)
+        rows.parts(chunk.composite(head, 11), related_causes=1)
+        rows.read("text", subscriber, payer_responsibility=1, filing_indicator=9)
+        rows.read("text", self.of_claim(self.at("REF", 1, "F8")), payer_claim_number=2)
+        rows.read("text", self.of_claim(self.at("REF", 1, "G1")), authorization_number=2)
+        rows.read("text", np.where(scan.keys(billing, 8) == key_of("XX"), billing, -1), billing_npi=9)
+        rows.read("text", member_at, subscriber_id=9, subscriber_last=3, subscriber_first=4)
+        person = np.where(patient_level, self.above(PATIENT, "NM1", 1, "QC"), member_at)
+        rows.read("text", person, patient_last=3, patient_first=4)
+        rows.read("date", birth, patient_birth_date=2)
+        rows.read("text", birth, patient_sex=3)
+        rows.read("text", self.above(SUBSCRIBER, "NM1", 1, "PR"), payer_name=3, payer_id=9)
+        return rows.table()
 
     def service_lines(self) -> pa.Table:
         chunk, scan, lay = self.chunk, self.scan, self.lay
@@ -319,7 +305,6 @@ class Reader:
         def element(*of: int) -> Ints:
             return np.array((_NONE, *[e or _NONE for e in of]), dtype=np.int64)[which]
 
-        procedure = chunk.composite(sv, element(1, 2, 1))
         pointers = chunk.composite(sv, element(7, 0, 11))
         number, have, bad = scan.integers(*scan.spans(at, 1))
         bad |= ~have
@@ -330,36 +315,35 @@ class Reader:
         served = self.of_line(self.at("DTP", 1, "472"))
         # a dental claim whose services were given on one day says the day once, at the claim
         first, last = self.ranges(np.where(served >= 0, served, self.of_claim(self.at("DTP", 1, "472"))[owner]))
-        starts, stops = scan.spans(sv, element(0, 1, 0))
-        columns = {
-            **chunk.place(at),
-            "claim_number": pa.array(self.claim_number[owner]),
-            "line_number": pa.array(self.line_number),
-            "claim_id": self.claim_id.take(pa.array(owner)),
-            "qualifier": chunk.part(procedure, 1),
-            "procedure": chunk.part(procedure, 2),
-            **{f"modifier{i}": chunk.part(procedure, 2 + i) for i in (1, 2, 3, 4)},
-            "description": chunk.part(procedure, 7),
-            "revenue_code": scan.text(starts, stops),
-            "charge": chunk.money(sv, element(2, 3, 2)),
-            "unit_basis": chunk.text(sv, element(3, 4, 0)),
-            "units": chunk.quantity(sv, element(4, 5, 6)),
-            "place_of_service": chunk.text(sv, element(5, 0, 3)),
+        rows = Rows(chunk, "837.service_lines", at)
+        rows.place()
+        rows.known(
+            claim_number=pa.array(self.claim_number[owner]),
+            line_number=pa.array(self.line_number),
+            claim_id=self.claim_id.take(pa.array(owner)),
+            service_from=first,
+            service_to=last,
             **{f"pointer{i}": chunk.integer(sv, element(7, 0, 11), pointers.spans(i), i) for i in (1, 2, 3, 4)},
-            "service_from": first,
-            "service_to": last,
-            "line_control_number": chunk.text(self.of_line(self.at("REF", 1, "6R")), 2),
-            "ndc": chunk.text(self.of_line(self.at("LIN", 2, "N4")), 3),
-            "tooth": chunk.text(self.of_line(self.at("TOO")), 2),
-        }
-        return table("837.service_lines", columns)
+        )
+        procedure = chunk.composite(sv, element(1, 2, 1))
+        rows.parts(
+            procedure, qualifier=1, procedure=2, modifier1=3, modifier2=4, modifier3=5, modifier4=6, description=7
+        )
+        rows.read("text", sv, revenue_code=element(0, 1, 0), unit_basis=element(3, 4, 0))
+        rows.read("text", sv, place_of_service=element(5, 0, 3))
+        rows.read("money", sv, charge=element(2, 3, 2))
+        rows.read("quantity", sv, units=element(4, 5, 6))
+        rows.read("text", self.of_line(self.at("REF", 1, "6R")), line_control_number=2)
+        rows.read("text", self.of_line(self.at("LIN", 2, "N4")), ndc=3)
+        rows.read("text", self.of_line(self.at("TOO")), tooth=2)
+        return rows.table()
 
     def diagnoses(self) -> pa.Table:
         chunk, scan, lay = self.chunk, self.scan, self.lay
         segments = self.at("HI")
         segments = segments[lay.claim[segments] >= 0]
-        rows, number = repeats(chunk, segments, 1, 1, 40)
-        at = segments[rows]
+        row, number = repeats(chunk, segments, 1, 1, 40)
+        at = segments[row]
         element = number + 1
         owner = lay.claim[at]
         parts = chunk.composite(at, element)
@@ -375,18 +359,17 @@ class Reader:
         # a span (BI, 74) is kept by its first day: the column holds one date
         first_stop = np.where(ranged & (when[1] - when[0] == 17), when[0] + 8, when[1])
         stop = np.where(is_day | ranged, first_stop, when[0])
-        columns = {
-            **chunk.place(at),
-            "claim_number": pa.array(self.claim_number[owner]),
-            "claim_id": self.claim_id.take(pa.array(owner)),
-            "position": pa.array(_positions(owner, kind)),
-            "qualifier": scan.text(starts, stops),
-            "code": chunk.part(parts, 2),
-            "date": chunk.date(at, element, (when[0], stop), 4),
-            "amount": chunk.money(at, element, parts.spans(5), 5),
-            "poa": chunk.part(parts, 9),
-        }
-        return table("837.diagnoses", columns)
+        rows = Rows(chunk, "837.diagnoses", at)
+        rows.place()
+        rows.known(
+            claim_number=pa.array(self.claim_number[owner]),
+            claim_id=self.claim_id.take(pa.array(owner)),
+            position=pa.array(_positions(owner, kind)),
+            date=chunk.date(at, element, (when[0], stop), 4),
+            amount=chunk.money(at, element, parts.spans(5), 5),
+        )
+        rows.parts(parts, qualifier=1, code=2, poa=9)
+        return rows.table()
 
     def other_payers(self) -> pa.Table:
         chunk, lay = self.chunk, self.lay
@@ -398,29 +381,24 @@ class Reader:
             mine = found[lay.other[found] >= 0]
             return first_of(lay.other[mine], mine, n)
 
-        amounts = {q: inside(self.at("AMT", 1, q)) for q in ("D", "A8", "EAF")}
         payer = inside(self.at("NM1", 1, "PR"))
         number = self.at("REF", 1, "F8")
         number = number[lay.other[number] >= 0]
         # REF*F8 counts only inside the other payer's own loop 2330B
         number = number[lay.inner[number] == payer[lay.other[number]]]
-        columns = {
-            **chunk.place(at),
-            "claim_number": pa.array(self.claim_number[owner]),
-            "claim_id": self.claim_id.take(pa.array(owner)),
-            "responsibility": chunk.text(at, 1),
-            "relationship": chunk.text(at, 2),
-            "group_number": chunk.text(at, 3),
-            "filing_indicator": chunk.text(at, 9),
-            "paid": chunk.money(amounts["D"], 2),
-            "noncovered": chunk.money(amounts["A8"], 2),
-            "remaining": chunk.money(amounts["EAF"], 2),
-            "payer_name": chunk.text(payer, 3),
-            "payer_id": chunk.text(payer, 9),
-            "adjudication_date": self.ranges(inside(self.at("DTP", 1, "573")))[0],
-            "payer_claim_number": chunk.text(first_of(lay.other[number], number, n), 2),
-        }
-        return table("837.other_payers", columns)
+        rows = Rows(chunk, "837.other_payers", at)
+        rows.place()
+        rows.known(
+            claim_number=pa.array(self.claim_number[owner]),
+            claim_id=self.claim_id.take(pa.array(owner)),
+            adjudication_date=self.ranges(inside(self.at("DTP", 1, "573")))[0],
+        )
+        rows.read("text", at, responsibility=1, relationship=2, group_number=3, filing_indicator=9)
+        for qualifier, column in (("D", "paid"), ("A8", "noncovered"), ("EAF", "remaining")):
+            rows.read("money", inside(self.at("AMT", 1, qualifier)), **{column: 2})
+        rows.read("text", payer, payer_name=3, payer_id=9)
+        rows.read("text", first_of(lay.other[number], number, n), payer_claim_number=2)
+        return rows.table()
 
     def parties(self) -> pa.Table:
         chunk, scan, lay = self.chunk, self.scan, self.lay
@@ -436,7 +414,6 @@ class Reader:
             return first_of(rank[rank >= 0], found[rank >= 0], n)
 
         names = scan.pick(at)
-        street, city, tax = scan.pick(child("N3")), scan.pick(child("N4")), child("REF", 1, "EI", "SY")
         specialty = child("PRV")
         entity = scan.keys(names, 1)
         # the billing provider's taxonomy stands before its name, in loop 2000A
@@ -450,34 +427,25 @@ class Reader:
         number = child("REF", 1, "0B", "1G", "G2", "LU")
         payers = at[(entity == key_of("PR")) & (lay.place[at] == OTHER)]
         payer = np.append(first_of(lay.other[payers], payers, len(lay.other_at)), -1)[lay.other[at]]
-        columns = {
-            **chunk.place(at),
-            "claim_number": pa.array(numbers_of[claim], mask=claim < 0),
-            "line_number": pa.array(np.append(self.line_number, 0)[line], mask=line < 0),
-            "claim_id": pa.concat_arrays([self.claim_id, pa.nulls(1, pa.string())]).take(
+        rows = Rows(chunk, "837.parties", at)
+        rows.place()
+        rows.known(
+            claim_number=pa.array(numbers_of[claim], mask=claim < 0),
+            line_number=pa.array(np.append(self.line_number, 0)[line], mask=line < 0),
+            claim_id=pa.concat_arrays([self.claim_id, pa.nulls(1, pa.string())]).take(
                 pa.array(np.where(claim >= 0, claim, self.n))
             ),
-            "loop": self._loops(at, entity),
-            "entity": chunk.text(names, 1),
-            "entity_type": chunk.text(names, 2),
-            "last_name": chunk.text(names, 3),
-            "first_name": chunk.text(names, 4),
-            "middle_name": chunk.text(names, 5),
-            "suffix": chunk.text(names, 7),
-            "id_qualifier": chunk.text(names, 8),
-            "id": chunk.text(names, 9),
-            "address1": chunk.text(street, 1),
-            "address2": chunk.text(street, 2),
-            "city": chunk.text(city, 1),
-            "state": chunk.text(city, 2),
-            "zip": chunk.text(city, 3),
-            "tax_id": chunk.text(tax, 2),
-            "taxonomy": chunk.text(specialty, 3),
-            "other_id_qualifier": chunk.text(number, 1),
-            "other_id": chunk.text(number, 2),
-            "other_payer_id": chunk.text(payer, 9),
-        }
-        return table("837.parties", columns)
+            loop=self._loops(at, entity),
+        )
+        rows.read("text", names, entity=1, entity_type=2, last_name=3, first_name=4, middle_name=5, suffix=7)
+        rows.read("text", names, id_qualifier=8, id=9)
+        rows.read("text", child("N3"), address1=1, address2=2)
+        rows.read("text", child("N4"), city=1, state=2, zip=3)
+        rows.read("text", child("REF", 1, "EI", "SY"), tax_id=2)
+        rows.read("text", specialty, taxonomy=3)
+        rows.read("text", number, other_id_qualifier=1, other_id=2)
+        rows.read("text", payer, other_payer_id=9)
+        return rows.table()
 
     def _loops(self, at: Ints, entity: npt.NDArray[np.uint64]) -> pa.Array:
         """The loop of each NM1, from the guide, the place and NM101."""

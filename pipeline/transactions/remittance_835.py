@@ -9,6 +9,7 @@ places for all that is read here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline import shapes
 from pipeline.transactions.chunk import Chunk, Rows, first_of, joined, repeats
+from pipeline.x12.envelope import short_date
 from pipeline.x12.scan import Bools, Ints, Picked, Scan, code_of, fixed_array
 
 _IDS = "ST BPR NTE TRN CUR REF DTM N1 N2 N3 N4 PER RDM LX TS3 TS2 CLP CAS NM1 MIA MOA AMT QTY SVC LQ PLB SE"
@@ -347,9 +349,9 @@ def payments(chunk: Chunk, here: Bools) -> pa.Table:
     money = header.last(header.named("BPR"))
     rows.read("text", money, handling=1, credit_debit=3, method=4)
     rows.read("money", money, amount=2)
-    rows.read("date", money, payment_date=16)
+    rows.known(payment_date=_days(chunk, money, 16))
     rows.read("text", header.last(header.named("TRN")), trace=2, origin=3, origin_supplement=4)
-    rows.read("date", header.last(header.headed("DTM", "405")), production_date=2)
+    rows.known(production_date=_days(chunk, header.last(header.headed("DTM", "405")), 2))
     rows.read("text", header.last(header.headed("REF", "EV") & header.below("")), receiver_id=2)
     payer, payee = (header.last(header.headed("N1", who)) for who in ("PR", "PE"))
     rows.read("text", payer, payer_name=2, payer_id=4)
@@ -362,6 +364,19 @@ def payments(chunk: Chunk, here: Bools) -> pa.Table:
         at = table.schema.get_field_index("payer_id")
         table = table.set_column(at, table.schema.field(at), pc.coalesce(table.column(at), number))
     return table
+
+
+def _days(chunk: Chunk, segments: Ints, element: int) -> pa.Array:
+    """Dates of any year: one that no payment can have is the business of who books it, and here no damage of the file."""
+    days: list[date | None] = []
+    for segment, text in zip(segments.tolist(), chunk.text(segments, element).to_pylist(), strict=True):
+        days.append(short_date(text) if text and len(text) == 8 else None)
+        if text and days[-1] is None:
+            chunk.error(
+                "date.form", f"{chunk.name_of(segment)}{element:02d} is not a date: the value is left empty.", segment,
+                element=element,
+            )  # fmt: skip
+    return pa.array(days, pa.date32())
 
 
 def _texts(values: Iterable[str]) -> pa.Array:
