@@ -35,19 +35,23 @@ hypothesis.settings.load_profile("untimed")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long tests stand at the head of each worker's share. Work is dealt out in equal runs of this list, and a worker that is
-    done takes of the tails of others: a long one there would be all that is still running in the end."""
+    done takes of the tails of others: a long one there would be all that is still running in the end, and tests that share
+    what took long to make would make it twice."""
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    long = [item for item in items if item.get_closest_marker("long")]
-    if workers == 1 or not long:
+    groups: dict[str, list[pytest.Item]] = {}
+    others: list[pytest.Item] = []
+    for item in items:
+        mark = item.get_closest_marker("long")
+        (groups.setdefault(mark.kwargs.get("together", item.nodeid), []) if mark else others).append(item)
+    if workers == 1 or not groups:
         return
-    others = [item for item in items if not item.get_closest_marker("long")]
     dealt: list[pytest.Item] = []
     for worker in range(workers):
-        first = long[worker::workers]
-        share = len(items) * (worker + 1) // workers - len(dealt) - len(first)
+        first = list(itertools.chain.from_iterable(list(groups.values())[worker::workers]))
+        share = max(len(items) * (worker + 1) // workers - len(dealt) - len(first), 0)
         dealt += [*first, *others[:share]]
         others = others[share:]
-    items[:] = dealt
+    items[:] = dealt + others
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from pipeline import sample, settings
 from pipeline.errors import Terminal
 from pipeline.store import open_store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long(together="airflow")]
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
