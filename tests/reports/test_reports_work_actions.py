@@ -221,7 +221,7 @@ def test_money_moved_without_a_decision_keeps_the_proof_open(books: Books) -> No
     decide(books, "release")
     with books.store.begin() as c:
         c.execute(sa.update(r.remittances).values(decision_id="made up"))
-    assert "1 changes to money have no decision of a person." in proof.prove(books.store, archive=False).broken
+    assert "1 change to money has no decision of a person." in proof.prove(books.store, archive=False).broken
 
 
 # --- deposits --------------------------------------------------------------------------------------------------------
