@@ -453,15 +453,18 @@ def tie(connection: sa.Connection, on: date) -> Tie:
     deposits = connection.execute(sa.select(r.deposits).where(d.deposit_date == on)).fetchall()
     credits: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     of_deposit = sa.func.substr(t.reference, 1, ID_LENGTH)  # a match by a person has the other side behind it
+    # the transactions first: asked in one statement, databases go through every entry of the ledger instead
     query = (
-        sa.select(d.deposit_id, e.account, sa.func.sum(e.cents))
-        .join_from(r.ledger_transactions, r.ledger_entries, t.transaction_id == e.transaction_id)
-        .join(r.deposits, d.deposit_id == of_deposit)
+        sa.select(t.transaction_id, d.deposit_id)
+        .join_from(r.ledger_transactions, r.deposits, d.deposit_id == of_deposit)
         .where(d.deposit_date == on, t.kind.in_(("deposit", "suspense", "suspense_matched", MATCH_BY_PERSON)))
-        .group_by(d.deposit_id, e.account)
     )
-    for reference, account, cents in connection.execute(query):
-        credits[reference][account.split(":")[0] if account.startswith("clearing:") else account] -= int(cents)
+    deposit_of = {row.transaction_id: row.deposit_id for row in connection.execute(query)}
+    for some in chunks(sorted(deposit_of)):
+        entries = sa.select(e.transaction_id, e.account, e.cents).where(e.transaction_id.in_(some))
+        for transaction_id, account, cents in connection.execute(entries):
+            name = account.split(":")[0] if account.startswith("clearing:") else account
+            credits[deposit_of[transaction_id]][name] -= int(cents)
     announced = set(_efts_by_key(connection)) | {
         (row.trace, row.origin, row.amount_cents)
         for row in connection.execute(sa.select(r.remittances).where(r.remittances.c.state == "held"))

@@ -136,6 +136,7 @@ class Judging:
         """Claims of which a payer has decided less than we billed. It may split a claim over several CLP, and over several remittances:
         what it has not taken back of all of them is its decision, and parts that make up the charge leave nothing to ask for."""
         in_this_run = {p.key for p in changed}
+        whole: list[str] = []
         for claim_id in sorted({p.claim_id for p in changed if p.claim_id}):
             ours, listed = known[claim_id], history.get(claim_id, ())
             gone = {p.reverses for p in listed if p.reverses}
@@ -145,10 +146,7 @@ class Judging:
                     decided[p.clearing_key].append(p)
             for payments in decided.values():
                 if sum(p.charge for p in payments) == ours.charge_cents:
-                    close_items(
-                        self.run.connection, "remittance", [p.key for p in payments],
-                        "the parts that the payer decided make up the charge", cause=TOO_LOW,
-                    )  # fmt: skip
+                    whole += [p.key for p in payments]
                     continue
                 pieces: dict[str, list[Payment]] = defaultdict(list)
                 for p in payments:
@@ -159,6 +157,13 @@ class Judging:
                         first = min(of_remittance, key=lambda p: p.number)
                         self._too_low(first, missing)
                         self.run.counts["charge_too_low"] += first.key in in_this_run
+        close_items(  # of all at once: nearly every payment of a night is among them, and hardly one has an item
+            self.run.connection,
+            "remittance",
+            whole,
+            "the parts that the payer decided make up the charge",
+            cause=TOO_LOW,
+        )
 
     def _too_low(self, first: Payment, missing: int) -> None:
         self.run.item(first.key, TOO_LOW, "The payer decided a smaller charge than we billed",

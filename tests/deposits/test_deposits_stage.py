@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from datetime import date
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from ledger.books import Books, file_835, remittance
 
 from pipeline.deposits import stage
@@ -244,6 +246,22 @@ def test_the_daily_tie_itemises_every_cent(books: Books) -> None:
     assert lines(books, date(2026, 12, 1)) == (stage.TieLine("0000", 500, 500, 0, 0, 0),)
     with books.store.read() as c:
         assert stage.tie(c, ON).residue == 0
+
+
+def test_the_tie_goes_through_no_entries_but_those_of_its_deposits(books: Books) -> None:
+    """The ledger grows with the years, and a day's deposits do not."""
+    post_835(books)
+    bank(books, (bai2(eft_credit(8_000, "T1")), "BAI2"))
+    asked: list[tuple[str, Any]] = []
+    with books.store.read() as c:
+        sa.event.listen(c, "before_cursor_execute", lambda _c, _k, text, values, *_: asked.append((text, values)))
+        assert stage.tie(c, ON).residue == 0
+        about = [(text, values) for text, values in asked if "ledger_entries" in text]
+        plans = [
+            row.detail for text, values in about for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
+        ]
+    assert plans
+    assert not [detail for detail in plans if detail.startswith("SCAN")]
 
 
 def test_the_tie_shows_what_the_ledger_does_not_explain(books: Books) -> None:
