@@ -202,7 +202,7 @@ def _batches(store: Store, on: date) -> pd.DataFrame:
 
 def _acknowledgment(store: Store, row: Any) -> pd.DataFrame:
     """One row a fact of an acknowledgment file."""
-    tables = transactions.read(store.archive.get(row.file_id), file=row.file_id).tables
+    tables = received.said_by(store, row, ahead=True).tables
     return pd.DataFrame(
         [
             {"file_id": row.file_id, "kind": kind, "code": value}

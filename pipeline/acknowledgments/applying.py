@@ -75,6 +75,7 @@ class _Batch:
             connection,
             {c.file_id for c in self.claims.values() if c.file_id} | {f for t in meant.values() for f in t.file_ids},
         )
+        self.written = targets.Written(store)
         self.states = {claim_id: claim.state for claim_id, claim in self.claims.items()}
         self.moves: list[Move] = []
         #: claim → the rejection that names its cause best, and the file that says it
@@ -106,7 +107,7 @@ class _Batch:
             self.delivered |= target.file_ids
         effect = judging.effect(row)
         words = judging.words(row) if effect == "rejected" else None
-        guilty = targets.guilty(self.store, row, target) if words else None
+        guilty = self.written.guilty(row, target) if words else None
         for claim_id in target.claim_ids:
             self._move(row, claim_id, effect, words, guilty)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline import payers, transactions
+from pipeline import payers
 from pipeline.acknowledgments import answering, applying, facts, overdue, totals
 from pipeline.acknowledgments.applying import STAGE
 from pipeline.acknowledgments.items import unreadable
@@ -58,7 +58,7 @@ def run(store: Store, on: date) -> dict[str, int]:
 
 
 def _read(store: Store, row: Any, profiles: Mapping[str, payers.PayerProfile]) -> _Read:
-    result = transactions.read(store.archive.get(row.file_id), file=row.file_id)
+    result = received.said_by(store, row)
     payer_key = row.payer_key or ""
     tables = result.tables
     bad = has_errors(result.findings)

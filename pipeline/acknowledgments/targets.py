@@ -188,33 +188,57 @@ class _Batches:
         return set(self.connection.execute(query).scalars())
 
 
-def guilty(store: Store, row: Mapping[str, Any], target: Target) -> str | None:
-    """The claim in which the segment stands that a 999 refuses a set for, from our own file; None where it is in no claim."""
-    if row["kind"] != "999" or row["level"] != "set" or len(target.file_ids) != 1:
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A set of an 837 of ours: its first segment, how many it has, and where its claims begin."""
+
+    start: int
+    segments: int
+    claims: Sequence[tuple[int, str]]
+
+
+class Written:
+    """What stands where in 837 files that we wrote. A payer may refuse many sets of a file: it is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._files: dict[str, dict[str, _Set]] = {}
+
+    def guilty(self, row: Mapping[str, Any], target: Target) -> str | None:
+        """The claim in which the segment stands that a 999 refuses a set for; None where it is in no claim."""
+        if row["kind"] != "999" or row["level"] != "set" or len(target.file_ids) != 1:
+            return None
+        stated = meaning.error_field(row["detail"], "pos")
+        if not stated.isdigit():
+            return None
+        position = int(stated)
+        (file_id,) = target.file_ids
+        of_set = self._sets(file_id).get(row["set_control"])
+        if of_set is None or position > of_set.segments:
+            return None
+        wanted = of_set.start + position - 1
+        loop = meaning.error_field(row["detail"], "loop")
+        if loop.startswith(("23", "24")):  # stands below its CLM
+            return next((claim_id for segment, claim_id in reversed(of_set.claims) if segment <= wanted), None)
+        if loop.startswith(("2000B", "2010B", "2000C", "2010C")):  # subscriber and patient stand before their CLM
+            return next((claim_id for segment, claim_id in of_set.claims if segment > wanted), None)
         return None
-    stated = meaning.error_field(row["detail"], "pos")
-    if not stated.isdigit():
-        return None
-    position = int(stated)
-    (file_id,) = target.file_ids
-    tables = transactions.read(store.archive.get(file_id), file=file_id).tables
-    starts = tables["interchanges"].select(["level", "set_control", "segment", "segments"]).to_pylist()
-    for start in starts:
-        if start["level"] == "set" and start["set_control"] == row["set_control"]:
-            break
-    else:
-        return None
-    wanted = start["segment"] + position - 1
-    if "837.claims" not in tables or position > (start["segments"] or 0):
-        return None
-    claims = tables["837.claims"].select(["segment", "claim_id", "set_control"]).to_pylist()
-    of_set = sorted((c["segment"], c["claim_id"]) for c in claims if c["set_control"] == row["set_control"])
-    loop = meaning.error_field(row["detail"], "loop")
-    if loop.startswith(("23", "24")):  # stands below its CLM
-        return next((claim_id for segment, claim_id in reversed(of_set) if segment <= wanted), None)
-    if loop.startswith(("2000B", "2010B", "2000C", "2010C")):  # subscriber and patient stand before their CLM
-        return next((claim_id for segment, claim_id in of_set if segment > wanted), None)
-    return None
+
+    def _sets(self, file_id: str) -> dict[str, _Set]:
+        """ST02 → the set, of one file; the first of a number that stands there twice."""
+        if file_id not in self._files:
+            tables = transactions.read(self.store.archive.get(file_id), file=file_id).tables
+            claims: dict[str, list[tuple[int, str]]] = defaultdict(list)
+            if "837.claims" in tables:
+                for claim in tables["837.claims"].select(["segment", "claim_id", "set_control"]).to_pylist():
+                    claims[claim["set_control"]].append((claim["segment"], claim["claim_id"]))
+            sets: dict[str, _Set] = {}
+            for start in tables["interchanges"].select(["level", "set_control", "segment", "segments"]).to_pylist():
+                control = start["set_control"]
+                if start["level"] == "set" and control not in sets:
+                    sets[control] = _Set(start["segment"], start["segments"] or 0, sorted(claims[control]))
+            self._files[file_id] = sets
+        return self._files[file_id]
 
 
 def _payers_of(connection: sa.Connection, claim_ids: Iterable[str]) -> dict[str, str]:

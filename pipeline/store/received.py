@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
+from pipeline import transactions
 from pipeline.errors import ClaimpipeError, place_of
 from pipeline.failpoints import failpoint
 from pipeline.findings import Finding
@@ -34,6 +35,8 @@ from pipeline.store.store import (
 from pipeline.store.work import WorkItem, open_items
 
 UNWORKABLE = "file.unworkable"
+#: so many bytes of files, at most, are kept read from the check to the stage
+READ_AHEAD = 1 << 26
 
 Counts = dict[str, int]
 
@@ -143,6 +146,17 @@ def read_each(store: Store, on: date, stage: str, rows: Iterable[Any], read: Cal
         except Exception as error:
             _set_aside(store, on, stage, row.file_id, error)
     return made
+
+
+def said_by(store: Store, row: Any, *, ahead: bool = False) -> transactions.ReadResult:
+    """What a received file (its row of `files`) says. The check of a stage reads `ahead` of it: then it is kept for the stage, so
+    that a file is read once for both."""
+    kept = store.read_ahead
+    _, known = kept.pop(row.file_id, (0, None))
+    result = known or transactions.read(store.archive.get(row.file_id), file=row.file_id)
+    if ahead and row.size + sum(size for size, _ in kept.values()) <= READ_AHEAD:
+        kept[row.file_id] = row.size, result
+    return result
 
 
 def _set_aside(store: Store, on: date, stage: str, file_id: str, error: Exception) -> Counts:

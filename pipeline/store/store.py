@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -27,6 +27,9 @@ from pipeline.store.incoming import Incoming
 from pipeline.store.lake import Lake
 from pipeline.store.outgoing import Outgoing
 
+if TYPE_CHECKING:  # what only opens the store reads no X12
+    from pipeline.transactions import ReadResult
+
 V = TypeVar("V")
 
 
@@ -40,6 +43,8 @@ class Store:
     lake: Lake
     #: payers whose inbox was swept to the end by this process: what the register knows of them, the archive's record knows too
     level: set[str] = field(default_factory=set, compare=False, repr=False)
+    #: received files that a check has read, until their stage works them, each with its size: see `received.said_by`
+    read_ahead: dict[str, tuple[int, ReadResult]] = field(default_factory=dict, compare=False, repr=False)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
