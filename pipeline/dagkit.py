@@ -117,13 +117,14 @@ def may_send(context: Mapping[str, Any]) -> bool:
 
 def run(context: Mapping[str, Any], work: Callable[[Store, date], Any]) -> Any:
     """Open the store, do the work for the run's date, close. Raises only errors that hold no patient data."""
-    from pipeline import settings
+    from pipeline import garbage, settings
     from pipeline.store import open_store
 
     try:
         store = open_store(settings.load())
         try:
-            return work(store, night_of(context))
+            with garbage.looked_for_less():
+                return work(store, night_of(context))
         finally:
             store.close()
     except (ClaimpipeError, AirflowSkipException):

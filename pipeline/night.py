@@ -20,7 +20,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from pipeline import checkpoints, payers
+from pipeline import checkpoints, garbage, payers
 from pipeline.acknowledgments import stage as acknowledgments_stage
 from pipeline.claims import recovery, release
 from pipeline.claims import stage as claims_stage
@@ -215,6 +215,7 @@ def _checked(store: Store, on: date, suite: str) -> Counts:
 # --- the whole night -------------------------------------------------------------------------------------------------
 
 
+@garbage.looked_for_less()
 def run(store: Store, on: date, extract: str | Path | None, fmt: str = "auto", tell: Tell = silent) -> Report:
     """The whole night for one logical date. Never raises what fails in one payer or step: see `Report.troubles`.
 
