@@ -158,12 +158,8 @@ class Judging:
                         self._too_low(first, missing)
                         self.run.counts["charge_too_low"] += first.key in in_this_run
         close_items(  # of all at once: nearly every payment of a night is among them, and hardly one has an item
-            self.run.connection,
-            "remittance",
-            whole,
-            "the parts that the payer decided make up the charge",
-            cause=TOO_LOW,
-        )
+            self.run.connection, "remittance", whole, "the parts that the payer decided make up the charge", cause=TOO_LOW,
+        )  # fmt: skip
 
     def _too_low(self, first: Payment, missing: int) -> None:
         self.run.item(first.key, TOO_LOW, "The payer decided a smaller charge than we billed",

@@ -36,7 +36,7 @@ from pipeline.store.work import WorkItem, open_items
 
 UNWORKABLE = "file.unworkable"
 #: so many bytes of files, at most, are kept read from the check to the stage
-READ_AHEAD = 1 << 26
+READ_AHEAD = 1 << 24
 
 Counts = dict[str, int]
 
