@@ -46,7 +46,7 @@ def apply(
     profiles: Mapping[str, payers.PayerProfile], counts: dict[str, int],
 ) -> None:  # fmt: skip
     """Try every fact that waits, old and new; `order` is that in which the new ones came."""
-    query = sa.select(r.acknowledgments).where(r.acknowledgments.c.state == "waiting")
+    query = sa.select(r.acknowledgments).where(r.waiting())
     rows = sorted(
         (dict(row._mapping) for row in connection.execute(query)),
         key=lambda row: (order.get(row["ack_id"], -1), row["ack_id"]),

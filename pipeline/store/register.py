@@ -345,6 +345,20 @@ acknowledgments = _table(
     ),
 )
 
+#: those alone: few of all that ever came. What asks for them says the word itself (`waiting`), or no database would use it
+sa.Index(
+    "ix_acknowledgments_waiting",
+    acknowledgments.c.ack_id,
+    sqlite_where=sa.text("state = 'waiting'"),
+    postgresql_where=sa.text("state = 'waiting'"),
+)
+
+
+def waiting() -> sa.ColumnElement[bool]:
+    """Answers that nothing of ours matches yet."""
+    return acknowledgments.c.state == sa.bindparam(None, "waiting", literal_execute=True)
+
+
 remittances = _table(
     "remittances",
     sa.Column("remittance_id", sa.String(32), primary_key=True, comment="hash of origin, trace, amount, date, content"),

@@ -17,6 +17,7 @@ from pipeline import garbage, night, transactions
 from pipeline.acknowledgments import stage as acknowledgments
 from pipeline.remittances import stage as remittances
 from pipeline.store import received
+from pipeline.store import register as r
 
 
 @contextmanager
@@ -113,3 +114,13 @@ def test_circles_are_looked_for_less_during_a_night_and_as_before_behind_it(book
     with pytest.raises(ValueError, match="no"), garbage.looked_for_less():
         raise ValueError("no")
     assert gc.get_threshold() == before
+
+
+def test_answers_that_wait_are_found_without_going_through_all_that_ever_came(books: Books) -> None:
+    with books.store.read() as c:
+        asked: list[str] = []
+        sa.event.listen(c, "before_cursor_execute", lambda _c, _k, text, *_: asked.append(text))
+        c.execute(sa.select(r.acknowledgments).where(r.waiting())).all()
+        plan = [row.detail for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert plan
+    assert all("ix_acknowledgments_waiting" in step for step in plan)
