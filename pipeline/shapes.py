@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import Terminal
+from pipeline.wording import counted
 
 MONEY = pa.decimal128(18, 2)
 QUANTITY = pa.decimal128(18, 4)
@@ -100,7 +102,8 @@ def check(table: pa.Table, name: str) -> pa.Table:
     missing = [f.name for f in shape if f.name not in table.column_names]
     extra = [c for c in table.column_names if c not in shape.names]
     if missing or extra:
-        raise Terminal(f"Table {name} does not fit its shape: missing {missing}, not known {extra}.")
+        wrong = [f"{what} {columns}" for what, columns in (("missing", missing), ("not known", extra)) if columns]
+        raise Terminal(f"Table {name} does not fit its shape: {', '.join(wrong)}.")
     table = table.select(shape.names)
     for field in shape:
         have = table.schema.field(field.name).type
@@ -114,7 +117,9 @@ def _without_missing(table: pa.Table, name: str) -> pa.Table:
     """The table itself, if nothing is missing that its shape requires."""
     for field in schema(name):
         if not field.nullable and (nulls := table.column(field.name).null_count):
-            raise Terminal(f"Table {name}, column {field.name}: {nulls} nulls, none allowed.")
+            first = pc.index(table.column(field.name).is_null(), True).as_py() + 1
+            where = f"row {first}" if nulls == 1 else f"{counted(nulls, 'row')} (the first is row {first})"
+            raise Terminal(f"Table {name}, column {field.name}: empty in {where}, and it may not be.")
     return table
 
 

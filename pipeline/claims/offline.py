@@ -90,14 +90,21 @@ def _read(folder: Path, name: str) -> pa.Table:
             f"The folder {folder} has no table {name}.",
             fix="Claims, diagnoses and lines belong together: give all three.",
         )
+    return pa.concat_tables([_fitting(path, name) for path in paths])
+
+
+def _fitting(path: Path, name: str) -> pa.Table:
     try:
-        tables = [pq.ParquetFile(path).read() for path in paths]
+        table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
-        raise Terminal(f"A file of the table {name} in {folder} is not Parquet.") from error
+        raise Terminal(
+            f"The file {path} is not Parquet.", fix="Write the table again, or take the file away."
+        ) from error
     known = set(shapes.schema(name).names)  # a name that nobody knows may be a misspelt one: it is told, not left out
-    return pa.concat_tables(
-        [
-            shapes.check(shapes.of_today(table, name) if known.issuperset(table.column_names) else table, name)
-            for table in tables
-        ]
-    )
+    try:
+        return shapes.check(shapes.of_today(table, name) if known.issuperset(table.column_names) else table, name)
+    except Terminal as error:
+        raise Terminal(
+            f"{error.message} The file is {path}.",
+            fix=f"Write it again with the columns and kinds that schemas/tables/{name}.toml states.",
+        ) from error
