@@ -53,6 +53,7 @@ _ENVELOPE_CODES = np.array([code_of(i) for i in ENVELOPE_IDS])
 _ENVELOPE_BORDERS = ("ISA", "GS", "ST", "SE", "GE", "IEA")
 _SET_BORDERS = {"835": ("CLP", "PLB"), "837": ("CLM", "HL")}
 _BLANK = 32  # what is below is no character that X12 has
+_INDENTS = (_BLANK, 9)
 _SPACE = b"\r\n\t "
 _FILL = b"\r\n\t \x1a\x00"
 _AGAIN = "Ask the sender for the file again."
@@ -366,6 +367,10 @@ class Engine:
             inside = slice(envelope_of[j], envelope_of[j + 1])
             for i, elements in zip(which[inside], envelopes[inside], strict=True):
                 self._envelope_segment(chunk, i, elements)
+            if low < high and scan.starts[low] > begins[j]:  # what it follows was cut off before it
+                between = scan.buffer[begins[j] : scan.starts[low]]
+                if between[0] in _INDENTS and (between == _BLANK).any():
+                    self._indented(chunk, low)
             if not plain:
                 self._check_text(chunk, low, high)
             if piece.whole:
@@ -500,11 +505,12 @@ class Engine:
             self._at("text.control_character", "holds a control character or a newline", chunk, int(inside[0]))
         gaps = np.flatnonzero(scan.starts[low + 1 : high] - scan.stops[low : high - 1] > 1)
         if len(gaps):
-            heads = scan.buffer[scan.stops[low:high][gaps] + 1]
-            blank = gaps[(heads == _BLANK) | (heads == 9)]
+            blank = gaps[np.isin(scan.buffer[scan.stops[low:high][gaps] + 1], _INDENTS)]
             if len(blank):
-                at = int(scan.starts[low + 1 + int(blank[0])])
-                self._at("envelope.blank", "is indented", chunk, at)
+                self._indented(chunk, low + 1 + int(blank[0]))
+
+    def _indented(self, chunk: Chunk, i: int) -> None:
+        self._at("envelope.blank", "is indented", chunk, int(chunk.scan.starts[i]))
 
     def _at(self, rule: str, what: str, chunk: Chunk, position: int) -> None:
         if rule in self._named:
