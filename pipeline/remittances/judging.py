@@ -41,7 +41,7 @@ class Judging:
         taken_back = {key for keys in self.run.closing.values() for key in keys} - {p.key for p in settled}
         placed = [p for p in [*fresh, *settled] if p.state == "posted" and p.outcome != "reversal"]
         standing_payments = [p for p in placed if p.key not in taken_back]
-        anew = [p for p in standing_payments if p.claim and policy.asks_for_a_new_claim(p.claim.all_remarks())]
+        anew = [p for p in standing_payments if p.claim and _goes_again(p, p.claim)]
         filing = last_days(self.run.store, [known[p.claim_id or ""] for p in anew], self.run.profiles)
         for payment in standing_payments:
             self._denials(payment, known[payment.claim_id or ""], filing)
@@ -56,7 +56,7 @@ class Judging:
         assert claim is not None
         status = policy.STATUSES[payment.status]
         if status != "processed":
-            self._special(payment, status, claim, ours)
+            self._special(payment, status, claim, ours, filing)
             return
         denied = [a for a in claim.adjustments if a[2] > 0 and policy.is_denial(a[0], a[1])]
         review = [a for a in claim.adjustments if a[2] and policy.kind(a[0], a[1]) == "review"]
@@ -87,11 +87,15 @@ class Judging:
         self.run.counts["denials"] += 1
         self.run.counts["denied_cents"] += sum(a[2] for a in denied)
 
-    def _special(self, payment: Payment, status: str, claim: Claim, ours: Any) -> None:
+    def _special(
+        self, payment: Payment, status: str, claim: Claim, ours: Any, filing: Mapping[str, date]
+    ) -> None:  # fmt: skip
         title, action, queue = _SPECIAL_WORDS[status]
         reason, _, _ = policy.denial_words(claim.adjustments, claim.all_remarks())
+        due = filing.get(ours.claim_id) if status == _UNKNOWN_PATIENT else None
         self.run.item(payment.key, f"status-{payment.status}", title, f"CLP02 is {payment.status}. {reason}", action,
-                   max(payment.charge - (ours.earlier_cents or 0), 0), payment.clearing_key, payment.claim_id, queue=queue)  # fmt: skip
+                   max(payment.charge - (ours.earlier_cents or 0), 0), payment.clearing_key, payment.claim_id, queue=queue,
+                   due=due)  # fmt: skip
 
     def _earlier_payers(self, payments: Sequence[Payment], known: Mapping[str, Any]) -> list[Difference]:
         """OA-23 against what the claim states that earlier payers settled: where both agree nobody has to do anything.
@@ -285,11 +289,19 @@ class Judging:
         )  # fmt: skip
 
 
+_UNKNOWN_PATIENT = "not_recognised"
 _SPECIAL_WORDS = {
-    "not_recognised": ("The payer does not know the patient", "Check the member id and the cover, and send it again.", "denial"),
+    _UNKNOWN_PATIENT: ("The payer does not know the patient", "Check the member id and the cover, and send it again.", "denial"),
     "forwarded": ("Not this payer's claim; sent on", "Wait for the other payer.", "remittance"),
     "predetermination": ("A forecast, not a payment", "Nothing is owed on it.", "remittance"),
 }  # fmt: skip
+
+
+def _goes_again(payment: Payment, claim: Claim) -> bool:
+    """Whether the claim can only be filed anew, so that its filing days count, and not the days of an appeal."""
+    return policy.STATUSES[payment.status] == _UNKNOWN_PATIENT or policy.asks_for_a_new_claim(claim.all_remarks())
+
+
 _LINE_WORDS = {
     "line-not-found": ("A remittance line that matches none of ours", "Match it by hand; ask the payer for REF*6R."),
     "code-mismatch": ("The payer decided another procedure than we sent", "Compare the codes; appeal if the change is wrong."),

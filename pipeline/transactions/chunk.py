@@ -26,6 +26,7 @@ from pipeline.x12.scan import Bools, Composite, Cuts, Ints, Picked, Scan, decima
 #: a finding without its list: index of its set (-1: none), rule, message, fix, place
 Noted: TypeAlias = tuple[int, str, str, str, dict[str, Any]]
 
+CORRECTED = "Ask the sender for a corrected file."
 _AMOUNT_FIX = "Ask the sender for a corrected file; an amount is digits with at most one point and two decimals."
 
 
@@ -191,7 +192,7 @@ class Chunk:
             name = self.name_of(segment)
             label = f"{name}{element:02d}" + (f"-{component}" if component else "")
             self.error(
-                rule, f"{label} {what}.", segment, _AMOUNT_FIX if "form" in rule and "amount" in rule else "", element=element,
+                rule, f"{label} {what}.", segment, _AMOUNT_FIX if rule == "amount.form" else CORRECTED, element=element,
                 component=component or None, offset=int(self.offsets[segment] + starts[row] - self.scan.starts[segment]),
             )  # fmt: skip
 
@@ -199,7 +200,7 @@ class Chunk:
         """The segment's id for a finding; '' where damage put something else, perhaps a patient's, in its place."""
         return shown_id(self.scan.id_at(segment))
 
-    def error(self, rule: str, message: str, segment: int, fix: str = "", **place: Any) -> None:
+    def error(self, rule: str, message: str, segment: int, fix: str = CORRECTED, **place: Any) -> None:
         """An error finding at a segment of this chunk."""
         place.setdefault("offset", int(self.offsets[segment]))
         place.setdefault("file", self.file_of(segment))

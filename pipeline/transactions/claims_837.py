@@ -516,5 +516,5 @@ def _orphans(reader: Reader) -> None:
     ):
         found = reader.at(segment_id)
         for segment in found[parent[found] < 0].tolist():
-            chunk.error(rule, "This segment belongs to no claim line and is left out of the tables." if "line" in rule
+            chunk.error(rule, "This segment belongs to no claim line (LX) and is left out of the tables." if "line" in rule
                         else "This segment belongs to no CLM and is left out of the tables.", segment)  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 
+from pipeline.transactions.chunk import CORRECTED
 from pipeline.x12.envelope import FindingList, SetContext, short_date
 from pipeline.x12.scan import exact_units
 from pipeline.x12.segments import Segment
@@ -100,7 +101,7 @@ class Rows:
     def _report(self, rule: str, what: str, segment: Segment, element: int) -> None:
         offset = segment.offset + sum(len(e.encode("utf-8", "replace")) + 1 for e in segment.elements[:element])
         self.findings.error(
-            rule, f"{segment.id}{element:02d} {what}: the value is left empty.", "Ask the sender for a corrected file.",
+            rule, f"{segment.id}{element:02d} {what}: the value is left empty.", CORRECTED,
             file=self.context.file, segment=segment.number, segment_id=segment.id, element=element, offset=offset,
         )  # fmt: skip
 
@@ -170,7 +171,7 @@ class Acknowledgment(Rows):
         self._leave_error()
         if self._set is None:
             self.findings.error(
-                "acknowledgment.set", f"{s.id} answers no transaction set: there is no AK2 before it.", "",
+                "acknowledgment.set", f"{s.id} answers no transaction set: there is no AK2 before it.", CORRECTED,
                 file=self.context.file, segment=s.number, segment_id=s.id, offset=s.offset,
             )  # fmt: skip
             return
@@ -257,7 +258,7 @@ class ClaimAcknowledgment(Rows):
 
     def _no_level(self, s: Segment, element: int | None, message: str) -> None:
         self.findings.error(
-            "277CA.level", message, "Ask the sender for a corrected file.", file=self.context.file, segment=s.number,
+            "277CA.level", message, CORRECTED, file=self.context.file, segment=s.number,
             segment_id=s.id, element=element, offset=s.offset,
         )  # fmt: skip
 

@@ -103,7 +103,6 @@ def _orphans(chunk: Chunk, here: Bools, claim_of: Ints, line_of: Ints) -> None:
     for segment in np.sort(np.concatenate([s[claim_of.take(s) < 0] for s in owned])).tolist():
         chunk.error(
             "structure.outside_claim", "This segment belongs to no CLP and is left out of the tables.", segment,
-            "Ask the sender for a corrected file.",
         )  # fmt: skip
 
 

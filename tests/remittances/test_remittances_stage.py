@@ -119,6 +119,16 @@ def test_statuses_that_decide_nothing_for_us_move_no_receivable(
     assert [(item.queue, item.cause) for item in books.work()] == [(queue, f"status-{status}")]
 
 
+def test_a_claim_that_can_only_be_sent_again_shows_its_last_day_of_filing(books: Books) -> None:
+    books.send("C1", "C2")
+    claims = "CLP*C1*4*100*0**12*ICN1*11\nCAS*CO*31*100\nCLP*C2*25*100*0**12*ICN2*11\nCAS*OA*109*100"
+    post(books, file_835(remittance(claims, amount="0", method="NON")))
+    assert {(item.claim_id, item.cause): item.due_on for item in books.work()} == {
+        ("C1", "status-4"): SENT + timedelta(days=90),
+        ("C2", "status-25"): None,
+    }
+
+
 @pytest.mark.parametrize("status", ["1", "2", "3", "19", "20", "21"])
 def test_statuses_that_are_processed(books: Books, status: str) -> None:
     books.send("C1")
