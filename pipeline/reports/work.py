@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -24,6 +25,7 @@ from pipeline.store import register as r
 _W = r.work_items.c
 _D = r.item_decisions.c
 _FINDINGS_SHOWN = 40
+_CSV_ROW = re.compile(r"\.csv row (\d+)")
 #: `item_decisions.action` of an item that was closed with a note alone
 NOTE = "close"
 _INTAKE = "intake."  # begins the rules of intake: an item of one is about an extract
@@ -249,3 +251,13 @@ def show_one(console: Console, item: Mapping[str, Any]) -> None:
     more = len(item["findings"]) - _FINDINGS_SHOWN
     if more > 0:
         console.print(Text(f"  … and {more:,} more: claimpipe work show {item['item_id'][:10]} --json", "dim"))
+    if row := _first_row(item):
+        said = f"Rows are counted below the header: what is called row {row:,} here, a spreadsheet shows as row {row + 1:,}."
+        console.print(Text(said, "dim"))
+
+
+def _first_row(item: Mapping[str, Any]) -> int:
+    """The first row of a text file that is named; 0 where none is. A spreadsheet counts the header as a row, and we do not."""
+    places = [item["source"] or "", item["reason"], *(f"{f['source']} {f['message']}" for f in item["findings"])]
+    named_rows = (_CSV_ROW.search(place) for place in places)
+    return next((int(found[1]) for found in named_rows if found), 0)

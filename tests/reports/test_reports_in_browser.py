@@ -74,6 +74,13 @@ def test_nothing_is_said_asked_or_cut_off(folder, visit, name, width):
     assert outside == []
 
 
+def test_sentences_are_not_set_in_a_narrow_column_on_a_telephone(folder, visit):
+    """Rows that hold sentences are stacked there: a word a line is not read."""
+    narrow = visit(folder / f"night-{ON}.html", 390).page.evaluate("""[...document.querySelectorAll('td')].filter(e =>
+        e.textContent.length > 45 && e.clientWidth < 200).map(e => e.textContent)""")
+    assert narrow == []
+
+
 @pytest.mark.parametrize("width", [390, 740, 1280])
 def test_a_columns_name_is_not_broken_inside_a_word(folder, visit, width):
     """A name may go on in the next line behind an underscore or a blank."""
