@@ -49,8 +49,10 @@ _MOST_PARTS = 64
 WRITERS = 2
 #: threads that make tables beside the one that cuts, with the kernel: a single one would be what all others wait for
 THREADS = 2
-#: bytes that become tables at once: a larger piece costs memory, a smaller one more steps. Beside the kernel the steps weigh
-#: more than their work, and there are no further processes
+#: mean size of files below which threads would hand the interpreter to each other, at each file, for longer than they work
+LITTLE = 1 << 16
+#: bytes that become tables at once: a larger piece costs memory, a smaller one more steps. Beside the kernel and its threads the
+#: steps weigh more than their work
 WINDOW, WINDOW_COMPILED = 3 << 19, 3 << 20
 #: bytes in memory above which what lies free goes back to the system, looked at once in so many bytes read: so a long file takes
 #: no more than a short one
@@ -99,7 +101,7 @@ def export(
     sources = [Path(p) for p in paths]
     names = _labels(sources)
     try:
-        sizes = [p.stat().st_size for p in sources]
+        sizes = [os.stat(p).st_size for p in sources]
         folder = Path(to)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -110,13 +112,14 @@ def export(
     if processes is None:
         # the kernel is done with a chunk before another process would have taken it
         processes = PROCESSES if result.bytes >= MUCH and kernel() is None else 0
-    window = WINDOW if kernel() is None else WINDOW_COMPILED
     processes = processes if crew.possible() else 0
     group = GROUP_ROWS if result.bytes >= MUCH else GROUP_ROWS_OF_LITTLE
     sink = _TableFiles(folder, fmt, group, len(sources))  # its thread starts with the first rows, after the fork
     # where pieces are cut while others become tables, both cores have work until the end
-    threads = THREADS if kernel() is not None and result.bytes >= window else 0
-    keep = (threads or result.bytes >= MUCH) and not processes
+    many = result.bytes >= max(WINDOW_COMPILED, LITTLE * len(sources))
+    threads = THREADS if kernel() is not None and many else 0
+    window = WINDOW_COMPILED if threads else WINDOW
+    keep = result.bytes >= window and not processes
     with _memory_kept() if keep else nullcontext(), _garbage_looked_for_less():
         engine = Engine(sink, mode, limit=limit, window=window, processes=processes, threads=threads)
         done = 0
@@ -173,16 +176,21 @@ def _blocks(
     # a file object would cost more than a small file's bytes
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        # a pipe, or a file that is still being written, has more than was said: then as much as comes
-        while block := _read(
-            handle, path, engine.window if (more := begin + size - done) < 0 else min(engine.window, more + 1)
-        ):
+        while True:
+            # a pipe, or a file that is still being written, has more than was said: then as much as comes
+            more = begin + size - done
+            most = engine.window if more < 0 else min(engine.window, more + 1)
+            block = _read(handle, path, most)
+            if not block:
+                break
             yield block
             before, done = done, done + len(block)
             if done // _TIDY_EACH > before // _TIDY_EACH:
                 crew.give_back_memory(above=_TIDY)
             if progress is not None:
                 progress(done, total)
+            if len(block) == more < most:
+                break  # all that was said, and no more: not to ask again is a third of the time
     finally:
         os.close(handle)
 

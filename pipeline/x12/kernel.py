@@ -33,6 +33,8 @@ LIBRARY = Path(__file__).with_name("_kernel.so")
 PAD = 24
 _TEXT, _DECIMAL, _DATE, _INTEGER = range(4)
 _SPARE = 16  # bytes behind texts, so that a short one is copied at once
+#: bytes that are gone through before another thread could have begun: to let it, and to wait for it, would take ten times as long
+_SHORT = 1 << 16
 #: of a buffer, and of one column of texts: places in them are kept in 32 bits
 MOST_BYTES = (1 << 31) - 1
 
@@ -56,6 +58,8 @@ class Kernel:
         """Raises OSError where it cannot be loaded, ValueError where it was made of another source."""
         self.path = path
         self._library = library = ctypes.CDLL(str(path))
+        #: the same, for what is done before another thread of Python could have taken over: these calls let none
+        self._at_once = ctypes.PyDLL(str(path))
         made_of = (ctypes.c_char * 65).in_dll(library, "x12_source").value.decode("ascii", "replace")
         if made_of != hashlib.sha256(SOURCE.read_bytes()).hexdigest():
             raise ValueError("The kernel was made of another source.")
@@ -83,8 +87,9 @@ class Kernel:
             ("x12_group", number, (place, number, number, place, number, *[place] * 3)),
             ("x12_amounts", number, (place, number, number, place, place)),
         ):
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
+            for loaded in (library, self._at_once):
+                function = getattr(loaded, name)
+                function.restype, function.argtypes = result, arguments
 
     # ---- cutting -----------------------------------------------------------------------------------------------------
 
@@ -115,7 +120,8 @@ class Kernel:
     def find_isa(self, data: Bytes, begin: int, stop: int) -> Iterator[int]:
         """Where in data[begin:stop] the letters ISA begin. Mostly only the first is asked for."""
         out, room = np.empty(64, dtype=np.int64), 1
-        while found := self._library.x12_find_isa(data.ctypes.data, len(data), begin, stop, out.ctypes.data, room):
+        find = (self._at_once if stop - begin < _SHORT else self._library).x12_find_isa
+        while found := find(data.ctypes.data, len(data), begin, stop, out.ctypes.data, room):
             yield from out[:found].tolist()
             begin, room = int(out[found - 1]) + 1, len(out)
 
