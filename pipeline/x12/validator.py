@@ -112,7 +112,8 @@ class _Engine(Envelopes):
                 "\n" in batch
                 or "\r" in batch
                 or batch[:1] in BLANKS
-                or any(mark + blank in batch for blank in "\t \x00\x1a")
+                # most blanks stand nowhere, which is soon seen of one character, and not of two
+                or any(blank in batch and mark + blank in batch for blank in "\t \x00\x1a")
             ):
                 segments = self._trimmed(segments, ragged=tokens.ragged)
             iea = not whole and tokens.last and is_whole_iea(batch.encode("latin-1"), ord(self.delimiters.element))
