@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from pipeline.x12.isa import runs, without_raw
 from pipeline.x12.segments import BLANKS, DEFAULT_DELIMITERS, delimiters_of
 
@@ -37,7 +39,7 @@ class Tokens:
             )
             self.ragged, self.last = run.wire.ragged, run.stop == len(self.data)
             text, shift = self.text, 0
-            if self.data.find(b"BIN", run.start, run.stop) >= 0 or self.data.find(b"BDS", run.start, run.stop) >= 0:
+            if _names_raw(self.data, run.start, run.stop):
                 text, shift = without_raw(text[run.start : run.stop], declared.element, declared.segment), run.start
             position, stop, mark = run.start - shift, run.stop - shift, declared.segment
             while position < stop:
@@ -51,6 +53,15 @@ class Tokens:
                     break
                 yield position + shift, text[position:end], True
                 position = end + 1
+
+
+def _names_raw(data: bytes, start: int, stop: int) -> bool:
+    """Do the letters BIN or BDS stand there? B is rare, so looking for it alone is faster than a search for either word."""
+    view = np.frombuffer(data, dtype=np.uint8, count=stop - start, offset=start)
+    at = np.flatnonzero(view[:-2] == ord("B"))
+    second, third = view[at + 1], view[at + 2]
+    words = (second == ord("I")) & (third == ord("N")) | (second == ord("D")) & (third == ord("S"))
+    return bool(words.any())
 
 
 def _repetition(mark: str, version: str) -> str:
