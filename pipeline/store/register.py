@@ -345,12 +345,13 @@ acknowledgments = _table(
     ),
 )
 
+_WAITING = sa.text("state = 'waiting'")
 #: those alone: few of all that ever came. What asks for them says the word itself (`waiting`), or no database would use it
 sa.Index(
     "ix_acknowledgments_waiting",
     acknowledgments.c.ack_id,
-    sqlite_where=sa.text("state = 'waiting'"),
-    postgresql_where=sa.text("state = 'waiting'"),
+    sqlite_where=_WAITING,
+    postgresql_where=_WAITING,
 )
 
 

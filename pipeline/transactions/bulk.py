@@ -116,8 +116,8 @@ def export(
     group = GROUP_ROWS if result.bytes >= MUCH else GROUP_ROWS_OF_LITTLE
     sink = _TableFiles(folder, fmt, group, len(sources))  # its thread starts with the first rows, after the fork
     # where pieces are cut while others become tables, both cores have work until the end
-    many = result.bytes >= max(WINDOW_COMPILED, LITTLE * len(sources))
-    threads = THREADS if kernel() is not None and many else 0
+    enough = result.bytes >= max(WINDOW_COMPILED, LITTLE * len(sources))
+    threads = THREADS if kernel() is not None and enough else 0
     window = WINDOW_COMPILED if threads else WINDOW
     keep = result.bytes >= window and not processes
     with _memory_kept() if keep else nullcontext(), _garbage_looked_for_less():
@@ -190,7 +190,7 @@ def _blocks(
             if progress is not None:
                 progress(done, total)
             if len(block) == more < most:
-                break  # all that was said, and no more: not to ask again is a third of the time
+                break  # all that was said, and no more: to ask again would only let other threads in
     finally:
         os.close(handle)
 

@@ -76,6 +76,15 @@ class Chunk:
             "segment": pa.array(self.numbers.take(segments)),
         }
 
+    def envelope(self, segments: Ints) -> dict[str, pa.Array]:
+        """The columns that name the envelope a row came in, and the guide that it names."""
+        return {
+            "interchange_control": self.per_set([s.interchange_control or None for s in self.sets], segments),
+            "group_control": self.per_set([s.group_control or None for s in self.sets], segments),
+            "set_control": self.per_set([s.control or None for s in self.sets], segments),
+            "version": self.per_set([s.version or None for s in self.sets], segments),
+        }
+
     def text(self, segments: Ints | Picked, element: int | Ints) -> pa.Array:
         made = self.scan.columns([Ask(pa.string(), _plain(segments), element)])
         if made is not None:

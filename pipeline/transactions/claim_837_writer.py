@@ -13,9 +13,8 @@ numbers; the same input gives the same bytes. There is no clock here: times in t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -102,7 +101,7 @@ class Interchange837:
             interchange_control=numbers.interchange, group_control=numbers.group, functional_id="HC", version=self.form.guide,
             usage=r.usage, acknowledgment_requested=r.acknowledgment_requested, newline=r.newline,
         )  # fmt: skip
-        written: Callable[[list[list[Element]]], bytes] = lambda s: render(s, newline=r.newline)  # noqa: E731
+        written = partial(render, newline=r.newline)
         heads, tails = [], []
         for index, segments in enumerate(sets.segments):
             control = f"{index + 1:04d}"

@@ -261,14 +261,10 @@ class Reader:
         related = np.where(patient_level, self.above(PATIENT, "PAT"), -1)
         billing = self.above(BILLING, "NM1", 1, "85")
         statement_from, statement_to = self.ranges(self.of_claim(self.at("DTP", 1, "434")))
-        sets = chunk.sets
         rows = Rows(chunk, "837.claims", at)
         rows.place()
         rows.known(
-            interchange_control=chunk.per_set([s.interchange_control or None for s in sets], at),
-            group_control=chunk.per_set([s.group_control or None for s in sets], at),
-            set_control=chunk.per_set([s.control or None for s in sets], at),
-            version=chunk.per_set([s.version or None for s in sets], at),
+            **chunk.envelope(at),
             claim_number=pa.array(self.claim_number),
             claim_id=self.claim_id,
             relationship=pc.if_else(pa.array(patient_level), chunk.text(related, 1), chunk.text(subscriber, 2)),

@@ -8,7 +8,6 @@ places for all that is read here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -328,23 +327,17 @@ def provider_adjustments(chunk: Chunk, here: Bools) -> pa.Table:
 def payments(chunk: Chunk, here: Bools) -> pa.Table:
     """One row a set that begins here, from the segments of its header. Of what should stand once, the last counts."""
     own = [
-        (begin, stop, context)
+        (begin, stop)
         for begin, stop, context in zip(chunk.begins, chunk.stops, chunk.sets, strict=True)
         if context.kind == "835" and begin >= chunk.first and chunk.numbers[begin] == context.segment
     ]
     if not own:
         return shapes.empty("835.payments")
-    sets = [context for _, _, context in own]
-    begins = np.array([begin for begin, _, _ in own])
-    header = _Headers(chunk.scan, begins, np.array([stop for _, stop, _ in own]))
+    begins, stops = np.array(own).T
+    header = _Headers(chunk.scan, begins, stops)
     rows = Rows(chunk, "835.payments", begins)
     rows.place()
-    rows.known(
-        interchange_control=_texts(s.interchange_control for s in sets),
-        group_control=_texts(s.group_control for s in sets),
-        set_control=_texts(s.control for s in sets),
-        version=_texts(s.version for s in sets),
-    )
+    rows.known(**chunk.envelope(begins))
     money = header.last(header.named("BPR"))
     rows.read("text", money, handling=1, credit_debit=3, method=4)
     rows.read("money", money, amount=2)
@@ -376,10 +369,6 @@ def _days(chunk: Chunk, segments: Ints, element: int) -> pa.Array:
                 element=element,
             )  # fmt: skip
     return pa.array(days, pa.date32())
-
-
-def _texts(values: Iterable[str]) -> pa.Array:
-    return pa.array([value or None for value in values], pa.string())
 
 
 class _Headers:
